@@ -1,0 +1,39 @@
+//! The wire contract: what travels between a product, the orchestrator, a sandbox and the browser.
+//!
+//! Types only, no I/O, so that every crate on both sides of the wire can share them. Fields and event
+//! types that this version does not know are kept and written back unchanged.
+
+mod error;
+mod event;
+mod gateway;
+mod part;
+mod sandbox;
+mod session;
+mod usage;
+mod webhook;
+
+pub use error::{ErrorBody, ErrorCode, ErrorDetail};
+pub use event::{
+    Event, EventBody, ExecutionStarted, PartUpdated, StatusUpdate, TurnDone, TurnError,
+    TurnMetadata, TurnResult, event_type,
+};
+pub use gateway::{
+    AgentEventFrame, ClientFrame, Connected, DeniedChannel, SUBPROTOCOL, ServerFrame, close_code,
+};
+pub use part::{
+    FilePart, Part, PartBody, ReasoningPart, StepFinishPart, StepStartPart, StepTokens, TextPart,
+    TimeSpan, ToolPart, ToolState,
+};
+pub use sandbox::{
+    Connection, CreateSandbox, Exec, ExecResult, Project, ReadFile, Resources, Sandbox,
+    SandboxStatus, WriteFile,
+};
+pub use session::{
+    Abort, Aborted, BackendChoice, Dispatch, DispatchReceipt, InputPart, ModelChoice,
+    SessionMapping, SessionStatus, TurnLimits, TurnRecord, TurnState,
+};
+pub use usage::TokenUsage;
+pub use webhook::{WebhookBody, WebhookEvent};
+
+/// Fields this version does not name, kept for the round trip.
+pub type Extra = serde_json::Map<String, serde_json::Value>;

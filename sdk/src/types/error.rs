@@ -1,0 +1,85 @@
+//! The error envelope of the REST API.
+
+use serde::{Deserialize, Serialize};
+
+use super::Extra;
+
+/// `{success: false, error: {code, message}, message, code, …}`: every reader finds its field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    #[serde(default)]
+    pub success: bool,
+    pub error: ErrorDetail,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub code: String,
+    /// `resourceType`, `currentState`, `limit`, … by code.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    pub code: String,
+    pub message: String,
+}
+
+/// Stable codes and the HTTP status each is sent with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    Validation,
+    Auth,
+    PaymentRequired,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Timeout,
+    InvalidState,
+    TooLarge,
+    UnsupportedMediaType,
+    QuotaExceeded,
+    Server,
+    NotImplemented,
+    Unavailable,
+}
+
+impl ErrorCode {
+    const TABLE: &[(Self, u16, &str)] = &[
+        (Self::Validation, 400, "VALIDATION_ERROR"),
+        (Self::Auth, 401, "AUTH_ERROR"),
+        (Self::PaymentRequired, 402, "PAYMENT_REQUIRED"),
+        (Self::Forbidden, 403, "FORBIDDEN"),
+        (Self::NotFound, 404, "NOT_FOUND"),
+        (Self::MethodNotAllowed, 405, "METHOD_NOT_ALLOWED"),
+        (Self::Timeout, 408, "TIMEOUT"),
+        (Self::InvalidState, 409, "INVALID_STATE"),
+        (Self::TooLarge, 413, "PAYLOAD_TOO_LARGE"),
+        (Self::UnsupportedMediaType, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (Self::QuotaExceeded, 429, "QUOTA_EXCEEDED"),
+        (Self::Server, 500, "SERVER_ERROR"),
+        (Self::NotImplemented, 501, "NOT_IMPLEMENTED"),
+        (Self::Unavailable, 503, "UNAVAILABLE"),
+    ];
+
+    pub fn status(self) -> u16 {
+        Self::TABLE.iter().find(|row| row.0 == self).map_or(500, |row| row.1)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        Self::TABLE.iter().find(|row| row.0 == self).map_or("SERVER_ERROR", |row| row.2)
+    }
+}
+
+impl ErrorBody {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            success: false,
+            error: ErrorDetail { code: code.as_str().to_owned(), message: message.clone() },
+            message,
+            code: code.as_str().to_owned(),
+            extra: Extra::new(),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Sandboxes: their life cycle, commands and files.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Extra;
+
+/// Where a sandbox stands. Reads the words of both vocabularies: the sandbox API's, and those of
+/// orchestrator projects (`ready` and `degraded` are running, `suspended` is stopped).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SandboxStatus {
+    Pending,
+    Provisioning,
+    Running,
+    Stopped,
+    Failed,
+    Expired,
+    Deleted,
+    /// A status this version does not know, passed through unchanged.
+    Other(String),
+}
+
+impl SandboxStatus {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pending => "pending",
+            Self::Provisioning => "provisioning",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+            Self::Other(status) => status,
+        }
+    }
+}
+
+impl From<&str> for SandboxStatus {
+    fn from(status: &str) -> Self {
+        match status {
+            "pending" => Self::Pending,
+            "provisioning" => Self::Provisioning,
+            "ready" | "running" | "degraded" => Self::Running,
+            "suspended" | "stopped" => Self::Stopped,
+            "failed" => Self::Failed,
+            "expired" => Self::Expired,
+            "deleted" => Self::Deleted,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SandboxStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(String::deserialize(deserializer)?.as_str()))
+    }
+}
+
+impl Serialize for SandboxStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A sandbox as `/v1/sandboxes` answers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sandbox {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub status: SandboxStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
+    /// ISO 8601, like every date of this API.
+    #[serde(default)]
+    pub created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_activity_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// How to reach the sidecar of a running sandbox.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    #[serde(alias = "runtimeUrl")]
+    pub sidecar_url: String,
+    /// Opens this one sandbox; a secret.
+    pub auth_token: String,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("sidecar_url", &self.sidecar_url).finish_non_exhaustive()
+    }
+}
+
+/// Body of `POST /v1/sandboxes`. Everything has a default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateSandbox {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lifetime_seconds: Option<u64>,
+    /// The same key again answers with the sandbox made the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Limits of a sandbox; reads the spellings of both APIs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    #[serde(rename = "cpuCores", alias = "cpu", default, skip_serializing_if = "Option::is_none")]
+    pub cpu_cores: Option<f64>,
+    #[serde(
+        rename = "memoryMB",
+        alias = "memoryMb",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub memory_mb: Option<u64>,
+    #[serde(rename = "diskGB", default, skip_serializing_if = "Option::is_none")]
+    pub disk_gb: Option<f64>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A project as the orchestrator's `/projects` answers it, enveloped in `{project}` or flat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    #[serde(alias = "id")]
+    pub project_ref: String,
+    pub status: SandboxStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Body of `POST …/terminals/commands`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exec {
+    /// Given to the sandbox's shell.
+    pub command: String,
+    /// Absolute, or relative to the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Milliseconds; the whole process tree ends with it.
+    #[serde(alias = "timeoutMs", default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+}
+
+/// What a command gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecResult {
+    /// 124 after a time-out, 128 + n after signal n.
+    pub exit_code: i32,
+    #[serde(default)]
+    pub stdout: String,
+    #[serde(default)]
+    pub stderr: String,
+    /// Milliseconds.
+    #[serde(default)]
+    pub duration: u64,
+    /// Output beyond the limit was dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
+}
+
+/// Body of `POST …/files/read`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// Absolute inside the sandbox, or relative to the workspace.
+    pub path: String,
+    /// `utf8` (default) or `base64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+}
+
+/// Body of `POST …/files/write`. Missing folders are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteFile {
+    pub path: String,
+    pub content: String,
+    /// `utf8` (default) or `base64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+}

@@ -1,0 +1,183 @@
+//! Agent sessions and turns: what a product asks for and what the orchestrator answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Extra, Part, TokenUsage};
+
+/// Body of `PUT /v1/session/{session}/mapping`: whose the session is and where it runs.
+/// It must be registered before a viewer connects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionMapping {
+    pub user_id: String,
+    pub sandbox_id: String,
+    /// The session's name inside the sandbox, when it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_session_id: Option<String>,
+}
+
+/// Body of `POST …/agents/sessions/{session}/messages`: starts a turn in the background.
+/// The same `turn_id` again is a look-up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dispatch {
+    /// 1 to 160 characters of `[A-Za-z0-9:_-]`.
+    pub turn_id: String,
+    pub parts: Vec<InputPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendChoice>,
+    #[serde(default)]
+    pub limits: TurnLimits,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// A piece of what the person sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum InputPart {
+    Text {
+        text: String,
+    },
+    #[serde(untagged)]
+    Other(Extra),
+}
+
+/// Which agent runs the turn, on which model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BackendChoice {
+    /// `demo`, `opencode`, `claude-code`, `codex`, …
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelChoice>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelChoice {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What a turn may use at most. The orchestrator ends the turn there. Absent: the orchestrator's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnLimits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_duration_ms: Option<u64>,
+}
+
+/// Answer to a dispatch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DispatchReceipt {
+    pub session_id: String,
+    pub turn_id: String,
+    /// The turn was known already; nothing was started.
+    pub already_existed: bool,
+    pub state: TurnState,
+    /// Sequence number after which the turn's events begin.
+    #[serde(default)]
+    pub since: u64,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Where a turn stands. All but `Running` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnState {
+    Running,
+    Completed,
+    Failed,
+    /// Stopped on request; what it said until then stands.
+    #[serde(alias = "cancelled")]
+    Aborted,
+    /// Cut off from outside, for example by a restart of the orchestrator.
+    Interrupted,
+}
+
+impl TurnState {
+    pub fn is_final(self) -> bool {
+        self != Self::Running
+    }
+}
+
+/// The orchestrator's own record of a turn: what billing and history are taken from.
+/// `GET …/agents/sessions/{session}/turns/{turn}`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnRecord {
+    pub session_id: String,
+    pub turn_id: String,
+    pub state: TurnState,
+    #[serde(default)]
+    pub final_text: String,
+    /// The whole message, all deltas joined. Empty while the turn runs.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    /// Metered by the orchestrator, never the agent's own report.
+    #[serde(default)]
+    pub token_usage: TokenUsage,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<super::TurnError>,
+    /// Model that served the turn.
+    #[serde(default)]
+    pub model: String,
+    /// Events of the turn are those with `first_seq <= seq <= last_seq`.
+    #[serde(default)]
+    pub first_seq: u64,
+    #[serde(default)]
+    pub last_seq: u64,
+    /// Milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub started_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<i64>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Where an agent session stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionStatus {
+    pub session_id: String,
+    /// `running` or `idle`.
+    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_execution_id: Option<String>,
+    #[serde(default)]
+    pub last_seq: u64,
+    #[serde(default)]
+    pub epoch: String,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Body of `POST …/agents/sessions/{session}/abort`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Abort {
+    /// Only this turn; absent: whatever runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<String>,
+}
+
+/// Answer to an abort. Nothing to cancel is no error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aborted {
+    pub cancelled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
