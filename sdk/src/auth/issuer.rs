@@ -1,0 +1,179 @@
+//! The product's side: makes read tokens.
+
+use std::{fmt, time::Duration};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::{KeyError, READ_TYPE, check_key, unix_ms};
+
+/// What an account pays for. It decides how long a token lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tier {
+    #[default]
+    Free,
+    Pro,
+    Enterprise,
+}
+
+impl From<&str> for Tier {
+    /// `paid` is an older word for `pro`; a tier nobody knows gets what is free.
+    fn from(tier: &str) -> Self {
+        match tier {
+            "pro" | "paid" => Self::Pro,
+            "enterprise" => Self::Enterprise,
+            _ => Self::Free,
+        }
+    }
+}
+
+/// How long a token lasts, by tier. `max` caps all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierTtl {
+    pub free: Duration,
+    pub pro: Duration,
+    pub enterprise: Duration,
+    pub max: Duration,
+}
+
+impl Default for TierTtl {
+    /// 30 minutes, 4 hours, 8 hours; never more than 8 hours.
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(count * 60);
+        Self { free: minutes(30), pro: minutes(240), enterprise: minutes(480), max: minutes(480) }
+    }
+}
+
+impl TierTtl {
+    /// Lifetime of a token of this tier, at least a second.
+    pub fn of(&self, tier: Tier) -> Duration {
+        let ttl = match tier {
+            Tier::Free => self.free,
+            Tier::Pro => self.pro,
+            Tier::Enterprise => self.enterprise,
+        };
+        ttl.min(self.max).max(Duration::from_secs(1))
+    }
+}
+
+/// Who signs, and with what.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    pub product_id: String,
+    /// Shared with the orchestrator, at least 32 bytes.
+    pub signing_secret: SecretString,
+    pub ttl: TierTtl,
+}
+
+impl IssuerConfig {
+    pub fn new(product_id: impl Into<String>, signing_secret: impl Into<SecretString>) -> Self {
+        Self {
+            product_id: product_id.into(),
+            signing_secret: signing_secret.into(),
+            ttl: TierTtl::default(),
+        }
+    }
+}
+
+/// For whom, and for which session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IssueRequest {
+    pub user_id: String,
+    pub session_id: String,
+    pub tier: Tier,
+    /// Sandbox the session runs in. Left out of the token when absent.
+    pub sandbox_id: Option<String>,
+}
+
+/// A fresh token. `Debug` shows when it ends, not what it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    pub token: String,
+    /// Unix seconds.
+    pub expires_at: i64,
+}
+
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    sid: &'a str,
+    pid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cid: Option<&'a str>,
+    typ: &'static str,
+    iat: i64,
+    exp: i64,
+}
+
+/// Makes read tokens: HS256, one user, one session.
+#[derive(Clone)]
+pub struct ProductTokenIssuer {
+    product_id: String,
+    key: EncodingKey,
+    ttl: TierTtl,
+}
+
+impl fmt::Debug for ProductTokenIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProductTokenIssuer")
+            .field("product_id", &self.product_id)
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ProductTokenIssuer {
+    /// # Errors
+    /// When the secret is shorter than 32 bytes, or the product id empty or too long.
+    pub fn new(config: IssuerConfig) -> Result<Self, KeyError> {
+        check_key(&config.product_id, &config.signing_secret)?;
+        let key = EncodingKey::from_secret(config.signing_secret.expose_secret().as_bytes());
+        Ok(Self { product_id: config.product_id, key, ttl: config.ttl })
+    }
+
+    /// How long a token of this tier lasts.
+    pub fn ttl(&self, tier: Tier) -> Duration {
+        self.ttl.of(tier)
+    }
+
+    /// Makes a token that is good from now on.
+    ///
+    /// # Errors
+    /// When the user or the session is empty.
+    pub fn issue(&self, request: &IssueRequest) -> Result<IssuedToken, KeyError> {
+        self.issue_at(request, unix_ms() / 1000)
+    }
+
+    /// Makes a token that is good from the given moment on (Unix seconds).
+    ///
+    /// # Errors
+    /// When the user or the session is empty.
+    pub fn issue_at(&self, request: &IssueRequest, now: i64) -> Result<IssuedToken, KeyError> {
+        for (name, value) in [("user id", &request.user_id), ("session id", &request.session_id)] {
+            if value.is_empty() {
+                return Err(KeyError::EmptyClaim(name));
+            }
+        }
+        let ttl = i64::try_from(self.ttl(request.tier).as_secs()).unwrap_or(i64::MAX);
+        let expires_at = now.saturating_add(ttl);
+        let claims = Claims {
+            sub: &request.user_id,
+            sid: &request.session_id,
+            pid: &self.product_id,
+            cid: request.sandbox_id.as_deref(),
+            typ: READ_TYPE,
+            iat: now,
+            exp: expires_at,
+        };
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key)
+            .map_err(|_| KeyError::Signing)?;
+        Ok(IssuedToken { token, expires_at })
+    }
+}
