@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod accounts;
+mod backend;
+mod chats;
+mod config;
+mod credits;
+mod error;
+mod ids;
+mod messages;
+mod prices;
+mod sandboxes;
+mod tokens;
+mod turns;
+mod words;
+
+pub use accounts::{Account, SessionToken};
+pub use backend::Backend;
+pub use chats::{ChatDetail, ChatSummary};
+pub use config::{BackendConfig, Limits, Timing};
+pub use credits::{Balance, Credits};
+pub use error::Error;
+pub use ids::{AccountId, ChatId, TurnId};
+pub use messages::{Message, MessageState, Receipt, Role};
+pub use prices::{Model, PriceError, Prices};
+pub use sandboxes::SandboxState;
+pub use tokens::StreamGrant;
+pub use turns::{
+    ActiveTurn, ReportedUsage, StartTurn, StartedTurn, TurnOutcome, TurnState, TurnStatus,
+};

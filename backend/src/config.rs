@@ -1,0 +1,97 @@
+//! What a backend is built from.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{Credits, Prices};
+
+/// Everything a backend needs to know. Times and limits have defaults.
+#[derive(Clone, Debug)]
+pub struct BackendConfig {
+    /// `sqlite:…` or `postgres:…`.
+    pub database_url: String,
+    /// Base address of the orchestrator.
+    pub orchestrator_url: String,
+    /// Base address of the sandbox API, where it is another.
+    pub sandbox_api_url: Option<String>,
+    /// Opens both.
+    pub api_key: SecretString,
+    /// The product's id in read tokens.
+    pub product_id: String,
+    /// Signs read tokens and verifies webhooks.
+    pub signing_secret: SecretString,
+    /// WebSocket address of the session gateway, as browsers reach it.
+    pub gateway_url: String,
+    /// Image to ask for; none leaves it to the orchestrator.
+    pub sandbox_image: Option<String>,
+    /// Credits of a new guest.
+    pub guest_credits: Credits,
+    /// What models cost.
+    pub prices: Prices,
+    /// How long things may take.
+    pub timing: Timing,
+    /// How much an account may do.
+    pub limits: Limits,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// One call to the orchestrator.
+    pub call: Duration,
+    /// From the request until the prompt was handed over, sandbox included. Later the turn fails.
+    pub start: Duration,
+    /// How long one worker has a turn to itself, and how often the orchestrator is asked about a
+    /// running one.
+    pub lease: Duration,
+    /// How long the orchestrator may be out of reach before its turns end as interrupted.
+    pub unreachable: Duration,
+    /// The longest turn.
+    pub turn: Duration,
+    /// Pause between two rounds of the background jobs.
+    pub sweep: Duration,
+    /// First pause of a retry; it doubles up to `retry_max`.
+    pub retry: Duration,
+    /// Longest pause of a retry.
+    pub retry_max: Duration,
+    /// A web session ends when it was not used for this long.
+    pub session_idle: Duration,
+    /// A web session ends after this long in any case.
+    pub session_absolute: Duration,
+}
+
+/// How much an account may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Turns begun in any 60 seconds.
+    pub turns_per_minute: u32,
+    /// Chats begun in any hour.
+    pub chats_per_hour: u32,
+    /// Turns that run at the same time.
+    pub running_turns: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 3600;
+        Self {
+            call: Duration::from_secs(10),
+            start: Duration::from_secs(120),
+            lease: Duration::from_secs(15),
+            unreachable: Duration::from_secs(180),
+            turn: Duration::from_secs(30 * 60),
+            sweep: Duration::from_secs(5),
+            retry: Duration::from_millis(100),
+            retry_max: Duration::from_secs(3),
+            session_idle: Duration::from_secs(30 * DAY),
+            session_absolute: Duration::from_secs(180 * DAY),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { turns_per_minute: 30, chats_per_hour: 120, running_turns: 8 }
+    }
+}
