@@ -1,0 +1,161 @@
+//! The backend's words in the page's, and back.
+
+use crate::model;
+
+/// Maps enums whose variants have the same names on both sides.
+macro_rules! same_variants {
+    ($($name:ident { $($variant:ident),+ })+) => {$(
+        impl From<backend::$name> for model::$name {
+            fn from(value: backend::$name) -> Self {
+                match value {
+                    $(backend::$name::$variant => Self::$variant,)+
+                }
+            }
+        }
+    )+};
+}
+
+same_variants! {
+    Role { User, Assistant }
+    MessageState { Complete, Stopped, Failed, Interrupted }
+    TurnState { Provisioning, Running, Completed, Failed, Stopped, Interrupted }
+    SandboxState { None, Provisioning, Running, Stopped, Failed }
+}
+
+impl From<backend::Credits> for model::Credits {
+    fn from(credits: backend::Credits) -> Self {
+        Self(credits.micros())
+    }
+}
+
+impl From<backend::ChatSummary> for model::ChatSummary {
+    fn from(chat: backend::ChatSummary) -> Self {
+        Self {
+            id: chat.id.to_string(),
+            title: chat.title,
+            updated_at: chat.updated_at,
+            running: chat.running,
+        }
+    }
+}
+
+impl From<backend::ChatDetail> for model::ChatPage {
+    fn from(chat: backend::ChatDetail) -> Self {
+        Self {
+            summary: chat.summary.into(),
+            messages: chat.messages.into_iter().map(Into::into).collect(),
+            active: chat.active.map(Into::into),
+            sandbox: chat.sandbox.into(),
+            settled_seq: chat.settled_seq,
+        }
+    }
+}
+
+impl From<backend::ActiveTurn> for model::ActiveTurn {
+    fn from(turn: backend::ActiveTurn) -> Self {
+        Self {
+            turn_id: turn.turn_id.to_string(),
+            state: turn.state.into(),
+            started_at: turn.started_at,
+            notice: turn.notice,
+        }
+    }
+}
+
+impl From<backend::Message> for model::Message {
+    fn from(message: backend::Message) -> Self {
+        Self {
+            id: message.id,
+            turn_id: message.turn_id.to_string(),
+            role: message.role.into(),
+            parts: message.parts,
+            state: message.state.into(),
+            error: message.error,
+            receipt: message.receipt.map(Into::into),
+            created_at: message.created_at,
+        }
+    }
+}
+
+impl From<backend::Receipt> for model::Receipt {
+    fn from(receipt: backend::Receipt) -> Self {
+        Self {
+            model: receipt.model,
+            input_tokens: receipt.input_tokens,
+            output_tokens: receipt.output_tokens,
+            charged: receipt.charged.into(),
+            duration_ms: receipt.duration_ms,
+        }
+    }
+}
+
+impl TryFrom<model::StartTurn> for backend::StartTurn {
+    type Error = backend::Error;
+
+    fn try_from(request: model::StartTurn) -> Result<Self, backend::Error> {
+        Ok(Self {
+            chat_id: request.chat_id.as_deref().map(str::parse).transpose()?,
+            turn_id: request.turn_id.parse()?,
+            text: request.text,
+            model: request.model,
+        })
+    }
+}
+
+impl From<backend::StartedTurn> for model::StartedTurn {
+    fn from(started: backend::StartedTurn) -> Self {
+        Self {
+            chat: started.chat.into(),
+            turn_id: started.turn_id.to_string(),
+            state: started.state.into(),
+            stream: started.stream.map(Into::into),
+            user_message: started.user_message.into(),
+        }
+    }
+}
+
+impl From<backend::TurnStatus> for model::TurnStatus {
+    fn from(status: backend::TurnStatus) -> Self {
+        Self {
+            chat_id: status.chat_id.to_string(),
+            turn_id: status.turn_id.to_string(),
+            state: status.state.into(),
+            sandbox: status.sandbox.into(),
+            stream: status.stream.map(Into::into),
+            outcome: status.outcome.map(Into::into),
+            notice: status.notice,
+        }
+    }
+}
+
+impl From<backend::TurnOutcome> for model::TurnOutcome {
+    fn from(outcome: backend::TurnOutcome) -> Self {
+        Self {
+            message: outcome.message.into(),
+            balance: outcome.balance.into(),
+            error: outcome.error,
+        }
+    }
+}
+
+impl From<backend::StreamGrant> for model::StreamGrant {
+    fn from(grant: backend::StreamGrant) -> Self {
+        Self {
+            url: grant.url,
+            token: grant.token,
+            expires_at: grant.expires_at,
+            session_id: grant.session_id,
+            since: grant.since,
+        }
+    }
+}
+
+impl From<model::ReportedUsage> for backend::ReportedUsage {
+    fn from(report: model::ReportedUsage) -> Self {
+        Self {
+            input_tokens: report.input_tokens,
+            output_tokens: report.output_tokens,
+            duration_ms: report.duration_ms,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The one error that server functions answer with: variants a page can act on, nothing internal.
+
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use serde::{Deserialize, Serialize};
+
+use crate::model::Credits;
+
+/// Its `Display` is a sentence for the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum AppError {
+    #[error("Your session has ended. Reload the page to start a new one.")]
+    Unauthenticated,
+    /// It does not exist, or belongs to somebody else: nobody can tell which.
+    #[error("This was not found.")]
+    NotFound,
+    #[error("Not enough credits: this needs {needed}, you have {available}.")]
+    InsufficientCredits { available: Credits, needed: Credits },
+    #[error("{message}")]
+    Invalid { field: String, message: String },
+    #[error("{message}")]
+    Conflict { message: String },
+    #[error("Too many requests. Try again in {retry_after_s} s.")]
+    RateLimited { retry_after_s: u64 },
+    #[error("{message}")]
+    Unavailable { message: String },
+    /// Ours to repair. The request id finds the cause in the log.
+    #[error("Something went wrong on our side (request {request_id}).")]
+    Internal { request_id: String },
+    /// The page is older than the server and called something that is gone.
+    #[error("Skein was updated. Reload the page to go on.")]
+    Outdated,
+    /// The browser could not reach the server; the server itself never says this.
+    #[error("The server can't be reached. Check your connection.")]
+    Offline,
+}
+
+impl AppError {
+    /// HTTP status that the error is sent with.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Unauthenticated => 401,
+            Self::NotFound | Self::Outdated => 404,
+            Self::InsufficientCredits { .. } => 402,
+            Self::Invalid { .. } => 400,
+            Self::Conflict { .. } => 409,
+            Self::RateLimited { .. } => 429,
+            Self::Internal { .. } => 500,
+            Self::Unavailable { .. } | Self::Offline => 503,
+        }
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Offline | Self::Unavailable { .. } | Self::RateLimited { .. })
+    }
+
+    fn invalid_request() -> Self {
+        Self::Invalid { field: "request".into(), message: "The request can't be read.".into() }
+    }
+}
+
+impl FromServerFnError for AppError {
+    type Encoder = JsonEncoding;
+
+    /// The details of a framework error stay where they happened: they may quote the request.
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            ServerFnErrorErr::Request(_) => Self::Offline,
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => {
+                answered(Self::invalid_request())
+            }
+            // On the server the request was not to be read; in the browser the answer was not, as
+            // when a proxy answers in the server's place.
+            ServerFnErrorErr::Deserialization(_) if cfg!(feature = "ssr") => {
+                answered(Self::invalid_request())
+            }
+            ServerFnErrorErr::Deserialization(_) => Self::Unavailable {
+                message: "The server gave an answer that can't be read. Try again.".into(),
+            },
+            _ => answered(Self::Internal { request_id: request_id() }),
+        }
+    }
+}
+
+#[cfg(feature = "ssr")]
+use crate::api::request::{answered, request_id};
+
+#[cfg(not(feature = "ssr"))]
+fn answered(error: AppError) -> AppError {
+    error
+}
+
+#[cfg(not(feature = "ssr"))]
+fn request_id() -> String {
+    "unknown".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_the_wire() {
+        for error in [
+            AppError::NotFound,
+            AppError::InsufficientCredits { available: Credits(1), needed: Credits(2) },
+            AppError::Invalid { field: "text".into(), message: "Write something.".into() },
+            AppError::RateLimited { retry_after_s: 7 },
+        ] {
+            assert_eq!(AppError::de(error.ser()), error);
+        }
+    }
+
+    #[test]
+    fn the_code_says_which_error_it_is() {
+        let json: serde_json::Value = serde_json::from_slice(&AppError::NotFound.ser()).unwrap();
+        assert_eq!(json, serde_json::json!({"code": "not_found"}));
+    }
+}
