@@ -1,0 +1,51 @@
+//! `test`: every layer, one summary.
+
+mod browser;
+mod postgres;
+mod rust;
+mod summary;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::tools::{Package, SiteTools, ensure_packages};
+use crate::workspace::Workspace;
+use summary::Summary;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Run one part only.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// Which tests: handed to `cargo test` or to Playwright. Needs `--only`.
+    #[arg(last = true, requires = "only")]
+    filter: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The crates' own tests, on SQLite and on Postgres.
+    Rust,
+    /// The product in a browser.
+    E2e,
+}
+
+/// `cargo xtask test`.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    let wants = |part| options.only.is_none_or(|only| only == part);
+    let mut summary = Summary::default();
+    ensure_packages(&[Package::BUBBLEWRAP])?;
+    if wants(Part::Rust) {
+        let postgres = postgres::Postgres::start(workspace)?;
+        rust::run(workspace, postgres.url(), &options.filter, &mut summary)?;
+    }
+    if wants(Part::E2e) {
+        let chromium = browser::chromium(workspace)?;
+        let tools = SiteTools::ensure(workspace)?;
+        browser::run(workspace, &tools, &chromium, &options.filter, &mut summary)?;
+    }
+    summary.print();
+    Ok(if summary.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,126 @@
+//! The tools folder: one for all checkouts, an entry for each exact version.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::console::Step;
+use crate::interrupt;
+
+/// `$SKEIN_TOOLS`, or `skein/tools` in the person's cache folder.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn open() -> Result<Self> {
+        let path = location().context("neither SKEIN_TOOLS nor HOME is set")?;
+        fs::create_dir_all(&path).with_context(|| {
+            format!("cannot make the tools folder {}; SKEIN_TOOLS names another", path.display())
+        })?;
+        Ok(Self { path })
+    }
+
+    /// Where an entry is, if it is there.
+    pub(crate) fn entry(&self, key: &str) -> Option<PathBuf> {
+        let path = self.path.join(key);
+        path.is_dir().then_some(path)
+    }
+
+    /// The entry `key`, made by `make` when it is missing. `make` gets an empty folder, which
+    /// becomes the entry only when it succeeds: a half-made entry is never seen.
+    pub(crate) fn ensure(
+        &self,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        if let Some(entry) = self.entry(key) {
+            return Ok(entry);
+        }
+        let _lock = self.lock()?;
+        if let Some(entry) = self.entry(key) {
+            return Ok(entry);
+        }
+        // Under the lock nobody else builds, so what is there was left by a set-up that died.
+        let new = self.path.join(format!(".new-{key}"));
+        remove(&new)?;
+        fs::create_dir(&new)?;
+        let made = make(&new);
+        if made.is_err() {
+            remove(&new)?;
+        }
+        made?;
+        let entry = self.path.join(key);
+        fs::rename(&new, &entry)?;
+        Ok(entry)
+    }
+
+    /// Waits until no other set-up is at work; the lock ends with the returned file.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let file = File::create(self.path.join(".lock"))?;
+        let mut step = Step::start("another set-up is at work; waiting for it");
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(200)),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            interrupt::check()?;
+            step.tick("");
+        }
+        step.done();
+        Ok(file)
+    }
+}
+
+fn location() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = variable("SKEIN_TOOLS") {
+        return Some(path.into());
+    }
+    let cache = match variable("XDG_CACHE_HOME") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(variable("HOME")?).join(".cache"),
+    };
+    Some(cache.join("skein/tools"))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder { path: home.path().to_owned() };
+        (home, folder)
+    }
+
+    #[test]
+    fn an_entry_is_made_once() {
+        let (_home, folder) = folder();
+        let entry = folder.ensure("tool-1", |new| Ok(fs::write(new.join("file"), "x")?)).unwrap();
+        assert!(entry.join("file").is_file());
+        let again = folder.ensure("tool-1", |_| bail!("made twice")).unwrap();
+        assert_eq!(again, entry);
+    }
+
+    #[test]
+    fn an_entry_that_could_not_be_made_leaves_nothing_behind() {
+        let (_home, folder) = folder();
+        assert!(folder.ensure("tool-1", |_| bail!("no network")).is_err());
+        assert_eq!(folder.entry("tool-1"), None);
+        assert!(folder.ensure("tool-1", |_| Ok(())).is_ok());
+    }
+}

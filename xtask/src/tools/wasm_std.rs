@@ -1,0 +1,119 @@
+//! The standard library for the browser's target: asked of rustup first, then built from
+//! Debian's copy of the very same sources, for machines that reach a package mirror only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Folder;
+use super::debian;
+use crate::console;
+use crate::job;
+use crate::workspace::WASM;
+
+/// Makes sure that the toolchain in use can compile for the browser.
+pub(super) fn ensure(folder: &Folder) -> Result<()> {
+    if present()? {
+        return Ok(());
+    }
+    let _lock = folder.lock()?;
+    if present()? {
+        return Ok(());
+    }
+    let by_rustup = job::step(
+        "wasm32 standard library, by rustup",
+        Command::new("rustup").args(["target", "add", WASM]),
+    );
+    crate::interrupt::check()?;
+    if by_rustup.is_ok() && present()? {
+        return Ok(());
+    }
+    console::say("rustup could not bring it; building it from Debian's sources instead");
+    let release = release()?;
+    from_debian_source(&release).with_context(|| {
+        format!(
+            "the wasm32 standard library is missing. Where rustup reaches its server: \
+             `rustup target add {WASM}`. On Debian with trixie-backports among apt's sources: \
+             `apt-get install rust-src={release}*`, then build library/sysroot for {WASM}"
+        )
+    })
+}
+
+/// Whether the toolchain has `core` and `std` for the target.
+fn present() -> Result<bool> {
+    let folder = target_libdir()?;
+    let has = |prefix: &str| {
+        fs::read_dir(&folder).is_ok_and(|entries| {
+            entries.flatten().any(|entry| {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                name.starts_with(prefix) && name.ends_with(".rlib")
+            })
+        })
+    };
+    Ok(has("libcore-") && has("libstd-"))
+}
+
+fn target_libdir() -> Result<PathBuf> {
+    let text =
+        job::capture(Command::new("rustc").args(["--print", "target-libdir", "--target", WASM]))?;
+    Ok(PathBuf::from(text.trim()))
+}
+
+/// The toolchain's release, as in `1.95.0`.
+fn release() -> Result<String> {
+    let text = job::capture(Command::new("rustc").arg("-vV"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("release: "));
+    Ok(line.context("rustc names no release")?.to_owned())
+}
+
+fn from_debian_source(release: &str) -> Result<()> {
+    let libdir = target_libdir()?;
+    fs::create_dir_all(&libdir).with_context(|| {
+        format!("{} is not writable: run the set-up as the toolchain's owner", libdir.display())
+    })?;
+    let work = std::env::temp_dir().join(format!("skein-rust-src-{}", std::process::id()));
+    fs::create_dir_all(&work)?;
+    let built = debian::rust_src(&work, release).and_then(|source| build(&source, &work));
+    let copied = built.and_then(|rlibs| copy(&rlibs, &libdir));
+    fs::remove_dir_all(&work)?;
+    copied
+}
+
+/// Compiles `library/sysroot`, the way the toolchain's own build does.
+fn build(source: &Path, work: &Path) -> Result<PathBuf> {
+    let target = work.join("target");
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(source.join("library/sysroot"))
+        .args(["build", "--release", "--locked", "--target", WASM])
+        .args(["--features", "compiler-builtins-mem", "--target-dir"])
+        .arg(&target)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zforce-unstable-if-unmarked -Cembed-bitcode=yes")
+        .env_remove("CARGO_TARGET_DIR");
+    job::step("wasm32 standard library, from source", &mut command)?;
+    Ok(target.join(WASM).join("release/deps"))
+}
+
+/// Puts the libraries into the toolchain; `core` and `std` last, for `present` looks at them.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut files: Vec<PathBuf> = fs::read_dir(from)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rlib"))
+        .collect();
+    if files.is_empty() {
+        bail!("the build of the standard library made no libraries");
+    }
+    files.sort_by_key(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("libstd-") || name.starts_with("libcore-")
+    });
+    for file in files {
+        fs::copy(&file, to.join(file.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
