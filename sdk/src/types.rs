@@ -25,8 +25,8 @@ pub use part::{
     TimeSpan, ToolPart, ToolState,
 };
 pub use sandbox::{
-    Connection, CreateSandbox, Exec, ExecResult, Project, ReadFile, Resources, Sandbox,
-    SandboxStatus, WriteFile,
+    Connection, CreateProject, CreateSandbox, Exec, ExecResult, FileContent, FileWritten, Project,
+    ProjectContainer, ReadFile, Resources, Sandbox, SandboxStatus, WriteFile,
 };
 pub use session::{
     Abort, Aborted, BackendChoice, Dispatch, DispatchReceipt, InputPart, ModelChoice,

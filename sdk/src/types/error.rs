@@ -66,6 +66,12 @@ impl ErrorCode {
         Self::TABLE.iter().find(|row| row.0 == self).map_or(500, |row| row.1)
     }
 
+    /// The code an HTTP status is sent with, when there is one.
+    pub fn of_status(status: u16) -> Option<Self> {
+        let known = Self::TABLE.iter().find(|row| row.1 == status).map(|row| row.0);
+        known.or_else(|| (status >= 500).then_some(Self::Server))
+    }
+
     pub fn as_str(self) -> &'static str {
         Self::TABLE.iter().find(|row| row.0 == self).map_or("SERVER_ERROR", |row| row.2)
     }

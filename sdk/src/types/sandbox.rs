@@ -36,6 +36,13 @@ impl SandboxStatus {
     }
 }
 
+impl SandboxStatus {
+    /// Whether the sandbox will never run again.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Failed | Self::Expired | Self::Deleted)
+    }
+}
+
 impl From<&str> for SandboxStatus {
     fn from(status: &str) -> Self {
         match status {
@@ -164,6 +171,32 @@ pub struct Project {
     pub extra: Extra,
 }
 
+/// Body of `POST /projects`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateProject {
+    /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<String>,
+    #[serde(default)]
+    pub container: ProjectContainer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<serde_json::Value>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What a project's sandbox is made from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProjectContainer {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
 /// Body of `POST …/terminals/commands`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exec {
@@ -217,4 +250,23 @@ pub struct WriteFile {
     /// `utf8` (default) or `base64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+}
+
+/// Answer of `POST …/files/read`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileContent {
+    pub content: String,
+    /// `utf8` or `base64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+}
+
+/// Answer of `POST …/files/write`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWritten {
+    #[serde(default)]
+    pub path: String,
+    /// Bytes.
+    #[serde(default)]
+    pub size: u64,
 }

@@ -178,6 +178,6 @@ pub struct Abort {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aborted {
     pub cancelled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "noopReason", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
