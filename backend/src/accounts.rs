@@ -1,10 +1,23 @@
 //! Accounts and the web sessions that open them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use crate::AccountId;
+use aws_lc_rs::{digest, rand};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Somebody who was authenticated. Only `Backend::authenticate` and `Backend::create_guest` make one.
+use crate::{
+    AccountId, Backend, Balance, Credits, Error,
+    clock::{from_now, millis, now_ms},
+    db::args,
+    ledger,
+};
+
+/// A web session's use is noted no more often than this.
+const TOUCH_EVERY: Duration = Duration::from_secs(300);
+const SECRET_BYTES: usize = 32;
+
+/// Somebody who was authenticated. Only [`Backend::authenticate`] and [`Backend::create_guest`] make
+/// one.
 #[derive(Clone, Debug)]
 pub struct Account {
     id: AccountId,
@@ -16,6 +29,20 @@ pub struct Account {
 pub struct SessionToken {
     secret: String,
     expires_at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct LoginRow {
+    #[sqlx(try_from = "String")]
+    account_id: AccountId,
+    kind: String,
+    seen_at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct FundsRow {
+    posted: i64,
+    held: i64,
 }
 
 impl Account {
@@ -31,6 +58,13 @@ impl Account {
 }
 
 impl SessionToken {
+    fn generate(lifetime: Duration) -> Result<Self, Error> {
+        let mut bytes = [0; SECRET_BYTES];
+        rand::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
+        let expires_at = from_now(lifetime) / 1000;
+        Ok(Self { secret: URL_SAFE_NO_PAD.encode(bytes), expires_at })
+    }
+
     /// The secret itself: 32 random bytes in base64url.
     pub fn expose(&self) -> &str {
         &self.secret
@@ -46,4 +80,108 @@ impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
+}
+
+impl Backend {
+    /// What a new guest gets.
+    pub fn guest_grant(&self) -> Credits {
+        self.config().guest_credits
+    }
+
+    /// Makes a guest with free credits and a web session.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn create_guest(&self) -> Result<(Account, SessionToken), Error> {
+        let account = Account { id: AccountId::generate(), guest: true };
+        let token = SessionToken::generate(self.config().timing.session_absolute)?;
+        let now = now_ms();
+        let mut tx = self.db().begin().await?;
+        tx.execute(
+            "INSERT INTO accounts (id, kind, created_at) VALUES ($1, 'guest', $2)",
+            args![&account.id, now],
+        )
+        .await?;
+        let reference = format!("grant:guest:{}", account.id);
+        ledger::grant(&mut tx, &account.id, self.guest_grant(), &reference).await?;
+        tx.execute(
+            "INSERT INTO logins (token_hash, account_id, created_at, seen_at, idle_until, expires_at)
+             VALUES ($1, $2, $3, $3, $4, $5)",
+            args![
+                hash(&token.secret),
+                &account.id,
+                now,
+                from_now(self.config().timing.session_idle),
+                token.expires_at.saturating_mul(1000)
+            ],
+        )
+        .await?;
+        tx.commit().await?;
+        Ok((account, token))
+    }
+
+    /// Whose web session this is, if it is one that has not ended.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Account>, Error> {
+        // Nothing else can be one of ours, and an endless cookie is not worth hashing.
+        if token.len() != SECRET_BYTES.div_ceil(3) * 4 - 1 {
+            return Ok(None);
+        }
+        let (hash, now) = (hash(token), now_ms());
+        let login: Option<LoginRow> = self
+            .db()
+            .optional(
+                "SELECT l.account_id, a.kind, l.seen_at
+                 FROM logins l JOIN accounts a ON a.id = l.account_id
+                 WHERE l.token_hash = $1 AND l.idle_until > $2 AND l.expires_at > $2",
+                args![&hash, now],
+            )
+            .await?;
+        let Some(login) = login else { return Ok(None) };
+        if now - login.seen_at > millis(TOUCH_EVERY) {
+            let idle_until = from_now(self.config().timing.session_idle);
+            self.db()
+                .execute(
+                    "UPDATE logins SET seen_at = $2, idle_until = $3 WHERE token_hash = $1",
+                    args![&hash, now, idle_until],
+                )
+                .await?;
+        }
+        Ok(Some(Account { id: login.account_id, guest: login.kind == "guest" }))
+    }
+
+    /// Ends a web session. A session that is none has ended already.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sign_out(&self, token: &str) -> Result<(), Error> {
+        let sql = "DELETE FROM logins WHERE token_hash = $1";
+        self.db().execute(sql, args![hash(token)]).await?;
+        Ok(())
+    }
+
+    /// What the account has. An account without a row has nothing.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn balance(&self, account: &Account) -> Result<Balance, Error> {
+        let sql = "SELECT posted, held FROM accounts WHERE id = $1";
+        let funds: Option<FundsRow> = self.db().optional(sql, args![&account.id]).await?;
+        let Some(funds) = funds else { return Ok(Balance::default()) };
+        let held = Credits::from_micros(funds.held);
+        Ok(Balance { available: Credits::from_micros(funds.posted).minus(held)?, held })
+    }
+
+    /// Removes web sessions that have ended.
+    pub(crate) async fn purge_logins(&self) -> Result<u64, Error> {
+        let sql = "DELETE FROM logins WHERE idle_until <= $1 OR expires_at <= $1";
+        self.db().execute(sql, args![now_ms()]).await
+    }
+}
+
+/// The secret has 256 random bits, so that a plain hash can't be reversed by guessing.
+fn hash(secret: &str) -> String {
+    hex::encode(digest::digest(&digest::SHA256, secret.as_bytes()))
 }

@@ -1,46 +1,163 @@
-//! The backend as a whole.
+//! The backend as a whole: what it is made of, how it starts and how it stops.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use crate::*;
+use sandbox_sdk::{
+    auth::{IssuerConfig, ProductTokenIssuer},
+    client::{Client, ClientConfig},
+};
+use secrecy::SecretString;
+use tokio::time::{sleep, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    BackendConfig, Error,
+    db::{Db, args},
+};
 
 /// The product's domain over one database and one orchestrator. Cheap to clone.
+///
+/// Nothing lives only in here: what is under way stands in the database, so that another instance,
+/// or this one after a restart, takes it up where it was.
 #[derive(Clone)]
 pub struct Backend {
-    inner: Arc<BackendConfig>,
+    inner: Arc<Inner>,
 }
 
-impl std::fmt::Debug for Backend {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Backend").finish_non_exhaustive()
+struct Inner {
+    db: Db,
+    client: Client,
+    issuer: ProductTokenIssuer,
+    config: BackendConfig,
+    /// Work that outlives the request it came from.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").field("client", &self.inner.client).finish_non_exhaustive()
     }
 }
 
-fn soon<T>() -> Result<T, Error> {
-    Err(Error::unavailable("The backend is being built."))
-}
-
-#[allow(missing_docs, clippy::missing_errors_doc, clippy::unused_async)]
 impl Backend {
-    pub async fn connect(config: BackendConfig) -> Result<Self, Error> { Ok(Self { inner: Arc::new(config) }) }
-    pub async fn recover(&self) -> Result<(), Error> { soon() }
-    pub fn spawn_jobs(&self) {}
-    pub async fn shutdown(&self, _patience: Duration) {}
-    pub async fn ready(&self) -> Result<(), Error> { soon() }
-    pub async fn create_guest(&self) -> Result<(Account, SessionToken), Error> { soon() }
-    pub async fn authenticate(&self, _token: &str) -> Result<Option<Account>, Error> { soon() }
-    pub async fn sign_out(&self, _token: &str) -> Result<(), Error> { soon() }
-    pub async fn balance(&self, _account: &Account) -> Result<Balance, Error> { soon() }
-    pub fn guest_grant(&self) -> Credits { self.inner.guest_credits }
-    pub async fn chats(&self, _account: &Account) -> Result<Vec<ChatSummary>, Error> { soon() }
-    pub async fn open_chat(&self, _account: &Account, _chat: &ChatId) -> Result<ChatDetail, Error> { soon() }
-    pub async fn rename_chat(&self, _account: &Account, _chat: &ChatId, _title: &str) -> Result<ChatSummary, Error> { soon() }
-    pub async fn delete_chat(&self, _account: &Account, _chat: &ChatId) -> Result<(), Error> { soon() }
-    pub async fn start_turn(&self, _account: &Account, _request: StartTurn) -> Result<StartedTurn, Error> { soon() }
-    pub async fn turn_status(&self, _account: &Account, _turn: &TurnId) -> Result<TurnStatus, Error> { soon() }
-    pub async fn refresh_token(&self, _account: &Account, _chat: &ChatId) -> Result<StreamGrant, Error> { soon() }
-    pub async fn stop_turn(&self, _account: &Account, _turn: &TurnId) -> Result<TurnStatus, Error> { soon() }
-    pub async fn complete_turn(&self, _account: &Account, _turn: &TurnId, _report: ReportedUsage) -> Result<TurnStatus, Error> { soon() }
-    pub async fn webhook(&self, _raw_body: &[u8], _signature: &str) -> Result<(), Error> { soon() }
-    pub async fn settle(&self, _turn: &TurnId) -> Result<Option<TurnOutcome>, Error> { soon() }
+    /// Opens the database and brings its tables up to date. Nothing is sent to the orchestrator yet.
+    ///
+    /// # Errors
+    /// When the database can't be opened or migrated, or a key or an address is none.
+    pub async fn connect(config: BackendConfig) -> Result<Self, Error> {
+        let client = Client::new(ClientConfig {
+            base_url: config
+                .sandbox_api_url
+                .clone()
+                .unwrap_or_else(|| config.orchestrator_url.clone()),
+            orchestrator_url: Some(config.orchestrator_url.clone()),
+            api_key: config.api_key.clone(),
+            timeout: config.timing.call,
+            user: None,
+        })
+        .map_err(|source| Error::internal("set up the orchestrator's client", source))?;
+        let issuer = ProductTokenIssuer::new(IssuerConfig::new(
+            config.product_id.clone(),
+            config.signing_secret.clone(),
+        ))
+        .map_err(|source| Error::internal("set up the token issuer", source))?;
+        let db = Db::connect(&config.database_url).await?;
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        Ok(Self { inner: Arc::new(Inner { db, client, issuer, config, tasks, stopping }) })
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// While shutting down, and when the database does not answer.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.refuse_while_stopping()?;
+        let _: Option<(i64,)> =
+            self.db().optional("SELECT COUNT(*) FROM accounts WHERE id = ''", args![]).await?;
+        Ok(())
+    }
+
+    /// Starts the background jobs: looking after turns whose lease ran out, and tidying up.
+    pub fn spawn_jobs(&self) {
+        let backend = self.clone();
+        self.inner.tasks.spawn(async move {
+            while backend.pause(backend.config().timing.sweep).await {
+                backend.sweep().await;
+            }
+        });
+    }
+
+    /// Takes no new turns, lets what is under way come to its next resting place, and closes the
+    /// database. What does not get there in time is found again by the next start.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.inner.stopping.cancel();
+        self.inner.tasks.close();
+        if timeout(patience, self.inner.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.inner.tasks.len(), "work was left for the next start");
+        }
+        self.db().close().await;
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.inner.db
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The client for calls that a person waits for.
+    pub(crate) fn quick_client(&self) -> Client {
+        self.inner.client.with_timeout(self.config().timing.quick_call)
+    }
+
+    pub(crate) fn issuer(&self) -> &ProductTokenIssuer {
+        &self.inner.issuer
+    }
+
+    pub(crate) fn config(&self) -> &BackendConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn signing_secret(&self) -> &SecretString {
+        &self.inner.config.signing_secret
+    }
+
+    pub(crate) fn refuse_while_stopping(&self) -> Result<(), Error> {
+        if self.inner.stopping.is_cancelled() {
+            return Err(Error::unavailable("The server is restarting. Try again in a moment."));
+        }
+        Ok(())
+    }
+
+    /// Waits; answers whether work should go on, which it should not once the shutdown has begun.
+    pub(crate) async fn pause(&self, duration: Duration) -> bool {
+        tokio::select! {
+            () = self.inner.stopping.cancelled() => false,
+            () = sleep(duration) => true,
+        }
+    }
+
+    /// Does work that a shutdown waits for and that no request can cut short.
+    pub(crate) fn in_background<F>(&self, what: &'static str, work: F)
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = work.await {
+                tracing::error!(error = &error as &dyn std::error::Error, "{what} failed");
+            }
+        });
+    }
+
+    /// Does work to its end even when the request that asked for it goes away.
+    pub(crate) async fn to_the_end<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let done = self.inner.tasks.spawn(work).await;
+        done.map_err(|source| Error::internal("finish a task", source))?
+    }
 }

@@ -1,6 +1,14 @@
 //! Chats: list, open, rename, delete. Somebody else's chat is not found.
 
-use crate::{ActiveTurn, ChatId, Message, SandboxState};
+use crate::{
+    Account, ActiveTurn, Backend, ChatId, Error, Message, Role, SandboxState, TurnId, TurnState,
+    clock::now_ms, db::args,
+};
+
+/// Longest title of a chat, in characters.
+const MAX_TITLE: usize = 120;
+/// Length of a title that is made from the first message.
+const MADE_TITLE: usize = 60;
 
 /// A chat as the list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,4 +36,240 @@ pub struct ChatDetail {
     pub sandbox: SandboxState,
     /// Number of the last event of the chat's agent session that is part of the history.
     pub settled_seq: u64,
+}
+
+#[derive(sqlx::FromRow)]
+struct SummaryRow {
+    #[sqlx(try_from = "String")]
+    id: ChatId,
+    title: String,
+    updated_at: i64,
+    running: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct ActiveRow {
+    #[sqlx(try_from = "String")]
+    id: TurnId,
+    #[sqlx(try_from = "String")]
+    state: TurnState,
+    created_at: i64,
+    notice: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct SandboxRow {
+    #[sqlx(try_from = "String")]
+    state: SandboxState,
+    settled_seq: i64,
+}
+
+impl From<ActiveRow> for ActiveTurn {
+    fn from(row: ActiveRow) -> Self {
+        let (turn_id, state, started_at) = (row.id, row.state, row.created_at);
+        Self { turn_id, state, started_at, notice: row.notice }
+    }
+}
+
+impl From<SummaryRow> for ChatSummary {
+    fn from(row: SummaryRow) -> Self {
+        Self { id: row.id, title: row.title, updated_at: row.updated_at, running: row.running > 0 }
+    }
+}
+
+impl Backend {
+    /// The account's chats, the last changed first, at most 500.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn chats(&self, account: &Account) -> Result<Vec<ChatSummary>, Error> {
+        let rows: Vec<SummaryRow> = self
+            .db()
+            .all(
+                "SELECT c.id, c.title, c.updated_at,
+                 (SELECT COUNT(*) FROM turns t
+                  WHERE t.chat_id = c.id AND t.state IN ('provisioning', 'running')) AS running
+                 FROM chats c WHERE c.account_id = $1 AND c.deleted_at IS NULL
+                 ORDER BY c.updated_at DESC, c.id DESC LIMIT 500",
+                args![account.id()],
+            )
+            .await?;
+        Ok(rows.into_iter().map(ChatSummary::from).collect())
+    }
+
+    /// A chat with all that is settled and the turn that runs.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn open_chat(&self, account: &Account, chat: &ChatId) -> Result<ChatDetail, Error> {
+        let summary = self.chat_summary(account, chat).await?;
+        // Before the messages: what it says to be settled is then among them.
+        let sandbox: Option<SandboxRow> = self
+            .db()
+            .optional(
+                "SELECT state, settled_seq FROM sandboxes
+                 WHERE chat_id = $1 AND state NOT IN ('deleting', 'deleted')
+                 ORDER BY created_at DESC, id DESC LIMIT 1",
+                args![chat],
+            )
+            .await?;
+        let (messages, active) = self.history(chat).await?;
+        Ok(ChatDetail {
+            summary: ChatSummary { running: active.is_some(), ..summary },
+            messages,
+            active,
+            sandbox: sandbox.as_ref().map_or(SandboxState::None, |sandbox| sandbox.state),
+            settled_seq: sandbox.map_or(0, |row| u64::try_from(row.settled_seq).unwrap_or(0)),
+        })
+    }
+
+    /// The messages, and the turn behind a last message that has no answer yet.
+    async fn history(&self, chat: &ChatId) -> Result<(Vec<Message>, Option<ActiveTurn>), Error> {
+        loop {
+            let messages = self.messages(chat).await?;
+            let Some(asked) = messages.last().filter(|last| last.role == Role::User) else {
+                return Ok((messages, None));
+            };
+            let row: Option<ActiveRow> = self
+                .db()
+                .optional(
+                    "SELECT id, state, created_at, notice FROM turns WHERE id = $1",
+                    args![&asked.turn_id],
+                )
+                .await?;
+            match row {
+                // It has ended since the messages were read: the answer is there by now.
+                Some(row) if row.state.is_final() => {}
+                row => return Ok((messages, row.map(ActiveTurn::from))),
+            }
+        }
+    }
+
+    /// Gives a chat another title: one line, at most 120 characters.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` for a title without a visible character.
+    pub async fn rename_chat(
+        &self,
+        account: &Account,
+        chat: &ChatId,
+        title: &str,
+    ) -> Result<ChatSummary, Error> {
+        let title = one_line(title, MAX_TITLE);
+        if title.is_empty() {
+            return Err(Error::invalid("title", "A chat needs a title."));
+        }
+        let changed = self
+            .db()
+            .execute(
+                "UPDATE chats SET title = $3
+                 WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
+                args![chat, account.id(), title],
+            )
+            .await?;
+        if changed == 0 {
+            return Err(Error::NotFound);
+        }
+        self.chat_summary(account, chat).await
+    }
+
+    /// Deletes a chat with its messages. A running turn is stopped and settled for what it used; the
+    /// sandbox goes after that, in the background.
+    ///
+    /// # Errors
+    /// `NotFound`, also for a chat that was deleted before.
+    pub async fn delete_chat(&self, account: &Account, chat: &ChatId) -> Result<(), Error> {
+        let now = now_ms();
+        let mut tx = self.db().begin().await?;
+        let deleted = tx
+            .execute(
+                "UPDATE chats SET deleted_at = $3, updated_at = $3, title = ''
+                 WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
+                args![chat, account.id(), now],
+            )
+            .await?;
+        if deleted == 0 {
+            return Err(Error::NotFound);
+        }
+        let open: Option<(String,)> = tx
+            .optional(
+                "UPDATE turns SET stop_requested_at = COALESCE(stop_requested_at, $2)
+                 WHERE chat_id = $1 AND state IN ('provisioning', 'running') RETURNING id",
+                args![chat, now],
+            )
+            .await?;
+        tx.execute(
+            "UPDATE sandboxes SET state = 'deleting', updated_at = $2
+             WHERE chat_id = $1 AND state <> 'deleted'",
+            args![chat, now],
+        )
+        .await?;
+        tx.execute("DELETE FROM messages WHERE chat_id = $1", args![chat]).await?;
+        tx.commit().await?;
+
+        let open = open.map(|(turn,)| TurnId::try_from(turn)).transpose()?;
+        let backend = self.clone();
+        self.in_background("cleaning up after a deleted chat", async move {
+            if let Some(turn) = open {
+                backend.wind_up(&turn).await?;
+            }
+            backend.purge_sandboxes().await
+        });
+        Ok(())
+    }
+
+    pub(crate) async fn chat_summary(
+        &self,
+        account: &Account,
+        chat: &ChatId,
+    ) -> Result<ChatSummary, Error> {
+        let row: Option<SummaryRow> = self
+            .db()
+            .optional(
+                "SELECT c.id, c.title, c.updated_at,
+                 (SELECT COUNT(*) FROM turns t
+                  WHERE t.chat_id = c.id AND t.state IN ('provisioning', 'running')) AS running
+                 FROM chats c WHERE c.id = $1 AND c.account_id = $2 AND c.deleted_at IS NULL",
+                args![chat, account.id()],
+            )
+            .await?;
+        row.map(ChatSummary::from).ok_or(Error::NotFound)
+    }
+}
+
+/// The title of a chat that begins with this message.
+pub(crate) fn title_of(message: &str) -> String {
+    let title = one_line(message, MADE_TITLE);
+    if title.is_empty() { "New chat".to_owned() } else { title }
+}
+
+/// The text with runs of white space and control characters as single spaces, cut at a word where
+/// that costs little.
+fn one_line(text: &str, max: usize) -> String {
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    // What is far beyond the cut need not be looked at.
+    let head: String = text.trim_start_matches(blank).chars().take(max * 4).collect();
+    let line = head.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= max {
+        return line;
+    }
+    let cut: String = line.chars().take(max - 1).collect();
+    let at_word =
+        cut.rfind(' ').filter(|at| *at * 2 > cut.len()).map_or(cut.as_str(), |at| &cut[..at]);
+    format!("{}…", at_word.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_the_beginning_of_the_message_in_one_line() {
+        assert_eq!(title_of("List the files"), "List the files");
+        assert_eq!(title_of("  List\n\n\tthe \u{0} files\r\n"), "List the files");
+        assert_eq!(title_of("\u{7}\u{8}"), "New chat");
+        let long = title_of(&"Write a small program that counts words ".repeat(10));
+        assert_eq!(long, "Write a small program that counts words Write a small…");
+        assert_eq!(title_of(&"ä".repeat(200)).chars().count(), 60);
+    }
 }

@@ -38,8 +38,10 @@ pub struct BackendConfig {
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// One call to the orchestrator.
+    /// One call to the orchestrator in the background, its retries included.
     pub call: Duration,
+    /// One call to the orchestrator that a person waits for.
+    pub quick_call: Duration,
     /// From the request until the prompt was handed over, sandbox included. Later the turn fails.
     pub start: Duration,
     /// How long one worker has a turn to itself, and how often the orchestrator is asked about a
@@ -77,6 +79,7 @@ impl Default for Timing {
         const DAY: u64 = 24 * 3600;
         Self {
             call: Duration::from_secs(10),
+            quick_call: Duration::from_secs(2),
             start: Duration::from_secs(120),
             lease: Duration::from_secs(15),
             unreachable: Duration::from_secs(180),

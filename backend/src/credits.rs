@@ -54,7 +54,8 @@ impl Credits {
 impl fmt::Display for Credits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cents = self.0.div_euclid(Self::MICROS_PER_CREDIT / 100);
-        let (sign, cents) = if cents < 0 { ("-", cents.unsigned_abs()) } else { ("", cents.unsigned_abs()) };
+        let (sign, cents) =
+            if cents < 0 { ("-", cents.unsigned_abs()) } else { ("", cents.unsigned_abs()) };
         match (cents / 100, cents % 100) {
             (whole, 0) => write!(f, "{sign}{whole}"),
             (whole, part) if part % 10 == 0 => write!(f, "{sign}{whole}.{}", part / 10),
@@ -69,7 +70,15 @@ mod tests {
 
     #[test]
     fn credits_are_written_short_and_never_more_than_there_are() {
-        let cases = [(0, "0"), (12_000_000, "12"), (500_000, "0.5"), (499_879_999, "499.87"), (9_999, "0"), (-1, "-0.01"), (-2_500_000, "-2.5")];
+        let cases = [
+            (0, "0"),
+            (12_000_000, "12"),
+            (500_000, "0.5"),
+            (499_879_999, "499.87"),
+            (9_999, "0"),
+            (-1, "-0.01"),
+            (-2_500_000, "-2.5"),
+        ];
         for (micros, written) in cases {
             assert_eq!(Credits::from_micros(micros).to_string(), written);
         }

@@ -33,16 +33,19 @@ macro_rules! id {
             pub fn generate() -> Self {
                 Self(Uuid::now_v7().to_string())
             }
-
-            /// An id that comes out of our own database.
-            pub(crate) fn from_row(text: String) -> Self {
-                Self(text)
-            }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self, Error> {
+                Self::parse(&text)
             }
         }
 
@@ -80,14 +83,21 @@ mod tests {
     fn every_spelling_of_one_uuid_is_one_id() {
         let id = "018F3A5C-9B7E-7C3D-8E21-0A1B2C3D4E5F";
         let written = "018f3a5c-9b7e-7c3d-8e21-0a1b2c3d4e5f";
-        for spelling in [id, written, "018f3a5c9b7e7c3d8e210a1b2c3d4e5f", " 018f3a5c-9b7e-7c3d-8e21-0a1b2c3d4e5f "] {
+        for spelling in [
+            id,
+            written,
+            "018f3a5c9b7e7c3d8e210a1b2c3d4e5f",
+            " 018f3a5c-9b7e-7c3d-8e21-0a1b2c3d4e5f ",
+        ] {
             assert_eq!(TurnId::parse(spelling).unwrap().as_str(), written);
         }
     }
 
     #[test]
     fn what_is_no_uuid_is_refused() {
-        for text in ["", "1", "../../etc/passwd", "00000000-0000-0000-0000-000000000000", "' OR 1=1"] {
+        for text in
+            ["", "1", "../../etc/passwd", "00000000-0000-0000-0000-000000000000", "' OR 1=1"]
+        {
             assert!(matches!(TurnId::parse(text), Err(Error::Invalid { field: "turn_id", .. })));
             assert!(matches!(ChatId::parse(text), Err(Error::NotFound)));
         }

@@ -3,15 +3,19 @@
 mod accounts;
 mod backend;
 mod chats;
+mod clock;
 mod config;
 mod credits;
+mod db;
 mod error;
 mod ids;
+mod ledger;
 mod messages;
 mod prices;
 mod sandboxes;
 mod tokens;
 mod turns;
+mod webhooks;
 mod words;
 
 pub use accounts::{Account, SessionToken};
@@ -21,6 +25,7 @@ pub use config::{BackendConfig, Limits, Timing};
 pub use credits::{Balance, Credits};
 pub use error::Error;
 pub use ids::{AccountId, ChatId, TurnId};
+pub use ledger::Audit;
 pub use messages::{Message, MessageState, Receipt, Role};
 pub use prices::{Model, PriceError, Prices};
 pub use sandboxes::SandboxState;

@@ -1,8 +1,12 @@
 //! Messages: what a person asked and what the agent answered.
 
-use sandbox_sdk::types::Part;
+use sandbox_sdk::types::{Part, PartBody, TextPart};
 
-use crate::{Credits, TurnId, words::stored_as_words};
+use crate::{
+    Backend, ChatId, Credits, Error, TurnId,
+    db::{Transaction, args},
+    words::stored_as_words,
+};
 
 stored_as_words! {
     /// Who speaks.
@@ -62,4 +66,153 @@ pub struct Receipt {
     pub charged: Credits,
     /// From start to end, milliseconds.
     pub duration_ms: u64,
+}
+
+#[derive(sqlx::FromRow)]
+struct MessageRow {
+    id: String,
+    #[sqlx(try_from = "String")]
+    turn_id: TurnId,
+    #[sqlx(try_from = "String")]
+    role: Role,
+    parts: String,
+    #[sqlx(try_from = "String")]
+    state: MessageState,
+    error: Option<String>,
+    created_at: i64,
+    model: Option<String>,
+    input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    charged: Option<i64>,
+    duration_ms: Option<i64>,
+}
+
+impl MessageRow {
+    fn message(self) -> Result<Message, Error> {
+        let receipt = match (self.role, &self.model) {
+            (Role::Assistant, Some(model)) => Some(Receipt {
+                model: model.clone(),
+                input_tokens: count(self.input_tokens),
+                output_tokens: count(self.output_tokens),
+                charged: Credits::from_micros(self.charged.unwrap_or(0)),
+                duration_ms: count(self.duration_ms),
+            }),
+            _ => None,
+        };
+        let parts = serde_json::from_str(&self.parts)
+            .map_err(|source| Error::internal("read a stored message", source))?;
+        Ok(Message {
+            id: self.id,
+            turn_id: self.turn_id,
+            role: self.role,
+            parts,
+            state: self.state,
+            error: self.error,
+            receipt,
+            created_at: self.created_at,
+        })
+    }
+}
+
+fn count(number: Option<i64>) -> u64 {
+    number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
+}
+
+impl Message {
+    /// What a person said.
+    pub(crate) fn from_person(turn: &TurnId, session: &str, text: String, now: i64) -> Self {
+        let id = format!("usr_{turn}");
+        let part = Part {
+            id: format!("prt_usr_{turn}"),
+            session_id: session.to_owned(),
+            message_id: id.clone(),
+            body: PartBody::Text(TextPart { text, ..TextPart::default() }),
+        };
+        Self {
+            id,
+            turn_id: turn.clone(),
+            role: Role::User,
+            parts: vec![part],
+            state: MessageState::Complete,
+            error: None,
+            receipt: None,
+            created_at: now,
+        }
+    }
+
+    /// The text of the message: its text parts, parted by blank lines.
+    pub(crate) fn text(&self) -> String {
+        let texts = self.parts.iter().filter_map(|part| match &part.body {
+            PartBody::Text(text) => Some(text.text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Stores the message at a place of its chat. The receipt is stored as the turn's usage.
+    pub(crate) async fn insert(
+        &self,
+        tx: &mut Transaction,
+        chat: &ChatId,
+        position: i64,
+    ) -> Result<(), Error> {
+        let parts = serde_json::to_string(&self.parts)
+            .map_err(|source| Error::internal("write a message", source))?;
+        tx.execute(
+            "INSERT INTO messages
+             (id, chat_id, turn_id, position, role, parts, state, error, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            args![
+                &self.id,
+                chat,
+                &self.turn_id,
+                position,
+                self.role,
+                parts,
+                self.state,
+                self.error.as_deref(),
+                self.created_at
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+impl Backend {
+    /// All messages of a chat, in order.
+    pub(crate) async fn messages(&self, chat: &ChatId) -> Result<Vec<Message>, Error> {
+        let rows: Vec<MessageRow> = self
+            .db()
+            .all(
+                "SELECT m.id, m.turn_id, m.role, m.parts, m.state, m.error, m.created_at,
+                        u.model, u.input_tokens + u.cache_read_tokens + u.cache_write_tokens
+                        AS input_tokens, u.output_tokens, u.charged, u.duration_ms
+                 FROM messages m LEFT JOIN usage u ON u.turn_id = m.turn_id
+                 WHERE m.chat_id = $1 ORDER BY m.position",
+                args![chat],
+            )
+            .await?;
+        rows.into_iter().map(MessageRow::message).collect()
+    }
+
+    /// One of a turn's two messages.
+    pub(crate) async fn message(
+        &self,
+        turn: &TurnId,
+        role: Role,
+    ) -> Result<Option<Message>, Error> {
+        let row: Option<MessageRow> = self
+            .db()
+            .optional(
+                "SELECT m.id, m.turn_id, m.role, m.parts, m.state, m.error, m.created_at,
+                        u.model, u.input_tokens + u.cache_read_tokens + u.cache_write_tokens
+                        AS input_tokens, u.output_tokens, u.charged, u.duration_ms
+                 FROM messages m LEFT JOIN usage u ON u.turn_id = m.turn_id
+                 WHERE m.turn_id = $1 AND m.role = $2",
+                args![turn, role],
+            )
+            .await?;
+        row.map(MessageRow::message).transpose()
+    }
 }

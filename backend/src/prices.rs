@@ -178,6 +178,14 @@ impl Model {
         ]))
     }
 
+    /// The smallest hold whose limits let a prompt of so many tokens in.
+    pub(crate) fn hold_for_input(&self, tokens: u64) -> Credits {
+        let ceiling = i128::from(self.ceiling().micros());
+        let most = i128::from(self.max_input_tokens);
+        let share = (ceiling * i128::from(tokens) + most - 1) / most;
+        Credits::from_micros(i64::try_from(share).unwrap_or(i64::MAX))
+    }
+
     /// Limits whose price is at most `hold`, in the proportion of the ceilings.
     pub(crate) fn limits(&self, hold: Credits, longest: std::time::Duration) -> TurnLimits {
         let ceiling = i128::from(self.ceiling().micros());

@@ -1,5 +1,15 @@
 //! Turns: one question, one run of the agent, one answer, one bill.
 
+mod drive;
+mod finish;
+mod report;
+mod row;
+mod settle;
+mod start;
+mod status;
+mod stop;
+mod sweep;
+
 use crate::{
     ChatId, ChatSummary, Credits, Message, SandboxState, StreamGrant, TurnId,
     words::stored_as_words,

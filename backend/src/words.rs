@@ -17,13 +17,24 @@ macro_rules! stored_as_words {
                 }
             }
 
-            pub(crate) fn from_word(word: &str) -> Result<Self, crate::Error> {
-                match word {
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = crate::Error;
+
+            fn try_from(word: String) -> Result<Self, crate::Error> {
+                match word.as_str() {
                     $($word => Ok(Self::$variant),)+
                     other => Err(crate::Error::broken(format!(
                         concat!("no ", stringify!($name), " is stored as {:?}"), other
                     ))),
                 }
+            }
+        }
+
+        impl From<$name> for crate::db::Value {
+            fn from(value: $name) -> Self {
+                Self::from(value.as_str())
             }
         }
     };

@@ -1,0 +1,133 @@
+//! A turn as it stands in the database, with the sandbox it runs in.
+
+use std::time::Duration;
+
+use sandbox_sdk::types::TokenUsage;
+
+use crate::{
+    AccountId, Backend, ChatId, Credits, Error, TurnId, TurnState,
+    clock::{from_now, now_ms},
+    db::args,
+    prices::Price,
+};
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct TurnRow {
+    #[sqlx(try_from = "String")]
+    pub(crate) id: TurnId,
+    #[sqlx(try_from = "String")]
+    pub(crate) account_id: AccountId,
+    #[sqlx(try_from = "String")]
+    pub(crate) chat_id: ChatId,
+    pub(crate) sandbox_id: String,
+    pub(crate) position: i64,
+    #[sqlx(try_from = "String")]
+    pub(crate) state: TurnState,
+    pub(crate) model: String,
+    price_input: i64,
+    price_output: i64,
+    price_cache_read: i64,
+    price_cache_write: i64,
+    pub(crate) max_input_tokens: i64,
+    pub(crate) max_output_tokens: i64,
+    pub(crate) dispatched_at: Option<i64>,
+    pub(crate) since_seq: i64,
+    pub(crate) stop_requested_at: Option<i64>,
+    pub(crate) unreachable_since: Option<i64>,
+    pub(crate) notice: Option<String>,
+    pub(crate) report: Option<String>,
+    pub(crate) created_at: i64,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) session_id: String,
+    pub(crate) settled_seq: i64,
+    pub(crate) sandbox_state: String,
+    pub(crate) hold: i64,
+}
+
+impl TurnRow {
+    /// What the usage costs at the price the turn began with.
+    pub(crate) fn cost(&self, usage: &TokenUsage) -> Credits {
+        Price {
+            input: self.price_input,
+            output: self.price_output,
+            cache_read: self.price_cache_read,
+            cache_write: self.price_cache_write,
+        }
+        .charge(usage)
+    }
+
+    /// The same turn, now that its sandbox has a name.
+    pub(crate) fn in_sandbox(&self, remote_id: String) -> Self {
+        Self { remote_id: Some(remote_id), ..self.clone() }
+    }
+
+    /// The most the turn may cost.
+    pub(crate) fn hold(&self) -> Credits {
+        Credits::from_micros(self.hold)
+    }
+
+    /// Handed over, as far as we know: claimed for dispatch, but not confirmed.
+    pub(crate) fn is_in_the_air(&self) -> bool {
+        self.state == TurnState::Running && self.dispatched_at.is_none()
+    }
+}
+
+impl Backend {
+    pub(crate) async fn turn_row(&self, turn: &TurnId) -> Result<Option<TurnRow>, Error> {
+        self.db()
+            .optional(
+                "SELECT t.id, t.account_id, t.chat_id, t.sandbox_id, t.position, t.state, t.model,
+                        t.price_input, t.price_output, t.price_cache_read, t.price_cache_write,
+                        t.max_input_tokens, t.max_output_tokens, t.dispatched_at, t.since_seq,
+                        t.stop_requested_at, t.unreachable_since, t.notice, t.report, t.created_at,
+                        s.remote_id, s.session_id, s.settled_seq, s.state AS sandbox_state,
+                        h.amount AS hold
+                 FROM turns t
+                 JOIN sandboxes s ON s.id = t.sandbox_id
+                 JOIN holds h ON h.turn_id = t.id
+                 WHERE t.id = $1",
+                args![turn],
+            )
+            .await
+    }
+
+    /// The account's turn, in a chat that was not deleted.
+    pub(crate) async fn owned_turn(
+        &self,
+        account: &AccountId,
+        turn: &TurnId,
+    ) -> Result<TurnRow, Error> {
+        let row = self.turn_row(turn).await?.filter(|row| row.account_id == *account);
+        let row = row.ok_or(Error::NotFound)?;
+        let sql = "SELECT id FROM chats WHERE id = $1 AND deleted_at IS NULL";
+        let chat: Option<(String,)> = self.db().optional(sql, args![&row.chat_id]).await?;
+        chat.map(|_| row).ok_or(Error::NotFound)
+    }
+
+    /// Keeps other workers from the turn for a while.
+    pub(crate) async fn renew_lease(&self, turn: &TurnId, lease: Duration) -> Result<(), Error> {
+        let until = from_now(lease);
+        let sql = "UPDATE turns SET lease_until = $2 WHERE id = $1 AND ended_at IS NULL";
+        self.db().execute(sql, args![turn, until]).await?;
+        Ok(())
+    }
+
+    /// Notes whether the orchestrator could be asked about the turn. Answers since when it could not.
+    pub(crate) async fn note_reach(&self, turn: &TurnRow, reached: bool) -> Result<i64, Error> {
+        let now = now_ms();
+        match (reached, turn.unreachable_since) {
+            (true, Some(_)) => {
+                let sql = "UPDATE turns SET unreachable_since = NULL WHERE id = $1";
+                self.db().execute(sql, args![&turn.id]).await?;
+                Ok(now)
+            }
+            (false, None) => {
+                let sql = "UPDATE turns SET unreachable_since = $2
+                           WHERE id = $1 AND unreachable_since IS NULL";
+                self.db().execute(sql, args![&turn.id, now]).await?;
+                Ok(now)
+            }
+            (_, since) => Ok(since.unwrap_or(now)),
+        }
+    }
+}

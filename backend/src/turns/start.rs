@@ -1,0 +1,293 @@
+//! Starting a turn: check, store everything in one transaction, then set it going.
+
+use sandbox_sdk::types::TurnLimits;
+
+use super::row::TurnRow;
+use crate::{
+    Account, AccountId, Backend, ChatId, Credits, Error, Message, Role, StartTurn, StartedTurn,
+    TurnId, TurnState,
+    chats::title_of,
+    clock::{from_now, now_ms},
+    db::{Transaction, args},
+    ledger,
+    prices::Model,
+    sandboxes,
+};
+
+/// Longest message, in characters.
+const MAX_TEXT: usize = 100_000;
+/// Bytes of text that make about one token.
+const BYTES_PER_TOKEN: u64 = 4;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+impl Backend {
+    /// Stores the message and the turn, reserves what the turn may cost, and sets it going. With a
+    /// warm sandbox the turn is handed over in the background and can be watched at once; else the
+    /// sandbox is made ready in the background.
+    ///
+    /// The same turn id again, at the same time or later, is a look-up.
+    ///
+    /// # Errors
+    /// `Invalid` for the text, the model; `NotFound` for the chat; `Conflict` when the chat has a
+    /// running turn or the turn id belongs to another chat; `InsufficientCredits`; `RateLimited`.
+    /// After an error nothing is stored.
+    pub async fn start_turn(
+        &self,
+        account: &Account,
+        mut request: StartTurn,
+    ) -> Result<StartedTurn, Error> {
+        request.text = checked_text(&request.text)?;
+        let model = self.config().prices.model(request.model.as_deref())?.clone();
+        if let Some(known) = self.turn_row(&request.turn_id).await? {
+            return self.started_before(account, &request, known).await;
+        }
+        self.refuse_while_stopping()?;
+        let (backend, account) = (self.clone(), account.clone());
+        self.to_the_end(async move {
+            if !backend.admit(account.id(), &request, &model).await? {
+                let known = backend.turn_row(&request.turn_id).await?.ok_or(Error::NotFound)?;
+                return backend.started_before(&account, &request, known).await;
+            }
+            backend.launch(&request.turn_id).await?;
+            backend.started(&account, &request.turn_id).await
+        })
+        .await
+    }
+
+    async fn started_before(
+        &self,
+        account: &Account,
+        request: &StartTurn,
+        known: TurnRow,
+    ) -> Result<StartedTurn, Error> {
+        let other_chat = request.chat_id.as_ref().is_some_and(|chat| *chat != known.chat_id);
+        if known.account_id != *account.id() || other_chat {
+            return Err(Error::conflict("This turn id is in use elsewhere."));
+        }
+        self.started(account, &request.turn_id).await
+    }
+
+    async fn started(&self, account: &Account, turn: &TurnId) -> Result<StartedTurn, Error> {
+        let row = self.owned_turn(account.id(), turn).await?;
+        let user_message = self.message(turn, Role::User).await?.ok_or(Error::NotFound)?;
+        Ok(StartedTurn {
+            chat: self.chat_summary(account, &row.chat_id).await?,
+            turn_id: row.id.clone(),
+            state: row.state,
+            stream: self.stream_of(&row)?,
+            user_message,
+        })
+    }
+
+    /// Stores the turn with its message and its hold. Answers whether it was new.
+    async fn admit(
+        &self,
+        account: &AccountId,
+        request: &StartTurn,
+        model: &Model,
+    ) -> Result<bool, Error> {
+        let needed = needed(model, &request.text)?;
+        let mut tx = self.db().begin().await?;
+        // The account's row is locked first: starts of one account happen one after the other.
+        let available = ledger::lock_available(&mut tx, account).await?;
+        let known: Option<(String,)> =
+            tx.optional("SELECT id FROM turns WHERE id = $1", args![&request.turn_id]).await?;
+        if known.is_some() {
+            return Ok(false);
+        }
+        if available < needed {
+            return Err(Error::InsufficientCredits { available, needed });
+        }
+        self.check_rates(&mut tx, account, request.chat_id.is_none()).await?;
+        let hold = model.ceiling().min(available);
+        let place = match &request.chat_id {
+            Some(chat) => take_place(&mut tx, account, chat).await?,
+            None => new_chat(&mut tx, account, &request.text).await?,
+        };
+        let sandbox = sandboxes::current(&mut tx, account, &place.chat).await?;
+        let limits = model.limits(hold, self.config().timing.turn);
+        let new = NewTurn { account, request, model, place: &place, sandbox: &sandbox, limits };
+        if !self.insert_turn(&mut tx, new).await? {
+            return Ok(false);
+        }
+        if !ledger::hold(&mut tx, account, &request.turn_id, hold).await? {
+            return Err(Error::broken("credits went away under the account's lock"));
+        }
+        let (session,): (String,) =
+            tx.one("SELECT session_id FROM sandboxes WHERE id = $1", args![&sandbox]).await?;
+        Message::from_person(&request.turn_id, &session, request.text.clone(), now_ms())
+            .insert(&mut tx, &place.chat, place.position)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn check_rates(
+        &self,
+        tx: &mut Transaction,
+        account: &AccountId,
+        new_chat: bool,
+    ) -> Result<(), Error> {
+        let (limits, now) = (self.config().limits, now_ms());
+        let counted = tx
+            .one(
+                "SELECT COUNT(*), MIN(created_at) FROM turns
+                 WHERE account_id = $1 AND created_at > $2",
+                args![account, now - MINUTE_MS],
+            )
+            .await?;
+        within(counted, limits.turns_per_minute, MINUTE_MS, now)?;
+        if new_chat {
+            let counted = tx
+                .one(
+                    "SELECT COUNT(*), MIN(created_at) FROM chats
+                     WHERE account_id = $1 AND created_at > $2",
+                    args![account, now - HOUR_MS],
+                )
+                .await?;
+            within(counted, limits.chats_per_hour, HOUR_MS, now)?;
+        }
+        let (running,): (i64,) = tx
+            .one(
+                "SELECT COUNT(*) FROM turns
+                 WHERE account_id = $1 AND state IN ('provisioning', 'running')",
+                args![account],
+            )
+            .await?;
+        if running >= i64::from(limits.running_turns) {
+            return Err(Error::conflict(format!(
+                "{running} of your chats are working already. Wait for one to finish, or stop one."
+            )));
+        }
+        Ok(())
+    }
+
+    async fn insert_turn(&self, tx: &mut Transaction, new: NewTurn<'_>) -> Result<bool, Error> {
+        let limit = |tokens: Option<u64>| i64::try_from(tokens.unwrap_or(0)).unwrap_or(i64::MAX);
+        let price = new.model.price;
+        let inserted = tx
+            .execute(
+                "INSERT INTO turns
+                 (id, account_id, chat_id, sandbox_id, position, state, model, price_version,
+                  price_input, price_output, price_cache_read, price_cache_write,
+                  max_input_tokens, max_output_tokens, lease_until, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                 ON CONFLICT (id) DO NOTHING",
+                args![
+                    &new.request.turn_id,
+                    new.account,
+                    &new.place.chat,
+                    new.sandbox,
+                    new.place.position,
+                    TurnState::Provisioning,
+                    &new.model.name,
+                    self.config().prices.version(),
+                    price.input,
+                    price.output,
+                    price.cache_read,
+                    price.cache_write,
+                    limit(new.limits.max_input_tokens),
+                    limit(new.limits.max_output_tokens),
+                    from_now(self.config().timing.lease),
+                    now_ms()
+                ],
+            )
+            .await?;
+        Ok(inserted == 1)
+    }
+}
+
+struct NewTurn<'a> {
+    account: &'a AccountId,
+    request: &'a StartTurn,
+    model: &'a Model,
+    place: &'a Place,
+    sandbox: &'a str,
+    limits: TurnLimits,
+}
+
+/// Where in which chat the turn's messages stand.
+struct Place {
+    chat: ChatId,
+    position: i64,
+}
+
+/// Takes the next place in a chat that has no running turn.
+async fn take_place(
+    tx: &mut Transaction,
+    account: &AccountId,
+    chat: &ChatId,
+) -> Result<Place, Error> {
+    let next: Option<(i64,)> = tx
+        .optional(
+            "UPDATE chats SET next_position = next_position + 2, updated_at = $3
+             WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL RETURNING next_position",
+            args![chat, account, now_ms()],
+        )
+        .await?;
+    let (next,) = next.ok_or(Error::NotFound)?;
+    let running: Option<(String,)> = tx
+        .optional(
+            "SELECT id FROM turns WHERE chat_id = $1 AND state IN ('provisioning', 'running')",
+            args![chat],
+        )
+        .await?;
+    match running {
+        Some(_) => Err(Error::conflict(
+            "This chat is still working on your last message. Wait for the answer, or stop it.",
+        )),
+        None => Ok(Place { chat: chat.clone(), position: next - 2 }),
+    }
+}
+
+async fn new_chat(tx: &mut Transaction, account: &AccountId, text: &str) -> Result<Place, Error> {
+    let chat = ChatId::generate();
+    tx.execute(
+        "INSERT INTO chats (id, account_id, title, next_position, created_at, updated_at)
+         VALUES ($1, $2, $3, 2, $4, $4)",
+        args![&chat, account, title_of(text), now_ms()],
+    )
+    .await?;
+    Ok(Place { chat, position: 0 })
+}
+
+fn checked_text(text: &str) -> Result<String, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::invalid("text", "Write a message first."));
+    }
+    if text.chars().count() > MAX_TEXT {
+        return Err(Error::invalid("text", "A message can have at most 100 000 characters."));
+    }
+    Ok(text.to_owned())
+}
+
+/// The least an account must have free to start this turn.
+fn needed(model: &Model, text: &str) -> Result<Credits, Error> {
+    let tokens = u64::try_from(text.len()).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN);
+    if tokens > model.max_input_tokens {
+        return Err(Error::invalid(
+            "text",
+            format!(
+                "This message is too long for the model: about {tokens} tokens, of at most {}.",
+                model.max_input_tokens
+            ),
+        ));
+    }
+    Ok(model.minimum_hold.max(model.hold_for_input(tokens)))
+}
+
+/// Whether one more is allowed in a window that has `count` of them, the oldest from `oldest`.
+fn within(
+    (count, oldest): (i64, Option<i64>),
+    limit: u32,
+    window_ms: i64,
+    now: i64,
+) -> Result<(), Error> {
+    if count < i64::from(limit) {
+        return Ok(());
+    }
+    let wait = oldest.unwrap_or(now) + window_ms - now;
+    Err(Error::RateLimited { retry_after_s: u64::try_from(wait / 1000).unwrap_or(0) + 1 })
+}
