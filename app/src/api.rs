@@ -3,9 +3,9 @@
 //! Every one is a public route, `POST /api/<name>` with a JSON body of its arguments by name.
 //! Addresses are fixed, so that a page from before an update keeps working after it.
 
-mod chats;
-mod credits;
-mod turns;
+pub mod chats;
+pub mod credits;
+pub mod turns;
 
 #[cfg(feature = "ssr")]
 mod convert;

@@ -84,6 +84,19 @@ impl FromServerFnError for AppError {
     }
 }
 
+/// An error and its causes in one line, for logs and terminals; never for a page.
+#[cfg(feature = "ssr")]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
 #[cfg(feature = "ssr")]
 use crate::api::request::{answered, request_id};
 

@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
-use crate::error::AppError;
+use crate::error::{AppError, chain};
 
 /// The cookie of a web session. Its prefix makes browsers refuse it without `Secure`, with a
 /// `Domain`, or for part of the site only.
@@ -203,18 +203,6 @@ impl From<backend::Error> for AppError {
         };
         answered(told)
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ pub async fn stop_turn(turn_id: String) -> Result<TurnStatus, AppError> {
 #[server(endpoint = "complete_turn", input = Json)]
 pub async fn complete_turn(turn_id: String, report: ReportedUsage) -> Result<TurnStatus, AppError> {
     let caller = Caller::known().await?;
-    let status = caller.backend.complete_turn(&caller.account, &turn_id.parse()?, report.into());
-    Ok(status.await?.into())
+    let turn_id = turn_id.parse()?;
+    let status = caller.backend.complete_turn(&caller.account, &turn_id, report.into()).await?;
+    Ok(status.into())
 }
