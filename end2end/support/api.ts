@@ -2,13 +2,17 @@
 import { randomBytes } from "node:crypto";
 import type { Page } from "@playwright/test";
 
-export interface Answer {
+export interface Answer<Body> {
   status: number;
-  body: unknown;
+  body: Body;
 }
 
 /** Calls a server function from the page's own origin. */
-export async function call(page: Page, name: string, body: object): Promise<Answer> {
+export async function call<Body = unknown>(
+  page: Page,
+  name: string,
+  body: object = {},
+): Promise<Answer<Body>> {
   return page.evaluate(
     async ({ name, body }) => {
       const response = await fetch(`/api/${name}`, {
@@ -17,14 +21,40 @@ export async function call(page: Page, name: string, body: object): Promise<Answ
         body: JSON.stringify(body),
       });
       const text = await response.text();
-      try {
-        return { status: response.status, body: JSON.parse(text) };
-      } catch {
-        return { status: response.status, body: text };
-      }
+      return { status: response.status, body: text === "" ? null : JSON.parse(text) };
     },
     { name, body },
   );
+}
+
+export interface Balance {
+  available: number;
+  held: number;
+}
+
+export interface Message {
+  turn_id: string;
+  role: "user" | "assistant";
+  parts: { type: string; text?: string }[];
+  state: "complete" | "stopped" | "failed" | "interrupted";
+  receipt: { input_tokens: number; output_tokens: number; charged: number } | null;
+}
+
+/** What is left to spend, in millionths of a credit. */
+export async function balance(page: Page): Promise<Balance> {
+  return (await call<Balance>(page, "balance")).body;
+}
+
+/** The settled messages of a chat. */
+export async function messages(page: Page, chatId: string): Promise<Message[]> {
+  return (await call<{ messages: Message[] }>(page, "open_chat", { chat_id: chatId })).body
+    .messages;
+}
+
+/** Starts a turn without the page's own doing. */
+export function startTurn(page: Page, turnId: string, text: string, chatId?: string) {
+  const request = { chat_id: chatId ?? null, turn_id: turnId, text, model: null };
+  return call<{ chat: { id: string }; turn_id: string }>(page, "start_turn", { request });
 }
 
 /** A UUIDv7, as the browser makes them for turns. */

@@ -11,6 +11,10 @@ export class ChatPage {
   readonly conversation: Locator;
   readonly chats: Locator;
   readonly sandbox: Locator;
+  /** What the person wrote. */
+  readonly questions: Locator;
+  /** What the agent answered. */
+  readonly answers: Locator;
 
   constructor(page: Page) {
     this.page = page;
@@ -18,10 +22,16 @@ export class ChatPage {
     this.send = page.getByRole("button", { name: "Send message" });
     this.stop = page.getByRole("button", { name: "Stop response" });
     this.retry = page.getByRole("button", { name: "Retry" });
-    this.newChat = page.getByRole("button", { name: "New chat" });
+    this.newChat = page.getByRole("link", { name: "New chat" });
     this.conversation = page.getByRole("log", { name: "Conversation" });
     this.chats = page.getByRole("navigation", { name: "Chats" });
     this.sandbox = page.getByRole("status", { name: "Sandbox" });
+    this.questions = this.conversation.locator(".message.person");
+    this.answers = this.conversation.locator(".message.agent");
+  }
+
+  get lastAnswer(): Locator {
+    return this.answers.last();
   }
 
   /** Opens a page and waits until it reacts to clicks. */
@@ -45,31 +55,38 @@ export class ChatPage {
     await this.send.click();
   }
 
-  /** Waits until no answer is under way. */
-  async settled(): Promise<void> {
-    await expect(this.stop).toBeHidden({ timeout: 60_000 });
-  }
-
   /** Sends a message and waits for the end of the answer. */
   async askAndWait(text: string): Promise<void> {
-    const before = await this.answers.count();
+    const before = await this.questions.count();
     await this.ask(text);
-    await expect(this.answers).toHaveCount(before + 1);
+    await expect(this.questions).toHaveCount(before + 1);
     await this.settled();
   }
 
-  /** The assistant's messages. */
-  get answers(): Locator {
-    return this.conversation.getByRole("article", { name: /^Answer/ });
+  /** Waits until the last answer is complete, its receipt included. */
+  async settled(): Promise<void> {
+    await expect(this.stop).toBeHidden({ timeout: 60_000 });
+    await expect(this.answers).toHaveCount(await this.questions.count());
+    await expect(this.lastAnswer.locator(".receipt")).toBeVisible();
   }
 
-  get lastAnswer(): Locator {
-    return this.answers.last();
+  /** Waits until this much of the last answer's prose is there, and more is to come. */
+  async inTheMiddleOfText(characters = 400): Promise<void> {
+    await expect
+      .poll(async () => (await this.prose()).length, { timeout: 30_000 })
+      .toBeGreaterThan(characters);
+    await expect(this.stop).toBeVisible();
+  }
+
+  /** The prose of an answer, without tools, buttons and figures. */
+  async prose(answer = this.lastAnswer): Promise<string> {
+    const texts = await answer.locator(".prose").allInnerTexts();
+    return texts.join("\n").replace(/\s+/g, " ").trim();
   }
 
   /** The chat that is open, from the address. */
   async chatId(): Promise<string> {
-    await this.page.waitForURL(/\/chat\//);
+    await this.page.waitForURL(/\/chat\/./);
     return new URL(this.page.url()).pathname.split("/")[2] ?? "";
   }
 }

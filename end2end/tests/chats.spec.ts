@@ -1,0 +1,92 @@
+import { call } from "../support/api.ts";
+import { ChatPage, expect, test } from "../support/test.ts";
+
+const LONG = "write a long markdown answer of 6000 characters";
+
+test.describe("several chats", () => {
+  test.use({ stackOptions: { paceMs: 10 } });
+
+  test("two stream at once, each its own", async ({ chat, context }) => {
+    await chat.open("/");
+    await chat.ask(LONG);
+    await chat.chatId();
+    const second = new ChatPage(await context.newPage());
+    await second.open("/");
+    await second.ask("run: for i in 1 2 3 4 5 6; do echo step-$i; sleep 0.5; done");
+    await chat.inTheMiddleOfText(200);
+    await expect(second.stop).toBeVisible();
+    await second.settled();
+    await chat.settled();
+    await expect(second.lastAnswer).toContainText("step-6");
+    await expect(chat.conversation).not.toContainText("step-6");
+    expect(await chat.prose()).toContain("demo agent");
+    expect((await chat.prose()).length).toBeGreaterThan(3000);
+  });
+
+  test("one goes on while another is read, and is whole when one comes back", async ({ chat }) => {
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    await chat.newChat.first().click();
+    await expect(chat.questions).toHaveCount(0);
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    const id = await chat.chatId();
+    await chat.chats.getByRole("link", { name: "list the files" }).click();
+    await expect(chat.questions.first()).toContainText("list the files");
+    await expect(chat.stop).toBeHidden();
+    await chat.chats.locator(`a[href="/chat/${id}"]`).click();
+    await expect(chat.questions.first()).toContainText(LONG);
+    await chat.settled();
+    const streamed = await chat.prose();
+    await chat.reload();
+    expect(await chat.prose()).toBe(streamed);
+  });
+
+  test("one that is deleted while it streams is gone, and nothing of it stays", async ({
+    chat,
+    page,
+    consoleGate,
+  }) => {
+    consoleGate.allow(/WebSocket/, /Failed to load resource/);
+    await chat.open("/");
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    const chat_id = await chat.chatId();
+    const item = chat.chats.getByRole("listitem").filter({ hasText: "write a long markdown" });
+    await item.hover();
+    await item.getByRole("button", { name: /delete/i }).click();
+    await page.getByRole("dialog").getByRole("button", { name: /delete/i }).click();
+    await expect(item).toHaveCount(0);
+    await expect(page).toHaveURL(/\/$/);
+    expect((await call(page, "open_chat", { chat_id })).status).toBe(404);
+    expect((await page.request.get(`/chat/${chat_id}`)).status()).toBe(404);
+    await chat.askAndWait("list the files");
+  });
+});
+
+test("a chat is renamed where it stands", async ({ chat, page }) => {
+  await chat.open("/");
+  await chat.askAndWait("list the files");
+  const item = chat.chats.getByRole("listitem").filter({ hasText: "list the files" });
+  await item.hover();
+  await item.getByRole("button", { name: /rename/i }).click();
+  const title = chat.chats.getByRole("textbox");
+  await title.fill("What is here");
+  await title.press("Enter");
+  await expect(chat.chats.getByRole("link", { name: "What is here" })).toBeVisible();
+  await chat.reload();
+  await expect(chat.chats.getByRole("link", { name: "What is here" })).toBeVisible();
+  await expect(page).toHaveTitle(/What is here/);
+});
+
+test("the list of chats shows the latest first", async ({ chat, page }) => {
+  await chat.open("/");
+  await chat.askAndWait("list the files");
+  await chat.newChat.first().click();
+  await chat.askAndWait("what do you remember?");
+  const listed = await call<{ title: string }[]>(page, "list_chats");
+  expect(listed.body.map((chat) => chat.title)).toEqual(["what do you remember?", "list the files"]);
+  const shown = await chat.chats.locator('a[href^="/chat/"]').allInnerTexts();
+  expect(shown.map((title) => title.trim())).toEqual(listed.body.map((chat) => chat.title));
+});
+

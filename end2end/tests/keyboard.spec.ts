@@ -1,0 +1,72 @@
+import { expect, test } from "../support/test.ts";
+
+test.describe("with the keyboard only", () => {
+  test.use({ stackOptions: { paceMs: 15 } });
+
+  test("from page load to an answer and its stop", async ({ chat, page }) => {
+    await chat.open("/");
+    await tabTo(chat.input);
+    await page.keyboard.type("write a long markdown answer");
+    await page.keyboard.press("Enter");
+    await chat.inTheMiddleOfText();
+    await expect(chat.input).toBeFocused();
+    await tabTo(chat.stop);
+    await page.keyboard.press("Enter");
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+    await tabTo(chat.input);
+    await page.keyboard.type("list the files");
+    await page.keyboard.press("Enter");
+    await chat.settled();
+    await expect(chat.answers).toHaveCount(2);
+  });
+
+  test("Shift and Enter begins a new line, Enter sends", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.input.focus();
+    await page.keyboard.type("list the");
+    await page.keyboard.press("Shift+Enter");
+    await page.keyboard.type("files");
+    await expect(chat.input).toHaveValue("list the\nfiles");
+    await page.keyboard.press("Enter");
+    await expect(chat.questions).toHaveCount(1);
+    await expect(chat.input).toHaveValue("");
+    await chat.settled();
+  });
+
+  test("Enter that ends the writing of a character does not send", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.input.focus();
+    const keyboard = await page.context().newCDPSession(page);
+    await keyboard.send("Input.imeSetComposition", {
+      text: "にほん",
+      selectionStart: 3,
+      selectionEnd: 3,
+    });
+    await chat.input.dispatchEvent("keydown", { key: "Enter", isComposing: true, keyCode: 229 });
+    await expect(chat.questions).toHaveCount(0);
+    await keyboard.send("Input.insertText", { text: "日本" });
+    await expect(chat.input).toHaveValue("日本");
+  });
+
+  test("a tool's row unfolds to its output", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.askAndWait("run: echo unfolded-output");
+    const row = chat.lastAnswer.locator("details.step > summary").first();
+    await row.focus();
+    await page.keyboard.press("Enter");
+    await expect(chat.lastAnswer.locator("details.step[open]")).toContainText("unfolded-output");
+  });
+});
+
+/** Presses Tab until the element has the focus; every stop on the way must be visible. */
+async function tabTo(target: import("@playwright/test").Locator): Promise<void> {
+  const page = target.page();
+  for (let presses = 0; presses < 40; presses += 1) {
+    if (await target.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+    const stop = page.locator(":focus");
+    if ((await stop.count()) > 0) await expect(stop).toBeInViewport();
+  }
+  throw new Error("the element can't be reached with the Tab key");
+}

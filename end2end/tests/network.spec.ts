@@ -1,0 +1,83 @@
+import { ChatPage, expect, test } from "../support/test.ts";
+import type { FaultProxy } from "../support/fault-proxy.ts";
+
+const LONG = "write a long markdown answer of 6000 characters";
+
+test.describe("when the network to the gateway breaks in the middle of an answer", () => {
+  test.use({ stackOptions: { paceMs: 15, breakable: true } });
+
+  test.beforeEach(async ({ consoleGate }) => {
+    consoleGate.allow(/WebSocket connection to .* failed/);
+  });
+
+  test("a cut and its repair cost no character", async ({ chat, stack }) => {
+    const network = required(stack.network);
+    await chat.open("/");
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    network.cut();
+    await expect(chat.page.getByText(/reconnecting|connection/i).first()).toBeVisible();
+    network.restore();
+    await chat.settled();
+    await isWhatWasRecorded(chat);
+  });
+
+  test("many short breaks cost no character", async ({ chat, stack }) => {
+    const network = required(stack.network);
+    await chat.open("/");
+    await chat.ask(LONG);
+    for (const characters of [200, 800, 1400, 2000]) {
+      await chat.inTheMiddleOfText(characters);
+      network.reset();
+    }
+    await chat.settled();
+    expect(network.accepted).toBeGreaterThan(3);
+    await isWhatWasRecorded(chat);
+  });
+
+  test("a line that goes dead without a word is noticed, and nothing is lost", async ({
+    chat,
+    stack,
+  }) => {
+    test.slow();
+    const network = required(stack.network);
+    await chat.open("/");
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    network.swallow();
+    await expect
+      .poll(() => network.accepted, { timeout: 90_000 })
+      .toBeGreaterThan(1);
+    network.restore();
+    await chat.settled();
+    await isWhatWasRecorded(chat);
+  });
+
+  test("an answer that ends while the line is down is there when it is back", async ({
+    chat,
+    stack,
+  }) => {
+    const network = required(stack.network);
+    await chat.open("/");
+    await chat.ask("write a long markdown answer of 2000 characters");
+    await chat.inTheMiddleOfText(200);
+    network.cut();
+    await chat.page.waitForTimeout(3_000);
+    network.restore();
+    await chat.settled();
+    await isWhatWasRecorded(chat);
+  });
+});
+
+/** What was put together from the stream is what the server has on record. */
+async function isWhatWasRecorded(chat: ChatPage): Promise<void> {
+  const streamed = await chat.prose();
+  expect(streamed.length).toBeGreaterThan(500);
+  await chat.reload();
+  expect(await chat.prose()).toBe(streamed);
+}
+
+function required(network: FaultProxy | undefined): FaultProxy {
+  if (!network) throw new Error("the stack was started without a network to break");
+  return network;
+}

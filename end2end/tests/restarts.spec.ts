@@ -1,0 +1,118 @@
+import { balance, messages } from "../support/api.ts";
+import { expect, test } from "../support/test.ts";
+
+const LONG = "write a long markdown answer of 6000 characters";
+
+test.describe("the orchestrator runs beside the server", () => {
+  test.use({ stackOptions: { paceMs: 15, orchestrator: "separate" } });
+
+  test.beforeEach(async ({ consoleGate }) => {
+    consoleGate.allow(/WebSocket connection to .* failed/, /Failed to load resource/);
+  });
+
+  test("the server is killed and restarted in the middle: the answer goes on", async ({
+    chat,
+    stack,
+    page,
+  }) => {
+    await chat.open("/");
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    await stack.server.kill();
+    await stack.startServer();
+    await chat.settled();
+    const streamed = await chat.prose();
+    await chat.reload();
+    expect(await chat.prose()).toBe(streamed);
+    const settled = await messages(page, await chat.chatId());
+    expect(settled.map((message) => [message.role, message.state])).toEqual([
+      ["user", "complete"],
+      ["assistant", "complete"],
+    ]);
+    expect((await balance(page)).held).toBe(0);
+  });
+
+  test("the server is down when the answer ends: the turn is settled when it is back", async ({
+    chat,
+    stack,
+    page,
+  }) => {
+    await chat.open("/");
+    await chat.ask("write a long markdown answer of 2000 characters");
+    await chat.inTheMiddleOfText(200);
+    await stack.server.kill();
+    await page.waitForTimeout(4_000);
+    await stack.startServer();
+    await chat.settled();
+    expect((await balance(page)).held).toBe(0);
+    const [, answer] = await messages(page, await chat.chatId());
+    expect(answer?.state).toBe("complete");
+    expect(answer?.receipt?.charged).toBeGreaterThan(0);
+  });
+
+  test("the orchestrator is killed and restarted in the middle: the turn ends in words", async ({
+    chat,
+    stack,
+    page,
+  }) => {
+    await chat.open("/");
+    const before = await balance(page);
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    const read = await chat.prose();
+    await stack.orchestrator?.kill();
+    await stack.startOrchestrator();
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".ending")).toContainText(/cut off|interrupted/i);
+    expect(await chat.prose()).toContain(read.slice(0, 200));
+    expect((await balance(page)).available, "what we broke costs nothing").toBe(before.available);
+
+    await chat.askAndWait("list the files");
+    await expect(chat.answers).toHaveCount(2);
+  });
+
+  test("the orchestrator stays away: the page says so and offers a way on", async ({
+    chat,
+    stack,
+  }) => {
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    await stack.orchestrator?.kill();
+    await chat.ask("list the files again");
+    await expect(chat.page.getByText(/can(’|'|no)t be reached|not available|unavailable/i).first())
+      .toBeVisible({ timeout: 60_000 });
+    await stack.startOrchestrator();
+  });
+});
+
+test.describe("the orchestrator runs inside the server", () => {
+  test.use({ stackOptions: { paceMs: 15 } });
+
+  test("both are killed and restarted in the middle: the turn ends in words", async ({
+    chat,
+    stack,
+    consoleGate,
+    page,
+  }) => {
+    consoleGate.allow(/WebSocket connection to .* failed/, /Failed to load resource/);
+    await chat.open("/");
+    const before = await balance(page);
+    await chat.ask(LONG);
+    await chat.inTheMiddleOfText();
+    await stack.server.kill();
+    await stack.startServer();
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".ending")).toContainText(/cut off|interrupted/i);
+    expect(await balance(page)).toMatchObject({ available: before.available, held: 0 });
+  });
+
+  test("files written before a restart are there after it", async ({ chat, stack }) => {
+    await chat.open("/");
+    await chat.askAndWait('write notes.txt containing "still here"');
+    await stack.server.stop();
+    await stack.startServer();
+    await chat.reload();
+    await chat.askAndWait("show me notes.txt");
+    await expect(chat.lastAnswer).toContainText("still here");
+  });
+});

@@ -1,0 +1,90 @@
+// Pictures of every state, in both themes and both sizes, for people to look at; and the README's.
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { docsFolder, resultsFolder } from "../support/environment.ts";
+import { ChatPage, expect, test } from "../support/test.ts";
+
+const SIZES = {
+  desktop: { viewport: { width: 1440, height: 900 } },
+  phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+};
+
+const folder = join(resultsFolder, "screenshots");
+
+for (const [size, device] of Object.entries(SIZES)) {
+  for (const colorScheme of ["dark", "light"] as const) {
+    test.describe(`${size}, ${colorScheme}`, () => {
+      test.use({ ...device, colorScheme, stackOptions: { paceMs: 15, breakable: true } });
+
+      test("pictures of a conversation", async ({ chat, page, stack, consoleGate }) => {
+        consoleGate.allow(/WebSocket connection to .* failed/);
+        const shoot = pictures(chat, `${size}-${colorScheme}`);
+        await chat.open("/");
+        await shoot("1-empty");
+        await chat.ask("run: echo Tuesday; sleep 3; date +%Y");
+        await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+        await shoot("2-tool-running");
+        await chat.settled();
+        await chat.askAndWait("write a small program, run it, and fix what fails");
+        await shoot("3-conversation");
+        if (size === "desktop" && colorScheme === "dark") {
+          await copyFile(join(folder, "desktop-dark-3-conversation.png"), join(docsFolder, "screenshot.png"));
+        }
+        await chat.lastAnswer.locator("details").evaluateAll((all) => {
+          for (const element of all as HTMLDetailsElement[]) element.open = true;
+        });
+        await shoot("4-unfolded");
+        await chat.ask("write a long markdown answer");
+        await chat.inTheMiddleOfText();
+        await shoot("5-streaming");
+        stack.network?.cut();
+        await expect(page.getByText(/reconnecting|connection/i).first()).toBeVisible();
+        await shoot("6-offline");
+        stack.network?.restore();
+        await chat.stop.click();
+        await chat.settled();
+        await shoot("7-stopped");
+        await chat.reload();
+        await shoot("8-after-reload");
+      });
+
+      test("pictures of what went wrong", async ({ chat, page, stack, consoleGate }) => {
+        consoleGate.allow(/WebSocket connection to .* failed/, /Failed to load resource/);
+        const shoot = pictures(chat, `${size}-${colorScheme}`);
+        await chat.open("/");
+        await chat.ask("write a long markdown answer");
+        await chat.inTheMiddleOfText();
+        await stack.server.kill();
+        await chat.input.fill("are you there?");
+        await page.waitForTimeout(1_500);
+        await shoot("9-server-gone");
+        await stack.startServer();
+        await chat.settled();
+        await shoot("10-interrupted");
+        await page.goto("/chat/00000000-0000-7000-8000-000000000000");
+        await shoot("11-not-found");
+      });
+    });
+  }
+}
+
+test.describe("without credits", () => {
+  test.use({ stackOptions: { guestCredits: 0 }, colorScheme: "dark" });
+
+  test("picture", async ({ chat, consoleGate, page }) => {
+    consoleGate.allow(/402/);
+    await chat.open("/");
+    await chat.ask("list the files");
+    await expect(page.getByText(/credits/i).first()).toBeVisible();
+    await pictures(chat, "desktop-dark")("12-no-credits");
+  });
+});
+
+function pictures(chat: ChatPage, prefix: string): (name: string) => Promise<void> {
+  return async (name) => {
+    await mkdir(folder, { recursive: true });
+    // Past every transition, so that two runs show the same.
+    await chat.page.waitForTimeout(400);
+    await chat.page.screenshot({ path: join(folder, `${prefix}-${name}.png`) });
+  };
+}

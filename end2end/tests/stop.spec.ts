@@ -1,0 +1,81 @@
+import { balance, messages } from "../support/api.ts";
+import { expect, test } from "../support/test.ts";
+
+const LONG = "write a long markdown answer of 9000 characters";
+
+test.use({ stackOptions: { paceMs: 15 } });
+
+test("stop, then reload: the partial answer is kept, marked, and charged for what it is", async ({
+  chat,
+  page,
+}) => {
+  await chat.open("/");
+  const before = await balance(page);
+  await chat.ask(LONG);
+  await chat.inTheMiddleOfText();
+  await chat.stop.click();
+  await chat.settled();
+  await expect(chat.send).toBeVisible();
+  await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+  const kept = await chat.prose();
+  expect(kept.length).toBeGreaterThan(300);
+
+  await chat.reload();
+  expect(await chat.prose()).toBe(kept);
+  await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+
+  const [, answer] = await messages(page, await chat.chatId());
+  expect(answer?.state).toBe("stopped");
+  const after = await balance(page);
+  const charged = before.available - after.available;
+  expect(charged).toBe(answer?.receipt?.charged);
+  expect(charged).toBeGreaterThan(0);
+  // 500 credits a million tokens, a token for every four bytes, and something for thinking.
+  expect(charged).toBeLessThan(((kept.length * 4) / 4) * 500);
+  expect(after.held).toBe(0);
+});
+
+test("stop right after sending ends the turn", async ({ chat, page }) => {
+  await chat.open("/");
+  await chat.ask(LONG);
+  await chat.stop.click();
+  await chat.settled();
+  await chat.reload();
+  await expect(chat.stop).toBeHidden();
+  expect((await balance(page)).held).toBe(0);
+  await chat.askAndWait("list the files");
+});
+
+test("stop ends a command that runs for long", async ({ chat }) => {
+  await chat.open("/");
+  await chat.ask("run: sleep 600");
+  await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+  await chat.stop.click();
+  await chat.settled();
+  await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+  await chat.askAndWait("run: pgrep -c sleep || echo nobody-sleeps");
+  await expect(chat.lastAnswer).toContainText("nobody-sleeps");
+});
+
+test("stop after a reload reaches the same turn", async ({ chat }) => {
+  await chat.open("/");
+  await chat.ask(LONG);
+  await chat.inTheMiddleOfText();
+  await chat.reload();
+  await chat.stop.click();
+  await chat.settled();
+  await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+});
+
+test("retry asks the same again", async ({ chat }) => {
+  await chat.open("/");
+  await chat.ask(LONG);
+  await chat.inTheMiddleOfText();
+  await chat.stop.click();
+  await chat.settled();
+  await chat.retry.last().click();
+  await expect(chat.questions).toHaveCount(2);
+  await expect(chat.questions.last()).toContainText(LONG);
+  await chat.stop.click();
+  await chat.settled();
+});
