@@ -11,17 +11,23 @@ impl Jitter {
         Self(seed)
     }
 
-    /// A seed that differs from one client to the next.
-    #[cfg(not(target_arch = "wasm32"))]
+    /// Differs from one client to the next.
+    #[cfg(feature = "client")]
     pub(crate) fn seeded() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        Self(RandomState::new().hash_one(0_u8))
+        Self(Self::random_seed())
     }
 
-    /// A seed that differs from one client to the next.
+    /// Differs from one client to the next.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn random_seed() -> u64 {
+        use std::hash::{BuildHasher, RandomState};
+        RandomState::new().hash_one(0_u8)
+    }
+
+    /// Differs from one client to the next.
     #[cfg(all(target_arch = "wasm32", feature = "gateway"))]
-    pub(crate) fn seeded() -> Self {
-        Self(js_sys::Math::random().to_bits())
+    pub(crate) fn random_seed() -> u64 {
+        js_sys::Math::random().to_bits()
     }
 
     /// Evenly from 0 up to, not including, 1 (SplitMix64).

@@ -2,9 +2,11 @@
 
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub mod auth;
-#[cfg(any(feature = "client", feature = "gateway"))]
+#[cfg(any(all(feature = "client", not(target_arch = "wasm32")), feature = "gateway"))]
 mod backoff;
 #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
 pub mod client;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod transcript;
 pub mod types;
