@@ -1,3 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod clock;
+mod config;
 pub mod demo;
 pub mod driver;
+mod error;
+mod gateway;
+mod log;
+mod sandboxes;
+mod secrets;
+mod serve;
 pub mod sidecar;
+mod start;
+mod store;
+mod turns;
+mod webhook;
+
+pub use config::{Config, Tuning};
+pub use secrets::{Secrets, SecretsError};
+pub use start::{Orchestrator, StartError, Stats, start};
+pub use store::StoreError;

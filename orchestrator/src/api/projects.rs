@@ -1,0 +1,63 @@
+//! `/projects`: the orchestrator's older words for sandboxes.
+
+use axum::{Json as JsonBody, extract::State, http::StatusCode};
+use sandbox_sdk::types::{CreateSandbox, Extra};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use super::{
+    Shared,
+    extract::{Json, Path},
+};
+use crate::error::ApiError;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateProject {
+    /// Chosen by the caller; the same again is a look-up.
+    project_ref: Option<String>,
+    #[serde(default)]
+    container: Container,
+}
+
+#[derive(Default, Deserialize)]
+struct Container {
+    image: Option<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+}
+
+pub(super) async fn create(
+    State(app): Shared,
+    Json(request): Json<CreateProject>,
+) -> Result<(StatusCode, JsonBody<Value>), ApiError> {
+    if request.project_ref.as_deref().is_some_and(|id| !is_project_ref(id)) {
+        return Err(ApiError::invalid(
+            "projectRef must be 1 to 64 characters of [a-z0-9-] and begin with a letter or digit",
+        ));
+    }
+    let container = request.container;
+    let sandbox = CreateSandbox {
+        image: container.image,
+        env: container.env,
+        extra: Extra::new(),
+        ..CreateSandbox::default()
+    };
+    let (snapshot, new) = app.sandboxes.create(request.project_ref, sandbox).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, JsonBody(json!({"project": app.project(snapshot)}))))
+}
+
+pub(super) async fn get(
+    State(app): Shared,
+    Path(id): Path<String>,
+) -> Result<JsonBody<Value>, ApiError> {
+    Ok(JsonBody(json!({"project": app.project(app.sandboxes.get(&id)?)})))
+}
+
+/// It becomes the name of a folder.
+fn is_project_ref(id: &str) -> bool {
+    let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=64).contains(&id.len()) && id.chars().all(named) && !id.starts_with('-')
+}

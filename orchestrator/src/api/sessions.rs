@@ -1,0 +1,139 @@
+//! Agent sessions: mapping, dispatch, status, records, abort.
+
+use axum::{Json as JsonBody, extract::State, http::StatusCode};
+use sandbox_sdk::types::{
+    Abort, Aborted, BackendChoice, Dispatch, DispatchReceipt, ErrorCode, Extra, InputPart,
+    SessionMapping, SessionStatus, TurnLimits, TurnRecord,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    App, Shared,
+    extract::{Json, OptionalJson, Path},
+};
+use crate::{error::ApiError, sandboxes::SandboxError, turns::is_id};
+
+/// Longest name of a user.
+const MAX_USER: usize = 256;
+
+/// Says whose the session is. It must be known before a viewer is let in.
+pub(super) async fn map(
+    State(app): Shared,
+    Path(sid): Path<String>,
+    Json(mapping): Json<SessionMapping>,
+) -> Result<JsonBody<Value>, ApiError> {
+    let user = &mapping.user_id;
+    if !is_id(&sid, 128) {
+        return Err(ApiError::invalid(
+            "the session id must be 1 to 128 characters of [A-Za-z0-9:_-]",
+        ));
+    }
+    if user.is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
+        return Err(ApiError::invalid(format!("userId must be 1 to {MAX_USER} plain bytes")));
+    }
+    match app.sandboxes.get(&mapping.sandbox_id) {
+        Err(SandboxError::NotFound) => {
+            return Err(ApiError::not_found("sandbox", &mapping.sandbox_id)
+                .with("reprovisionRequired", true));
+        }
+        found => found?,
+    };
+    let runtime = mapping.runtime_session_id.as_deref();
+    let row = app.store.map_session(&sid, &mapping.sandbox_id, user, runtime).await?;
+    let Some(row) = row else {
+        return Err(ApiError::new(
+            ErrorCode::InvalidState,
+            "The session belongs to another user or runs in another sandbox.",
+        ));
+    };
+    app.logs.known_session(&row).await?;
+    Ok(JsonBody(json!({"success": true})))
+}
+
+pub(super) async fn dispatch(
+    State(app): Shared,
+    Path((id, sid)): Path<(String, String)>,
+    Json(dispatch): Json<Dispatch>,
+) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
+    start(&app, &id, &sid, dispatch).await
+}
+
+/// A prompt by its older name: one text, nothing waited for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Prompt {
+    message: String,
+    session_id: Option<String>,
+    turn_id: Option<String>,
+    backend: Option<BackendChoice>,
+}
+
+pub(super) async fn prompt(
+    State(app): Shared,
+    Path(id): Path<String>,
+    Json(prompt): Json<Prompt>,
+) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
+    let fresh = || uuid::Uuid::now_v7().to_string();
+    let dispatch = Dispatch {
+        turn_id: prompt.turn_id.unwrap_or_else(fresh),
+        parts: vec![InputPart::Text { text: prompt.message }],
+        backend: prompt.backend,
+        limits: TurnLimits::default(),
+        extra: Extra::new(),
+    };
+    start(&app, &id, &prompt.session_id.unwrap_or_else(fresh), dispatch).await
+}
+
+async fn start(
+    app: &App,
+    id: &str,
+    sid: &str,
+    dispatch: Dispatch,
+) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
+    let receipt = app.turns.dispatch(id, sid, dispatch).await?;
+    let known = receipt.already_existed;
+    let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, JsonBody(receipt)))
+}
+
+pub(super) async fn status(
+    State(app): Shared,
+    Path((id, sid)): Path<(String, String)>,
+) -> Result<JsonBody<SessionStatus>, ApiError> {
+    app.session_in(&id, &sid).await?;
+    Ok(JsonBody(app.turns.status(&sid).await?))
+}
+
+pub(super) async fn turn(
+    State(app): Shared,
+    Path((id, sid, turn)): Path<(String, String, String)>,
+) -> Result<JsonBody<TurnRecord>, ApiError> {
+    app.session_in(&id, &sid).await?;
+    Ok(JsonBody(app.turns.record(&sid, &turn).await?))
+}
+
+/// Nothing to cancel is no error, also where there is no such session.
+pub(super) async fn abort(
+    State(app): Shared,
+    Path((id, sid)): Path<(String, String)>,
+    OptionalJson(abort): OptionalJson<Abort>,
+) -> Result<JsonBody<Aborted>, ApiError> {
+    app.sandboxes.get(&id)?;
+    if app.session_in(&id, &sid).await.is_err() {
+        let reason = Some("no such session".to_owned());
+        return Ok(JsonBody(Aborted { cancelled: false, reason }));
+    }
+    Ok(JsonBody(app.turns.abort(&sid, abort.turn_id.as_deref())))
+}
+
+impl App {
+    /// A session is found only through its own sandbox.
+    pub(super) async fn session_in(&self, id: &str, sid: &str) -> Result<(), ApiError> {
+        self.sandboxes.get(id)?;
+        let row = self.store.session(sid).await?;
+        row.filter(|row| row.sandbox_id == id)
+            .map(drop)
+            .ok_or_else(|| ApiError::not_found("session", sid))
+    }
+}

@@ -1,0 +1,128 @@
+//! Configuration of the orchestrator, from flags and the environment.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+/// What an orchestrator needs to know. Everything has a default.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// Address to listen on; port 0 takes any free one.
+    #[arg(long, env = "SKEIN_ORCHESTRATOR_ADDR", default_value = "127.0.0.1:4095")]
+    pub addr: SocketAddr,
+    /// Data folder; the orchestrator keeps its own in `orchestrator/` below it.
+    #[arg(long, env = "SKEIN_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// Base URL under which clients reach this orchestrator, when it is not the listen address.
+    #[arg(long, env = "SKEIN_ORCHESTRATOR_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// URL that is told when a turn has ended.
+    #[arg(long, env = "SKEIN_WEBHOOK_URL")]
+    pub webhook_url: Option<String>,
+    /// Origins of pages that may open the session gateway.
+    #[arg(
+        long,
+        env = "SKEIN_ALLOWED_ORIGINS",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:3000,http://localhost:3000"
+    )]
+    pub allowed_origins: Vec<String>,
+    /// Product whose read tokens are accepted.
+    #[arg(long, env = "ORCHESTRATOR_PRODUCT_ID", default_value = "skein")]
+    pub product_id: String,
+    /// API key instead of the one in the secrets file.
+    #[arg(long, env = "TANGLE_API_KEY", hide_env_values = true)]
+    pub api_key: Option<SecretString>,
+    /// Signing secret instead of the one in the secrets file.
+    #[arg(long, env = "ORCHESTRATOR_SIGNING_SECRET", hide_env_values = true)]
+    pub signing_secret: Option<SecretString>,
+    /// Pause between the demo agent's pieces of text, in milliseconds; 0 is as fast as possible.
+    #[arg(long, env = "SKEIN_DEMO_PACE_MS", default_value_t = 18)]
+    pub demo_pace_ms: u64,
+    /// Sandboxes that may exist at once.
+    #[arg(long, env = "SKEIN_MAX_SANDBOXES", default_value_t = 1000)]
+    pub max_sandboxes: usize,
+    /// Sandboxes that may run at once.
+    #[arg(long, env = "SKEIN_MAX_RUNNING_SANDBOXES", default_value_t = 32)]
+    pub max_running: usize,
+    /// Seconds without a command or a turn after which a sandbox is stopped; its files stay.
+    #[arg(long, env = "SKEIN_SANDBOX_IDLE_SECONDS", default_value_t = 900)]
+    pub idle_timeout_seconds: u64,
+    /// Longest duration of a turn, in seconds; a dispatch may ask for less.
+    #[arg(long, env = "SKEIN_MAX_TURN_SECONDS", default_value_t = 900)]
+    pub max_turn_seconds: u64,
+    /// Program that a sandbox starts as its init, when it is not this one.
+    #[arg(long, env = "SKEIN_SIDECAR_BINARY")]
+    pub sidecar_binary: Option<PathBuf>,
+    /// Times and sizes of the protocol, which only tests change.
+    #[arg(skip)]
+    pub tuning: Tuning,
+}
+
+/// Times and sizes of the session gateway and of housekeeping.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// A connection without a token must send one within this time.
+    pub auth_timeout: Duration,
+    /// Pause between two pings; a viewer that is silent for two of them is gone.
+    pub heartbeat: Duration,
+    /// How long before its end a token is announced to expire.
+    pub token_expiring_lead: Duration,
+    /// How long a viewer may wait for a session that nobody has registered.
+    pub unknown_session_grace: Duration,
+    /// A viewer that takes nothing for this long is closed.
+    pub slow_reader_limit: Duration,
+    /// Connections that may be open at once.
+    pub max_connections: usize,
+    /// Bytes the kernel may buffer for a viewer; `None` leaves it to the kernel.
+    pub socket_send_buffer: Option<u32>,
+    /// Pause between two looks for idle sandboxes.
+    pub idle_check: Duration,
+    /// Time a running turn has to end when the orchestrator shuts down.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            auth_timeout: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(30),
+            token_expiring_lead: Duration::from_secs(60),
+            unknown_session_grace: Duration::from_secs(30),
+            slow_reader_limit: Duration::from_secs(30),
+            max_connections: 20_000,
+            socket_send_buffer: None,
+            idle_check: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults, with the given data folder. Reads no environment.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4095)),
+            data: data.into(),
+            public_url: None,
+            webhook_url: None,
+            allowed_origins: ["http://127.0.0.1:3000", "http://localhost:3000"]
+                .map(str::to_owned)
+                .to_vec(),
+            product_id: "skein".to_owned(),
+            api_key: None,
+            signing_secret: None,
+            demo_pace_ms: 18,
+            max_sandboxes: 1000,
+            max_running: 32,
+            idle_timeout_seconds: 900,
+            max_turn_seconds: 900,
+            sidecar_binary: None,
+            tuning: Tuning::default(),
+        }
+    }
+}

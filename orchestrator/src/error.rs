@@ -1,0 +1,170 @@
+//! The error envelope: every failure of the REST API has a status, a stable code and words.
+
+use axum::{
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use sandbox_sdk::types::{ErrorBody, ErrorCode};
+use serde_json::Value;
+
+use crate::{
+    log::LogError, sandboxes::SandboxError, sidecar::SidecarError, store::StoreError,
+    turns::TurnError,
+};
+
+/// A request that was not done. What it says may be shown to anyone who could make the request.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    code: ErrorCode,
+    body: Box<ErrorBody>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, body: Box::new(ErrorBody::new(code, message)) }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Validation, message)
+    }
+
+    pub(crate) fn not_found(kind: &str, id: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("{kind} not found"))
+            .with("resourceType", kind)
+            .with("resourceId", id.chars().take(200).collect::<String>())
+    }
+
+    /// Adds a field to the envelope's top level.
+    pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.body.extra.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Something of ours failed. The log gets the reason, the caller does not.
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "request failed");
+        Self::new(ErrorCode::Server, "The orchestrator could not do this.")
+    }
+
+    fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Unavailable, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.body)).into_response();
+        if matches!(self.code, ErrorCode::QuotaExceeded | ErrorCode::Unavailable) {
+            let soon = axum::http::HeaderValue::from_static("2");
+            response.headers_mut().insert(axum::http::header::RETRY_AFTER, soon);
+        }
+        response
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        match &rejection {
+            JsonRejection::MissingJsonContentType(_) => {
+                Self::new(ErrorCode::UnsupportedMediaType, "The body must be application/json.")
+            }
+            JsonRejection::BytesRejection(_) => unread_body(rejection.status()),
+            // Its words name the field and the place; a person who wrote the request needs them.
+            _ => Self::invalid(rejection.body_text()),
+        }
+    }
+}
+
+/// Why a body could not be read.
+pub(crate) fn unread_body(status: StatusCode) -> ApiError {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::new(ErrorCode::TooLarge, "The body is larger than this route takes.")
+    } else {
+        ApiError::invalid("The body could not be read.")
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(_: PathRejection) -> Self {
+        Self::invalid("The path could not be read.")
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(rejection.body_text())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<SandboxError> for ApiError {
+    fn from(error: SandboxError) -> Self {
+        let message = error.to_string();
+        match error {
+            SandboxError::NotFound => Self::not_found("sandbox", ""),
+            SandboxError::Invalid(_) => Self::invalid(message),
+            SandboxError::BeingDeleted => {
+                Self::new(ErrorCode::InvalidState, message).with("currentState", "deleted")
+            }
+            SandboxError::Quota { what, limit } => Self::new(ErrorCode::QuotaExceeded, message)
+                .with("quotaType", what)
+                .with("limit", limit),
+            SandboxError::Start(_) | SandboxError::ShuttingDown => Self::unavailable(message),
+            SandboxError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TurnError> for ApiError {
+    fn from(error: TurnError) -> Self {
+        let message = error.to_string();
+        match error {
+            TurnError::Invalid(_) => Self::invalid(message),
+            TurnError::Busy { turn_id } => Self::new(ErrorCode::InvalidState, message)
+                .with("currentState", "running")
+                .with("requiredState", "idle")
+                .with("activeExecutionId", turn_id),
+            TurnError::OtherSandbox => Self::new(ErrorCode::InvalidState, message),
+            TurnError::NotFound(kind) => Self::not_found(kind, ""),
+            TurnError::ShuttingDown => Self::unavailable(message),
+            TurnError::Sandbox(error) => error.into(),
+            TurnError::Store(error) => error.into(),
+            TurnError::Log(LogError::SessionGone) => Self::not_found("session", ""),
+            TurnError::Log(LogError::Closed) => Self::unavailable("the event log is closed"),
+            TurnError::Log(LogError::Store(error)) => Self::internal(&*error),
+        }
+    }
+}
+
+impl From<SidecarError> for ApiError {
+    fn from(error: SidecarError) -> Self {
+        match error {
+            SidecarError::Refused { status, message, .. } => {
+                // The sandbox may say no in words of its own, but only with codes that fit.
+                let code = match status {
+                    404 => ErrorCode::NotFound,
+                    403 => ErrorCode::Forbidden,
+                    408 => ErrorCode::Timeout,
+                    409 => ErrorCode::InvalidState,
+                    413 => ErrorCode::TooLarge,
+                    429 => ErrorCode::QuotaExceeded,
+                    503 => ErrorCode::Unavailable,
+                    _ => ErrorCode::Validation,
+                };
+                Self::new(code, message.chars().take(500).collect::<String>())
+            }
+            SidecarError::Unreachable(_) | SidecarError::Nonsense(_) => {
+                tracing::warn!(%error, "a sandbox did not answer as it should");
+                Self::unavailable("The sandbox does not answer.")
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The session gateway: WebSocket `/session`, version 1 of the protocol.
+//!
+//! A viewer shows a read token and watches one session. It can't change anything. All it costs is a
+//! connection and a position in the session's log; what it has not taken yet stays in the log.
+
+mod admission;
+mod connection;
+mod frames;
+mod guards;
+mod inbox;
+mod outbox;
+mod subscriptions;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    extract::{
+        Request, State,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    response::Response,
+};
+use sandbox_sdk::auth::{KeyError, ReadTokenVerifier, VerifierConfig};
+use secrecy::SecretString;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{api::App, config::Tuning, error::ApiError, log::EventLog};
+use admission::Admission;
+
+/// Largest message of a viewer.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// What is read from a socket at once: viewers say little, and every connection holds such a buffer.
+const READ_BUFFER: usize = 2 * 1024;
+/// Frames are collected up to this size before they are written.
+const WRITE_BUFFER: usize = 16 * 1024;
+/// Most that may wait to be written: the largest event twice over, and its frame.
+const MAX_WRITE_BUFFER: usize = 512 * 1024;
+
+/// What all connections share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    logs: EventLog,
+    verifier: ReadTokenVerifier,
+    origins: Vec<String>,
+    tuning: Tuning,
+    /// Names this process to viewers.
+    instance: String,
+    open: AtomicUsize,
+    draining: CancellationToken,
+    connections: TaskTracker,
+}
+
+/// A place among the connections that may be open at once.
+#[derive(Debug)]
+struct Seat(Gateway);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Gateway {
+    pub(crate) fn new(
+        logs: EventLog,
+        product_id: &str,
+        signing_secret: &SecretString,
+        origins: &[String],
+        tuning: Tuning,
+    ) -> Result<Self, KeyError> {
+        let verifier =
+            ReadTokenVerifier::new(VerifierConfig::new(product_id, signing_secret.clone()))?;
+        let origins = origins.iter().map(|origin| admission::normal_origin(origin)).collect();
+        Ok(Self(Arc::new(Inner {
+            logs,
+            verifier,
+            origins,
+            tuning,
+            instance: uuid::Uuid::now_v7().simple().to_string(),
+            open: AtomicUsize::new(0),
+            draining: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        })))
+    }
+
+    /// Cancelled when streams should end because the orchestrator goes away.
+    pub(crate) fn draining(&self) -> CancellationToken {
+        self.0.draining.clone()
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Tells every viewer to come back later, and waits until they are gone.
+    pub(crate) async fn shutdown(&self) {
+        self.0.draining.cancel();
+        self.0.connections.close();
+        self.0.connections.wait().await;
+    }
+
+    fn seat(&self) -> Option<Seat> {
+        let taken = self.0.open.fetch_add(1, Ordering::Relaxed);
+        let seat = Seat(self.clone());
+        (taken < self.0.tuning.max_connections).then_some(seat)
+    }
+}
+
+/// `GET /session`
+pub(crate) async fn upgrade(
+    State(app): State<Arc<App>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let gateway = app.gateway.clone();
+    let admission = Admission::read(&gateway.0.origins, request.headers(), request.uri())?;
+    let upgrade = upgrade.map_err(|_| {
+        ApiError::invalid("This route takes WebSocket upgrades of version 13 only.")
+    })?;
+    let upgrade = upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER);
+    let upgrade = match admission.subprotocol.clone() {
+        Some(protocol) => upgrade.protocols([protocol]),
+        None => upgrade,
+    };
+    Ok(upgrade.on_upgrade(move |socket| {
+        let connections = gateway.0.connections.clone();
+        connections.track_future(connection::serve(gateway, socket, admission))
+    }))
+}

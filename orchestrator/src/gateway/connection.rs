@@ -1,0 +1,319 @@
+//! One connection, from its token to its close code.
+
+use axum::extract::ws::{Message, WebSocket};
+use futures::{StreamExt, stream::SplitStream};
+use sandbox_sdk::{
+    auth::{ReadClaims, TokenError},
+    types::{ClientFrame, Connected, Extra, ServerFrame},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite;
+
+use super::{
+    Gateway,
+    admission::Admission,
+    frames::{self, Ending, Format},
+    guards::Guards,
+    inbox::{self, RateLimit, Said},
+    outbox::Outbox,
+    subscriptions::{Granted, Next, Subscriptions},
+};
+use crate::clock::now_ms;
+
+/// After so many messages that are none the viewer has to go.
+const MAX_NONSENSE: u32 = 3;
+
+type Reader = SplitStream<WebSocket>;
+
+struct Connection {
+    gateway: Gateway,
+    id: String,
+    outbox: Outbox,
+    guards: Guards,
+    subscriptions: Subscriptions,
+    format: Format,
+    heard: Instant,
+    next_ping: Instant,
+    /// The viewer knows that its token is about to expire.
+    warned: bool,
+    nonsense: u32,
+    rate: RateLimit,
+}
+
+/// Serves a viewer until either side ends it.
+pub(super) async fn serve(gateway: Gateway, socket: WebSocket, admission: Admission) {
+    let (sink, mut reader) = socket.split();
+    let outbox = Outbox::new(sink, gateway.0.tuning.slow_reader_limit);
+    let Some(seat) = gateway.seat() else {
+        return outbox.close(Ending::overloaded()).await;
+    };
+    let claims = match admit(&gateway, &mut reader, &admission).await {
+        Ok(claims) => claims,
+        Err(ending) => return outbox.close(ending).await,
+    };
+    let mut connection = match Connection::open(gateway, outbox, claims, &admission).await {
+        Ok(connection) => connection,
+        Err((outbox, ending)) => return outbox.close(ending).await,
+    };
+    let ending = match connection.greet(admission).await {
+        Ok(()) => connection.run(&mut reader).await,
+        Err(ending) => ending,
+    };
+    tracing::debug!(
+        connection = connection.id,
+        close = ending.close,
+        reason = ending.reason,
+        "viewer gone"
+    );
+    connection.outbox.close(ending).await;
+    drop(seat);
+}
+
+/// Takes the token from the request or from the first message.
+async fn admit(
+    gateway: &Gateway,
+    reader: &mut Reader,
+    admission: &Admission,
+) -> Result<ReadClaims, Ending> {
+    let token = match &admission.token {
+        Some(token) => token.clone(),
+        None => timeout(gateway.0.tuning.auth_timeout, first_message(reader))
+            .await
+            .unwrap_or_else(|_| Err(Ending::token(TokenError::Missing)))?,
+    };
+    let claims = gateway.0.verifier.verify(&token).map_err(Ending::token)?;
+    let session = claims
+        .session_id()
+        .ok_or_else(|| Ending::forbidden("this gateway takes tokens for one session only"))?;
+    if admission.session_id.as_deref().is_some_and(|id| id != session) {
+        return Err(Ending::forbidden("the token is for another session"));
+    }
+    if matches!(admission.since, Some(Err(()))) {
+        return Err(Ending::protocol("since must be the number of an event"));
+    }
+    Ok(claims)
+}
+
+async fn first_message(reader: &mut Reader) -> Result<String, Ending> {
+    loop {
+        match reader.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return match inbox::read(&text) {
+                    Said::Frame(ClientFrame::Auth { token }) => Ok(token),
+                    _ => Err(Ending::protocol("the first message must be auth")),
+                };
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_))) => {
+                return Err(Ending::protocol("the first message must be auth"));
+            }
+            Some(Err(error)) => return Err(broken(error)),
+            Some(Ok(Message::Close(_))) | None => return Err(Ending::gone()),
+        }
+    }
+}
+
+impl Connection {
+    async fn open(
+        gateway: Gateway,
+        outbox: Outbox,
+        claims: ReadClaims,
+        admission: &Admission,
+    ) -> Result<Self, (Outbox, Ending)> {
+        let session = claims.session_id().unwrap_or_default();
+        let log = match gateway.0.logs.session(session).await {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::error!(%error, "a session's log could not be opened");
+                return Err((outbox, Ending::internal()));
+            }
+        };
+        let tuning = &gateway.0.tuning;
+        let now = Instant::now();
+        Ok(Self {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            guards: Guards::new(claims, &log, tuning.unknown_session_grace, gateway.draining()),
+            subscriptions: Subscriptions::new(gateway.0.logs.clone(), log),
+            format: admission.format,
+            heard: now,
+            next_ping: now + tuning.heartbeat,
+            warned: false,
+            nonsense: 0,
+            rate: RateLimit::new(),
+            outbox,
+            gateway,
+        })
+    }
+
+    /// The first frame of the connection, before anything else is sent.
+    async fn greet(&mut self, admission: Admission) -> Result<(), Ending> {
+        let since = admission.since.and_then(Result::ok);
+        let own = self.subscriptions.own();
+        let channels = admission.channels.unwrap_or_else(|| vec![own.clone()]);
+        let Granted { channels, denied } = self.subscriptions.subscribe(channels, |_| since);
+        let claims = self.guards.claims();
+        let mut extra = Extra::new();
+        extra.insert("scope".to_owned(), "session".into());
+        // Nothing is dropped from a log while its sandbox lives.
+        extra.insert("bufferTtlMs".to_owned(), serde_json::Value::Null);
+        let data = Connected {
+            connection_id: self.id.clone(),
+            session_id: claims.session_id().unwrap_or_default().to_owned(),
+            server_instance_id: self.gateway.0.instance.clone(),
+            epoch: self.gateway.0.logs.epoch().to_owned(),
+            expires_at: claims.expires_at,
+            heartbeat_interval_ms: millis(self.gateway.0.tuning.heartbeat),
+            subscribed: channels,
+            denied,
+            last_seq: self.subscriptions.last_seqs(),
+            protocol: 1,
+            extra,
+        };
+        self.send(ServerFrame::Established { data }).await
+    }
+
+    async fn run(&mut self, reader: &mut Reader) -> Ending {
+        loop {
+            let done = tokio::select! {
+                biased;
+                ending = self.guards.breached() => Err(ending),
+                message = reader.next() => self.hear(message).await,
+                () = sleep_until(self.next_ping) => self.ping().await,
+                () = sleep(self.until_warning()), if !self.warned => self.warn().await,
+                next = self.subscriptions.next() => match next {
+                    Ok(next) => self.deliver(next).await,
+                    Err(error) => {
+                        tracing::error!(%error, "a session's log could not be read");
+                        Err(Ending::internal())
+                    }
+                },
+            };
+            if let Err(ending) = done {
+                return ending;
+            }
+        }
+    }
+
+    async fn deliver(&mut self, next: Next) -> Result<(), Ending> {
+        match next {
+            Next::Frame(frame) => self.send(frame).await,
+            Next::Events { channel, events, replay } => {
+                let frame = |event| frames::event(self.format, &channel, event, replay);
+                let messages: Vec<_> =
+                    events.iter().map(|event| Message::text(frame(event))).collect();
+                self.outbox.write(&self.guards, messages).await
+            }
+        }
+    }
+
+    async fn send(&mut self, frame: ServerFrame) -> Result<(), Ending> {
+        let message = Message::text(frames::control(&frame));
+        self.outbox.write(&self.guards, vec![message]).await
+    }
+
+    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Ending> {
+        let message = message.ok_or_else(Ending::gone)?.map_err(broken)?;
+        self.heard = Instant::now();
+        if !self.rate.take() {
+            return Err(Ending::rate());
+        }
+        let said = match message {
+            Message::Text(text) => inbox::read(&text),
+            Message::Binary(_) => Said::Nonsense,
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(Ending::gone()),
+        };
+        match said {
+            Said::Subscribe { channels, since } => {
+                let since = |channel: &str| since.as_ref().and_then(|since| since.of(channel));
+                let Granted { channels, denied } = self.subscriptions.subscribe(channels, since);
+                self.send(ServerFrame::Subscribed { channels, denied }).await
+            }
+            Said::Frame(ClientFrame::Unsubscribe { channels }) => {
+                let channels = self.subscriptions.unsubscribe(&channels);
+                self.send(ServerFrame::Unsubscribed { channels }).await
+            }
+            Said::Frame(ClientFrame::Replay { since, channel }) => {
+                let channel = channel.unwrap_or_else(|| self.subscriptions.own());
+                if self.subscriptions.replay(&channel, since) {
+                    return Ok(());
+                }
+                let channel: String = channel.chars().take(64).collect();
+                let words = "this channel is not subscribed";
+                self.send(frames::error("NOT_SUBSCRIBED", words, Some(&channel))).await
+            }
+            Said::Frame(ClientFrame::TokenUpdate { token }) => self.renew(&token).await,
+            Said::Frame(ClientFrame::Ping { timestamp }) => {
+                self.send(ServerFrame::Pong { timestamp }).await
+            }
+            // A second `auth` is as good as nothing: the connection has its token.
+            Said::Frame(ClientFrame::Pong { .. } | ClientFrame::Auth { .. }) => Ok(()),
+            Said::Frame(ClientFrame::Subscribe { .. }) | Said::Nonsense => self.complain().await,
+        }
+    }
+
+    /// Another token takes the place of the first, if it opens the same for the same user.
+    async fn renew(&mut self, token: &str) -> Result<(), Ending> {
+        let (code, words) = match self.gateway.0.verifier.verify(token) {
+            Ok(claims) if claims.same_authority(self.guards.claims()) => {
+                let expires_at = claims.expires_at;
+                self.guards.renew(claims);
+                self.warned = false;
+                return self.send(ServerFrame::TokenUpdated { expires_at }).await;
+            }
+            Ok(_) => ("TOKEN_SCOPE", "the token is for another user or session".to_owned()),
+            Err(error) => (error.code(), error.to_string()),
+        };
+        self.send(frames::error(code, words, None)).await
+    }
+
+    async fn complain(&mut self) -> Result<(), Ending> {
+        self.nonsense += 1;
+        if self.nonsense >= MAX_NONSENSE {
+            return Err(Ending::protocol("too many messages that are none"));
+        }
+        self.send(frames::error("BAD_MESSAGE", "this is no message of the protocol", None)).await
+    }
+
+    /// Both kinds of ping: a browser's page sees one, its engine answers the other.
+    async fn ping(&mut self) -> Result<(), Ending> {
+        let interval = self.gateway.0.tuning.heartbeat;
+        if self.heard.elapsed() > interval * 2 {
+            return Err(Ending::silent());
+        }
+        self.next_ping = Instant::now() + interval;
+        let ping = frames::control(&ServerFrame::Ping { timestamp: now_ms() });
+        let messages = vec![Message::text(ping), Message::Ping(Vec::new().into())];
+        self.outbox.write(&self.guards, messages).await
+    }
+
+    async fn warn(&mut self) -> Result<(), Ending> {
+        // The wall clock may have been set while it was waited for.
+        if !self.until_warning().is_zero() {
+            return Ok(());
+        }
+        self.warned = true;
+        let remaining = self.guards.remaining();
+        let expires_at = self.guards.claims().expires_at;
+        let seconds_remaining = remaining.as_secs();
+        self.send(ServerFrame::TokenExpiring { seconds_remaining, expires_at }).await
+    }
+
+    fn until_warning(&self) -> std::time::Duration {
+        self.guards.remaining().saturating_sub(self.gateway.0.tuning.token_expiring_lead)
+    }
+}
+
+/// What a connection ends with that can't be read any more.
+fn broken(error: axum::Error) -> Ending {
+    use tungstenite::error::{CapacityError, Error};
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(CapacityError::MessageTooLong { .. })) => Ending::too_large(),
+        Some(Error::Protocol(_) | Error::Utf8(_)) => Ending::protocol("broken frames"),
+        _ => Ending::gone(),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,107 @@
+//! What ends a connection from outside: the token's end, the session's end, a restart.
+
+use std::time::Duration;
+
+use sandbox_sdk::auth::ReadClaims;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::frames::Ending;
+use crate::{
+    clock::now_ms,
+    log::{Head, Life, SessionLog},
+};
+
+/// The wall clock may be set while a token runs; it is asked again at least this often.
+const CLOCK_CHECK: Duration = Duration::from_secs(20);
+
+/// Watches over one connection. It can wait while the connection does something else.
+#[derive(Debug)]
+pub(super) struct Guards {
+    claims: ReadClaims,
+    head: watch::Receiver<Head>,
+    /// Until then the session may stay unknown.
+    grace_ends: Instant,
+    draining: CancellationToken,
+    retry_after_ms: u64,
+}
+
+impl Guards {
+    pub(super) fn new(
+        claims: ReadClaims,
+        log: &SessionLog,
+        grace: Duration,
+        draining: CancellationToken,
+    ) -> Self {
+        // Spread, so that not all viewers come back in the same moment.
+        let jitter = uuid::Uuid::now_v7().as_u128() % 1500;
+        Self {
+            claims,
+            head: log.watch(),
+            grace_ends: Instant::now() + grace,
+            draining,
+            retry_after_ms: 250 + u64::try_from(jitter).unwrap_or(0),
+        }
+    }
+
+    pub(super) fn claims(&self) -> &ReadClaims {
+        &self.claims
+    }
+
+    /// Another token of the same authority takes this one's place.
+    pub(super) fn renew(&mut self, claims: ReadClaims) {
+        self.claims = claims;
+    }
+
+    /// Time until the token ends.
+    pub(super) fn remaining(&self) -> Duration {
+        let ms = self.claims.expires_at.saturating_mul(1000).saturating_sub(now_ms());
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
+    /// Waits until the connection has to end.
+    pub(super) async fn breached(&self) -> Ending {
+        let mut head = self.head.clone();
+        head.mark_changed();
+        loop {
+            let known = match &head.borrow_and_update().life {
+                Life::Deleted => return Ending::deleted(),
+                Life::Known { user: Some(user), .. } if **user != *self.claims.user_id => {
+                    return Ending::forbidden("the session belongs to somebody else");
+                }
+                Life::Known { .. } => true,
+                Life::Unknown => false,
+            };
+            tokio::select! {
+                () = self.draining.cancelled() => return Ending::draining(self.retry_after_ms),
+                () = sleep(self.remaining().min(CLOCK_CHECK)) => {
+                    if self.remaining().is_zero() {
+                        return Ending::expired();
+                    }
+                }
+                () = sleep_until(self.grace_ends), if !known => return Ending::unknown_session(),
+                // Every event moves the head; only a new life matters here.
+                changed = head.wait_for(|head| is_known(head) != known || is_over(head, self)) => {
+                    if changed.is_err() {
+                        return Ending::internal();
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_known(head: &Head) -> bool {
+    head.life != Life::Unknown
+}
+
+fn is_over(head: &Head, guards: &Guards) -> bool {
+    match &head.life {
+        Life::Deleted => true,
+        Life::Known { user: Some(user), .. } => **user != *guards.claims.user_id,
+        Life::Known { .. } | Life::Unknown => false,
+    }
+}

@@ -1,0 +1,135 @@
+//! The event log: one append-only sequence of events per agent session.
+//!
+//! Numbers are given once, at append, by the one writer task. An event is committed first and
+//! published then: what a viewer has seen is on disk. Viewers hold nothing but a position in the
+//! log; they read the newest events from memory they share and older ones from the database, so that
+//! a slow viewer costs no more than a fast one.
+
+mod cursor;
+mod session;
+mod writer;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicU64},
+};
+
+use sandbox_sdk::types::Event;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+pub(crate) use cursor::Cursor;
+pub(crate) use session::{Head, Life, SessionLog};
+pub(crate) use writer::{Appended, LogError, TurnChange};
+
+use crate::store::{SessionRow, Store, StoreError};
+use writer::Append;
+
+/// Appends that may wait for the writer. Agents wait when it is full.
+const QUEUE: usize = 256;
+
+/// All logs of an orchestrator. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct EventLog(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    epoch: String,
+    writer: mpsc::Sender<Append>,
+    /// Logs in use. A log that nobody holds is forgotten and read anew when it is wanted again.
+    sessions: Mutex<HashMap<String, Weak<SessionLog>>>,
+    reads: Reads,
+}
+
+/// Pages that viewers read, by where they came from.
+#[derive(Debug, Default)]
+struct Reads {
+    memory: AtomicU64,
+    store: AtomicU64,
+}
+
+impl EventLog {
+    /// Starts the writer. It ends when the last clone of the log is gone.
+    pub(crate) async fn open(store: Store) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let epoch = store.open_epoch().await?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let writer = tokio::spawn(writer::run(store.clone(), receiver));
+        let inner = Inner {
+            store,
+            epoch,
+            writer: sender,
+            sessions: Mutex::default(),
+            reads: Reads::default(),
+        };
+        Ok((Self(Arc::new(inner)), writer))
+    }
+
+    /// Names the life of the logs: within one epoch a number means one event for ever.
+    pub(crate) fn epoch(&self) -> &str {
+        &self.0.epoch
+    }
+
+    /// The log of a session, known or not: a viewer may come before the session does.
+    pub(crate) async fn session(&self, id: &str) -> Result<Arc<SessionLog>, StoreError> {
+        let log = self.entry(id);
+        log.load(&self.0.store).await?;
+        Ok(log)
+    }
+
+    /// The log of a session that stands in the database now.
+    pub(crate) async fn known_session(
+        &self,
+        row: &SessionRow,
+    ) -> Result<Arc<SessionLog>, StoreError> {
+        let log = self.session(&row.id).await?;
+        log.set_known(row.key, row.user_id.as_deref());
+        Ok(log)
+    }
+
+    /// Tells the viewers of a deleted session that there is nothing more to come.
+    pub(crate) fn forget(&self, id: &str) {
+        let log = self.sessions().remove(id).and_then(|log| log.upgrade());
+        if let Some(log) = log {
+            log.set_deleted();
+        }
+    }
+
+    /// Appends events to a session's log. When it returns they are on disk and published.
+    pub(crate) async fn append(
+        &self,
+        session: &Arc<SessionLog>,
+        events: Vec<Event>,
+        change: Option<TurnChange>,
+    ) -> Result<Appended, LogError> {
+        writer::append(&self.0.writer, session, events, change).await
+    }
+
+    /// A reader that begins after the event with the given number.
+    pub(crate) fn cursor(&self, session: Arc<SessionLog>, after: u64) -> Cursor {
+        Cursor::new(self.clone(), session, after)
+    }
+
+    /// Pages read from memory and from the database since the start.
+    pub(crate) fn pages_read(&self) -> (u64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        (self.0.reads.memory.load(Relaxed), self.0.reads.store.load(Relaxed))
+    }
+
+    fn entry(&self, id: &str) -> Arc<SessionLog> {
+        let mut sessions = self.sessions();
+        if let Some(log) = sessions.get(id).and_then(Weak::upgrade) {
+            return log;
+        }
+        // Room is made before the map grows, so that it never holds more dead entries than live.
+        if sessions.len() == sessions.capacity() {
+            sessions.retain(|_, log| log.strong_count() > 0);
+        }
+        let log = Arc::new(SessionLog::new(id));
+        sessions.insert(id.to_owned(), Arc::downgrade(&log));
+        log
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Weak<SessionLog>>> {
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,151 @@
+//! One session's log: where it ends, and its newest events.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{OnceCell, watch};
+
+use crate::store::{Store, StoreError, StoredEvent};
+
+/// Newest events that stay in memory, in bytes: enough for every viewer that keeps up.
+const RECENT_BYTES: usize = 256 * 1024;
+
+/// What viewers wait on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Number of the last published event, 0 before the first.
+    pub(crate) seq: u64,
+    pub(crate) life: Life,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Nobody has registered the session yet.
+    Unknown,
+    /// `user`: whose it is, once a mapping has said so.
+    Known {
+        key: i64,
+        user: Option<Box<str>>,
+    },
+    Deleted,
+}
+
+#[derive(Debug)]
+pub(crate) struct SessionLog {
+    id: Box<str>,
+    loaded: OnceCell<()>,
+    head: watch::Sender<Head>,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    /// Without gaps; the last one is the last published.
+    events: VecDeque<Arc<StoredEvent>>,
+    bytes: usize,
+}
+
+impl SessionLog {
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            loaded: OnceCell::new(),
+            head: watch::Sender::new(Head { seq: 0, life: Life::Unknown }),
+            recent: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Head> {
+        self.head.subscribe()
+    }
+
+    /// Row key of the session, once it stands in the database and as long as it does.
+    pub(crate) fn key(&self) -> Option<i64> {
+        match self.head.borrow().life {
+            Life::Known { key, .. } => Some(key),
+            Life::Unknown | Life::Deleted => None,
+        }
+    }
+
+    /// Reads from the database where the log ends, once.
+    pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        let load = async || {
+            if let Some(row) = store.session(&self.id).await? {
+                let seq = store.last_seq(row.key).await?;
+                self.head.send_modify(|head| head.seq = seq);
+                self.set_known(row.key, row.user_id.as_deref());
+            }
+            Ok(())
+        };
+        self.loaded.get_or_try_init(load).await.copied()
+    }
+
+    pub(super) fn set_known(&self, key: i64, user: Option<&str>) {
+        self.head.send_if_modified(|head| {
+            let life = Life::Known { key, user: user.map(Into::into) };
+            // A deleted log stays deleted: its viewers are on their way out.
+            let changes = head.life != life && head.life != Life::Deleted;
+            if changes {
+                head.life = life;
+            }
+            changes
+        });
+    }
+
+    pub(super) fn set_deleted(&self) {
+        self.head.send_modify(|head| head.life = Life::Deleted);
+    }
+
+    /// Makes committed events visible. Only the writer calls it, in the order of the log.
+    pub(super) fn publish(&self, events: &[Arc<StoredEvent>]) {
+        let Some(last) = events.last() else { return };
+        let mut recent = self.recent();
+        for event in events {
+            recent.bytes += event.size();
+            recent.events.push_back(event.clone());
+        }
+        while recent.bytes > RECENT_BYTES
+            && recent.events.len() > 1
+            && let Some(oldest) = recent.events.pop_front()
+        {
+            recent.bytes -= oldest.size();
+        }
+        drop(recent);
+        self.head.send_modify(|head| head.seq = last.seq);
+    }
+
+    /// Events after the given number, as many as the bytes allow but at least one; `None`: they are
+    /// not in memory (any more).
+    pub(super) fn recent_after(
+        &self,
+        after: u64,
+        max_bytes: usize,
+    ) -> Option<Vec<Arc<StoredEvent>>> {
+        let recent = self.recent();
+        let first = recent.events.front()?.seq;
+        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for event in recent.events.iter().skip(skip) {
+            if bytes >= max_bytes {
+                break;
+            }
+            bytes += event.size();
+            page.push(event.clone());
+        }
+        Some(page)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

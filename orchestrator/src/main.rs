@@ -1,0 +1,58 @@
+//! The orchestrator alone: configuration, log, start, and an orderly end.
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Runs sandboxes and their agents on this machine.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(flatten)]
+    config: orchestrator::Config,
+    /// What is logged: a level, or a filter such as `info,orchestrator=debug`.
+    #[arg(long, env = "SKEIN_LOG", default_value = "info")]
+    log: String,
+    /// How it is logged.
+    #[arg(long, env = "SKEIN_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn main() -> anyhow::Result<()> {
+    orchestrator::sidecar::run_if_asked();
+    let cli = Cli::parse();
+    log_to_stderr(&cli)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(cli.config))
+}
+
+async fn run(config: orchestrator::Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let orchestrator = orchestrator::start(config).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    orchestrator.shutdown().await;
+    Ok(())
+}
+
+fn log_to_stderr(cli: &Cli) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&cli.log).context("SKEIN_LOG is not a log filter")?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match cli.log_format {
+        LogFormat::Text => registry.with(layer).init(),
+        LogFormat::Json => registry.with(layer.json()).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! One sandbox in the registry.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, AtomicUsize, Ordering},
+};
+
+use sandbox_sdk::types::{CreateSandbox, SandboxStatus};
+use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::now_ms,
+    sidecar::SidecarClient,
+    store::{SandboxRow, StoreError},
+};
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    request: CreateSandbox,
+    row: Mutex<SandboxRow>,
+    /// Held while the sandbox starts, stops or is deleted: one at a time.
+    life: Arc<tokio::sync::Mutex<()>>,
+    running: Mutex<Option<Running>>,
+    /// Commands and turns under way. A sandbox at work is never idle.
+    at_work: AtomicUsize,
+    last_activity: AtomicI64,
+}
+
+/// A sandbox's process, as others see it; its supervisor owns it.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) sidecar: SidecarClient,
+    /// Asks the supervisor to kill it.
+    pub(super) stop: CancellationToken,
+    /// Cancelled once nothing of it is left.
+    pub(super) ended: CancellationToken,
+}
+
+/// The right to use a running sandbox. As long as it is held the sandbox is not stopped as idle.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    slot: Arc<Slot>,
+    sidecar: SidecarClient,
+}
+
+/// A sandbox at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) row: SandboxRow,
+    pub(crate) request: CreateSandbox,
+}
+
+impl Snapshot {
+    pub(crate) fn status(&self) -> SandboxStatus {
+        SandboxStatus::from(self.row.status.as_str())
+    }
+}
+
+impl Slot {
+    pub(super) fn new(row: SandboxRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            request: row.request()?,
+            last_activity: AtomicI64::new(row.last_activity_at),
+            row: Mutex::new(row),
+            life: Arc::default(),
+            running: Mutex::default(),
+            at_work: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) fn request(&self) -> &CreateSandbox {
+        &self.request
+    }
+
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        self.request.idempotency_key.as_deref()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let mut row = self.row().clone();
+        row.last_activity_at = self.last_activity.load(Ordering::Relaxed);
+        Snapshot { row, request: self.request.clone() }
+    }
+
+    /// Changes the row in memory and gives what to save. A condemned sandbox stays as it is.
+    pub(super) fn change(&self, change: impl FnOnce(&mut SandboxRow)) -> SandboxRow {
+        let mut row = self.row();
+        if row.status != "deleted" {
+            change(&mut row);
+        }
+        drop(row);
+        self.snapshot().row
+    }
+
+    pub(super) fn is_condemned(&self) -> bool {
+        self.row().status == "deleted"
+    }
+
+    pub(super) async fn lock_life(&self) -> OwnedMutexGuard<()> {
+        self.life.clone().lock_owned().await
+    }
+
+    pub(super) fn running(&self) -> Option<Running> {
+        self.lock_running().clone()
+    }
+
+    pub(super) fn set_running(&self, running: Option<Running>) {
+        *self.lock_running() = running;
+    }
+
+    /// A lease, if the sandbox runs and nobody has asked it to stop.
+    pub(super) fn lease(self: &Arc<Self>) -> Option<Lease> {
+        let running = self.lock_running();
+        let Running { sidecar, stop, .. } = running.as_ref()?;
+        if stop.is_cancelled() {
+            return None;
+        }
+        // Counted under the lock that `stop_if_idle` decides under.
+        self.at_work.fetch_add(1, Ordering::SeqCst);
+        Some(Lease { slot: self.clone(), sidecar: sidecar.clone() })
+    }
+
+    /// Asks a sandbox to stop that was idle for so many milliseconds. The token: when it has.
+    pub(super) fn stop_if_idle(&self, idle_ms: i64) -> Option<CancellationToken> {
+        let running = self.lock_running();
+        let running = running.as_ref().filter(|_| self.idle_ms() >= Some(idle_ms))?;
+        running.stop.cancel();
+        Some(running.ended.clone())
+    }
+
+    /// How long nothing was done, in milliseconds; `None` while something is.
+    pub(super) fn idle_ms(&self) -> Option<i64> {
+        (self.at_work.load(Ordering::SeqCst) == 0)
+            .then(|| now_ms() - self.last_activity.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn touch(&self) {
+        self.last_activity.store(now_ms(), Ordering::Relaxed);
+    }
+
+    fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn row(&self) -> MutexGuard<'_, SandboxRow> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    pub(crate) fn sidecar(&self) -> &SidecarClient {
+        &self.sidecar
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.slot.touch();
+        self.slot.at_work.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,250 @@
+//! Puts the parts together, and takes them apart in the right order.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sandbox_sdk::auth::KeyError;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::{self, App},
+    config::Config,
+    driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
+    gateway::Gateway,
+    log::EventLog,
+    sandboxes::{Sandboxes, SandboxesConfig},
+    secrets::{Secrets, SecretsError, create_private_dir},
+    serve,
+    store::{Store, StoreError},
+    turns::Turns,
+    webhook::Webhooks,
+};
+
+/// A running orchestrator. It runs until [`shutdown`](Self::shutdown), or until the process ends.
+#[derive(Debug)]
+pub struct Orchestrator {
+    app: Arc<App>,
+    webhooks: Webhooks,
+    local_addr: SocketAddr,
+    grace: Duration,
+    closing: CancellationToken,
+    connections: TaskTracker,
+    accepting: JoinHandle<()>,
+    idle_watch: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    /// Holds the lock on the data folder.
+    _lock: fs::File,
+}
+
+/// Figures of a running orchestrator, for tests and measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Viewers that are connected to the gateway.
+    pub viewers: usize,
+    /// Pages of events that viewers read from memory …
+    pub pages_from_memory: u64,
+    /// … and from the database, because they were behind.
+    pub pages_from_store: u64,
+}
+
+/// Why an orchestrator can't start. The words name the way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    #[error(
+        "cannot listen on {addr}: {source}. Choose another address with SKEIN_ORCHESTRATOR_ADDR"
+    )]
+    Listen { addr: SocketAddr, source: io::Error },
+    #[error("the data folder {path} cannot be used: {source}. Choose another with SKEIN_DATA", path = path.display())]
+    DataFolder { path: PathBuf, source: io::Error },
+    #[error(
+        "another orchestrator works in {path}. Stop it, or choose another folder with SKEIN_DATA",
+        path = path.display()
+    )]
+    AlreadyRunning { path: PathBuf },
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    #[error("the orchestrator's database cannot be used")]
+    Store(#[from] StoreError),
+    #[error("read tokens cannot be verified: {0}")]
+    Tokens(#[from] KeyError),
+    #[error("webhooks cannot be sent: {0}")]
+    Webhook(String),
+    #[error("what the last run left could not be put in order: {0}")]
+    Recovery(String),
+}
+
+/// Starts an orchestrator and returns once it listens. Needs a Tokio runtime of several threads.
+///
+/// # Errors
+/// When the address is taken, the data folder or the secrets can't be used, or this machine can't
+/// isolate sandboxes.
+pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
+    let addr = config.addr;
+    let listen = |source| StartError::Listen { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(listen)?;
+    let local_addr = listener.local_addr().map_err(listen)?;
+    let secrets = secrets(&config)?;
+    let (folder, lock) = claim_folder(&config.data)?;
+    let options =
+        DriverOptions { sidecar_binary: config.sidecar_binary.clone(), ..DriverOptions::default() };
+    let driver = Bubblewrap::probe(options).await?;
+    report(&driver.report());
+
+    let store = Store::open(&folder.join("orchestrator.db")).await?;
+    let (logs, writer) = EventLog::open(store.clone()).await?;
+    let sandboxes = SandboxesConfig {
+        folder: folder.join("sandboxes"),
+        max_sandboxes: config.max_sandboxes,
+        max_running: config.max_running,
+        idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
+        demo_pace: Duration::from_millis(config.demo_pace_ms),
+    };
+    let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver).await?;
+    let webhooks = Webhooks::new(config.webhook_url.as_deref(), &secrets.signing_secret)
+        .map_err(|error| StartError::Webhook(error.to_string()))?;
+    let max_turn = Duration::from_secs(config.max_turn_seconds);
+    let turns =
+        Turns::new(store.clone(), logs.clone(), sandboxes.clone(), webhooks.clone(), max_turn);
+    // Before anyone is let in: nobody shall see a turn that says it runs and does not.
+    turns.recover().await.map_err(|error| StartError::Recovery(error.to_string()))?;
+    let tuning = config.tuning;
+    let gateway = Gateway::new(
+        logs.clone(),
+        &config.product_id,
+        &secrets.signing_secret,
+        &config.allowed_origins,
+        tuning.clone(),
+    )?;
+    let base_url = config.public_url.unwrap_or_else(|| format!("http://{local_addr}"));
+    let app = Arc::new(App {
+        store,
+        logs,
+        sandboxes: sandboxes.clone(),
+        turns,
+        gateway,
+        keys: api::keys(secrets.api_key),
+        base_url: base_url.trim_end_matches('/').to_owned(),
+    });
+    let closing = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let accepting = tokio::spawn(serve::serve(
+        listener,
+        api::router(app.clone()),
+        tuning.socket_send_buffer,
+        closing.clone(),
+        connections.clone(),
+    ));
+    let idle_watch = tokio::spawn(sandboxes.watch_idle(tuning.idle_check, closing.clone()));
+    tracing::info!(%local_addr, epoch = app.logs.epoch(), "orchestrator listens");
+    Ok(Orchestrator {
+        app,
+        webhooks,
+        local_addr,
+        grace: tuning.shutdown_grace,
+        closing,
+        connections,
+        accepting,
+        idle_watch,
+        writer,
+        _lock: lock,
+    })
+}
+
+impl Orchestrator {
+    /// Where it listens; the real port when port 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    pub fn stats(&self) -> Stats {
+        let (pages_from_memory, pages_from_store) = self.app.logs.pages_read();
+        Stats { viewers: self.app.gateway.open(), pages_from_memory, pages_from_store }
+    }
+
+    /// Stops in order: running turns end as interrupted, viewers are told to come back, sandboxes
+    /// end, the log is closed clean. Takes a few seconds at most.
+    pub async fn shutdown(self) {
+        let Self {
+            app, webhooks, grace, closing, connections, accepting, idle_watch, writer, ..
+        } = self;
+        // First the turns, so that viewers still see how they end.
+        app.turns.shutdown(grace).await;
+        closing.cancel();
+        app.gateway.shutdown().await;
+        connections.close();
+        if tokio::time::timeout(grace, connections.wait()).await.is_err() {
+            tracing::warn!("requests still under way at shutdown are dropped");
+        }
+        app.sandboxes.shutdown().await;
+        webhooks.shutdown().await;
+        for task in [accepting, idle_watch] {
+            // They end by themselves once cancelled.
+            drop(task.await);
+        }
+        let store = app.store.clone();
+        // The writer ends with the last clone of the log; requests that hang must not hold it up.
+        drop(app);
+        if tokio::time::timeout(grace, writer).await.is_err() {
+            tracing::warn!("the event log is still in use and is not marked as closed");
+            return;
+        }
+        if let Err(error) = store.close_epoch().await {
+            tracing::error!(%error, "the event log could not be marked as closed");
+        }
+        store.close().await;
+        tracing::info!("orchestrator stopped");
+    }
+}
+
+/// The configured secrets; what is missing comes from the file.
+fn secrets(config: &Config) -> Result<Secrets, SecretsError> {
+    let (api_key, signing_secret) = (config.api_key.clone(), config.signing_secret.clone());
+    let secrets = match (api_key, signing_secret) {
+        (Some(api_key), Some(signing_secret)) => Secrets { api_key, signing_secret },
+        (api_key, signing_secret) => {
+            let stored = Secrets::load_or_create(&config.data)?;
+            Secrets {
+                api_key: api_key.unwrap_or(stored.api_key),
+                signing_secret: signing_secret.unwrap_or(stored.signing_secret),
+            }
+        }
+    };
+    secrets.check()
+}
+
+/// Makes the orchestrator's folder and locks it: two writers would give the same numbers twice.
+fn claim_folder(data: &Path) -> Result<(PathBuf, fs::File), StartError> {
+    let failed = |source| StartError::DataFolder { path: data.to_owned(), source };
+    let folder = data.join("orchestrator");
+    create_private_dir(&folder).map_err(failed)?;
+    let folder = folder.canonicalize().map_err(failed)?;
+    let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok((folder, lock)),
+        Err(fs::TryLockError::WouldBlock) => Err(StartError::AlreadyRunning { path: folder }),
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn report(report: &DriverReport) {
+    tracing::info!(
+        driver = report.kind,
+        version = report.version,
+        isolation = report.isolation,
+        network = report.network,
+        "sandboxes are isolated"
+    );
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+}

@@ -1,0 +1,109 @@
+//! The orchestrator's own database: one SQLite file with sandboxes, sessions, turns and events.
+//!
+//! One connection writes, a few read. Every write that must not be torn is one transaction.
+
+mod epoch;
+mod events;
+mod sandboxes;
+mod sessions;
+mod turns;
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub(crate) use events::StoredEvent;
+pub(crate) use sandboxes::SandboxRow;
+pub(crate) use sessions::SessionRow;
+pub(crate) use turns::{EndedTurn, NewTurn, TurnRow, token_usage};
+
+/// Readers at once. More would only wait for the same disk.
+const READERS: u32 = 4;
+/// Rows a reader may hold before they are taken: a page of large events must not fill the memory.
+const ROWS_AHEAD: usize = 16;
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    read: SqlitePool,
+    write: SqlitePool,
+}
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    #[error("the database failed")]
+    Database(#[source] sqlx::Error),
+    #[error("the database could not be brought to this version")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    #[error("a value could not be written as JSON, or read from it")]
+    Json(#[source] serde_json::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+impl Store {
+    /// Opens the file, makes it if it is missing, and brings its tables to this version.
+    pub(crate) async fn open(path: &Path) -> Result<Self> {
+        // NORMAL: a commit reaches the operating system, not always the disk. A killed process
+        // loses nothing by it; a machine without power may, and then the epoch changes.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .row_buffer_size(ROWS_AHEAD);
+        let write =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("./migrations").run(&write).await.map_err(StoreError::Migration)?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.create_if_missing(false))
+            .await?;
+        Ok(Self { read, write })
+    }
+
+    /// Closes all connections; the last one moves the write-ahead log into the file.
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// Begins a transaction that may write. Others wait for its end.
+    pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
+        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.read).await?;
+        Ok(())
+    }
+}
+
+/// Unsigned numbers of ours are far below 2^63; one from outside that is not compares as the largest.
+fn sql_int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,201 @@
+//! Rows of turns: the record that billing and history are taken from.
+
+use sandbox_sdk::types::{Extra, Part, TokenUsage, TurnError, TurnRecord, TurnState};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{Result, Store, sql_int, unsigned};
+
+const COLUMNS: &str = "turns.id, turns.session, state, model, input_tokens, output_tokens, \
+    final_text, parts, error, first_seq, last_seq, started_at, ended_at";
+
+#[derive(Clone, Debug, FromRow)]
+pub(crate) struct TurnRow {
+    pub(crate) id: String,
+    pub(crate) session: i64,
+    state: String,
+    pub(crate) model: String,
+    input_tokens: i64,
+    output_tokens: i64,
+    final_text: String,
+    parts: String,
+    error: Option<String>,
+    first_seq: i64,
+    last_seq: i64,
+    started_at: i64,
+    ended_at: Option<i64>,
+}
+
+/// A turn that begins.
+#[derive(Clone, Debug)]
+pub(crate) struct NewTurn {
+    pub(crate) id: String,
+    pub(crate) model: String,
+    pub(crate) input_tokens: u64,
+}
+
+/// A turn that ends.
+#[derive(Clone, Debug)]
+pub(crate) struct EndedTurn {
+    pub(crate) id: String,
+    pub(crate) state: TurnState,
+    pub(crate) final_text: String,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) usage: TokenUsage,
+    pub(crate) error: Option<TurnError>,
+}
+
+impl TurnRow {
+    pub(crate) fn state(&self) -> TurnState {
+        match self.state.as_str() {
+            "running" => TurnState::Running,
+            "completed" => TurnState::Completed,
+            "aborted" => TurnState::Aborted,
+            "interrupted" => TurnState::Interrupted,
+            _ => TurnState::Failed,
+        }
+    }
+
+    /// Number of the event before the turn's first.
+    pub(crate) fn since(&self) -> u64 {
+        unsigned(self.first_seq).saturating_sub(1)
+    }
+
+    pub(crate) fn input_tokens(&self) -> u64 {
+        unsigned(self.input_tokens)
+    }
+
+    /// The record as the API gives it.
+    pub(crate) fn record(self, session_id: &str) -> Result<TurnRecord> {
+        let (input, output) = (unsigned(self.input_tokens), unsigned(self.output_tokens));
+        Ok(TurnRecord {
+            session_id: session_id.to_owned(),
+            state: self.state(),
+            final_text: self.final_text,
+            parts: serde_json::from_str(&self.parts)?,
+            token_usage: token_usage(input, output),
+            error: self.error.as_deref().map(serde_json::from_str).transpose()?,
+            model: self.model,
+            first_seq: unsigned(self.first_seq),
+            last_seq: unsigned(self.last_seq),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            turn_id: self.id,
+            extra: Extra::new(),
+        })
+    }
+}
+
+pub(crate) fn token_usage(input_tokens: u64, output_tokens: u64) -> TokenUsage {
+    TokenUsage {
+        input_tokens,
+        output_tokens,
+        total_tokens: Some(input_tokens.saturating_add(output_tokens)),
+        ..TokenUsage::default()
+    }
+}
+
+fn word(state: TurnState) -> &'static str {
+    match state {
+        TurnState::Running => "running",
+        TurnState::Completed => "completed",
+        TurnState::Failed => "failed",
+        TurnState::Aborted => "aborted",
+        TurnState::Interrupted => "interrupted",
+    }
+}
+
+impl Store {
+    pub(crate) async fn turn(&self, session: i64, id: &str) -> Result<Option<TurnRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM turns WHERE session = ?1 AND id = ?2");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(session)
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?)
+    }
+
+    /// Turns that were running when the last process ended, with their sessions' ids.
+    pub(crate) async fn running_turns(&self) -> Result<Vec<(String, TurnRow)>> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM turns WHERE state = 'running' ORDER BY started_at");
+        let turns: Vec<TurnRow> =
+            sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.read).await?;
+        let mut found = Vec::with_capacity(turns.len());
+        for turn in turns {
+            let id = sqlx::query_scalar("SELECT id FROM sessions WHERE key = ?1")
+                .bind(turn.session)
+                .fetch_one(&self.read)
+                .await?;
+            found.push((id, turn));
+        }
+        Ok(found)
+    }
+
+    /// The turn of that id, or else the one that runs in the session: why a new one can't begin.
+    pub(crate) async fn turn_in_the_way(
+        connection: &mut SqliteConnection,
+        session: i64,
+        id: &str,
+    ) -> Result<Option<TurnRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM turns WHERE session = ?1 AND (id = ?2 OR state = 'running')
+             ORDER BY id = ?2 DESC LIMIT 1"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(session)
+            .bind(id)
+            .fetch_optional(connection)
+            .await?)
+    }
+
+    pub(crate) async fn insert_turn(
+        connection: &mut SqliteConnection,
+        session: i64,
+        turn: &NewTurn,
+        first_seq: u64,
+        at: i64,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO turns (session, id, state, model, input_tokens, first_seq, started_at)
+             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6)",
+        )
+        .bind(session)
+        .bind(&turn.id)
+        .bind(&turn.model)
+        .bind(sql_int(turn.input_tokens))
+        .bind(sql_int(first_seq))
+        .bind(at)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends a running turn. `false`: it has ended already, and nothing was changed.
+    pub(crate) async fn end_turn(
+        connection: &mut SqliteConnection,
+        session: i64,
+        turn: &EndedTurn,
+        last_seq: u64,
+        at: i64,
+    ) -> Result<bool> {
+        let error = turn.error.as_ref().map(serde_json::to_string).transpose()?;
+        let ended = sqlx::query(
+            "UPDATE turns SET state = ?3, final_text = ?4, parts = ?5, input_tokens = ?6,
+                 output_tokens = ?7, error = ?8, last_seq = ?9, ended_at = ?10
+             WHERE session = ?1 AND id = ?2 AND state = 'running'",
+        )
+        .bind(session)
+        .bind(&turn.id)
+        .bind(word(turn.state))
+        .bind(&turn.final_text)
+        .bind(serde_json::to_string(&turn.parts)?)
+        .bind(sql_int(turn.usage.input_tokens))
+        .bind(sql_int(turn.usage.output_tokens))
+        .bind(error)
+        .bind(sql_int(last_seq))
+        .bind(at)
+        .execute(connection)
+        .await?;
+        Ok(ended.rows_affected() == 1)
+    }
+}

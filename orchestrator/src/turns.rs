@@ -1,0 +1,290 @@
+//! Turns: one request to the agent of a session, from its dispatch to its one terminal event.
+//!
+//! A turn is a row first and a task then. The row, the turn's first event and later its last ones
+//! each come in one transaction, so that a turn never runs twice and never ends twice, whatever
+//! process dies in between.
+
+mod ingest;
+mod meter;
+mod outcome;
+mod recovery;
+mod runner;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sandbox_sdk::types::{
+    Aborted, Dispatch, DispatchReceipt, Event, ExecutionStarted, InputPart, SessionStatus,
+    TurnRecord, event_type,
+};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    log::{Appended, EventLog, LogError, TurnChange},
+    sandboxes::{SandboxError, Sandboxes},
+    store::{NewTurn, Store, StoreError},
+    webhook::Webhooks,
+};
+use meter::prompt_tokens;
+use runner::Turn;
+
+pub(crate) use outcome::Stop;
+
+/// The only agent of this version, and the model name it goes by.
+const DEMO: &str = "demo";
+
+/// All turns of an orchestrator. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    logs: EventLog,
+    sandboxes: Sandboxes,
+    webhooks: Webhooks,
+    max_duration: Duration,
+    /// Running turns by session.
+    active: Mutex<HashMap<String, Active>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Active {
+    turn_id: String,
+    sandbox_id: String,
+    stop: watch::Sender<Option<Stop>>,
+    /// Cancelled once the turn's last event stands in the log.
+    ended: CancellationToken,
+}
+
+/// Why a turn can't be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TurnError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("another turn runs in this session")]
+    Busy { turn_id: String },
+    #[error("the session runs in another sandbox")]
+    OtherSandbox,
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("the orchestrator is shutting down")]
+    ShuttingDown,
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Turns {
+    pub(crate) fn new(
+        store: Store,
+        logs: EventLog,
+        sandboxes: Sandboxes,
+        webhooks: Webhooks,
+        max_duration: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            logs,
+            sandboxes,
+            webhooks,
+            max_duration,
+            active: Mutex::default(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Starts a turn in the background. A turn id that is known already is looked up.
+    pub(crate) async fn dispatch(
+        &self,
+        sandbox_id: &str,
+        session_id: &str,
+        dispatch: Dispatch,
+    ) -> Result<DispatchReceipt, TurnError> {
+        let prompt = check(session_id, &dispatch)?;
+        self.0.sandboxes.get(sandbox_id)?;
+        let turns = self.clone();
+        let (sandbox_id, session_id) = (sandbox_id.to_owned(), session_id.to_owned());
+        // In a task of its own: a caller that goes away must not leave a row without a runner.
+        let begun = self
+            .0
+            .tasks
+            .spawn(async move { turns.begin(sandbox_id, session_id, dispatch, prompt).await });
+        begun.await.unwrap_or(Err(TurnError::ShuttingDown))
+    }
+
+    async fn begin(
+        &self,
+        sandbox_id: String,
+        session_id: String,
+        dispatch: Dispatch,
+        prompt: String,
+    ) -> Result<DispatchReceipt, TurnError> {
+        if self.0.tasks.is_closed() {
+            return Err(TurnError::ShuttingDown);
+        }
+        let row = self.0.store.open_session(&session_id, &sandbox_id).await?;
+        if row.sandbox_id != sandbox_id {
+            return Err(TurnError::OtherSandbox);
+        }
+        let log = self.0.logs.known_session(&row).await?;
+        let Dispatch { turn_id, backend, limits, .. } = dispatch;
+        let input_tokens = prompt_tokens(&prompt);
+        let begin = NewTurn { id: turn_id.clone(), model: DEMO.to_owned(), input_tokens };
+        let started = ExecutionStarted {
+            execution_id: turn_id.clone(),
+            session_id: session_id.clone(),
+            model: Some(DEMO.to_owned()),
+            ..ExecutionStarted::default()
+        };
+        let started =
+            Event::new(event_type::EXECUTION_STARTED, &started).map_err(StoreError::from)?;
+        // Known to `abort` before it can be known to anyone else.
+        let (stop, stopped) = watch::channel(None);
+        let ended = CancellationToken::new();
+        let appended =
+            self.0.logs.append(&log, vec![started], Some(TurnChange::Begin(begin))).await?;
+        let Some(receipt) = appended.receipt(&session_id, &turn_id) else {
+            return Err(match appended {
+                Appended::InTheWay(row) => TurnError::Busy { turn_id: row.id },
+                _ => TurnError::NotFound("turn"),
+            });
+        };
+        if receipt.already_existed {
+            return Ok(receipt);
+        }
+        let active = Active {
+            turn_id: turn_id.clone(),
+            sandbox_id: sandbox_id.clone(),
+            stop,
+            ended: ended.clone(),
+        };
+        self.active().insert(session_id, active);
+        let turn = Turn { id: turn_id, sandbox_id, log, prompt, backend, limits, input_tokens };
+        let turns = self.clone();
+        self.0.tasks.spawn(async move {
+            turns.run(turn, stopped).await;
+            ended.cancel();
+        });
+        Ok(receipt)
+    }
+
+    /// Asks the running turn of a session to stop. What it said until then stands.
+    pub(crate) fn abort(&self, session_id: &str, turn_id: Option<&str>) -> Aborted {
+        let active = self.active();
+        let running = active.get(session_id);
+        match running.filter(|active| turn_id.is_none_or(|id| id == active.turn_id)) {
+            Some(active) => {
+                active.stop.send_if_modified(|stop| stop.replace(Stop::Aborted).is_none());
+                Aborted { cancelled: true, reason: None }
+            }
+            None => Aborted { cancelled: false, reason: Some("not running".to_owned()) },
+        }
+    }
+
+    /// Ends all turns of a sandbox for the given reason and waits, not for ever, until they have.
+    pub(crate) async fn stop_sandbox(&self, sandbox_id: &str, stop: Stop) {
+        let ended: Vec<_> = {
+            let active = self.active();
+            let of_sandbox = active.values().filter(|active| active.sandbox_id == sandbox_id);
+            of_sandbox.map(|active| active.ask(&stop)).collect()
+        };
+        let all = futures::future::join_all(ended.iter().map(CancellationToken::cancelled));
+        // What does not end in time ends with the sandbox.
+        drop(tokio::time::timeout(Duration::from_secs(1), all).await);
+    }
+
+    pub(crate) async fn status(&self, session_id: &str) -> Result<SessionStatus, TurnError> {
+        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
+        let log = self.0.logs.known_session(&row).await?;
+        let running = self.active().get(session_id).map(|active| active.turn_id.clone());
+        Ok(SessionStatus {
+            session_id: session_id.to_owned(),
+            state: if running.is_some() { "running" } else { "idle" }.to_owned(),
+            active_execution_id: running,
+            last_seq: log.head().seq,
+            epoch: self.0.logs.epoch().to_owned(),
+            extra: Default::default(),
+        })
+    }
+
+    pub(crate) async fn record(
+        &self,
+        session_id: &str,
+        turn_id: &str,
+    ) -> Result<TurnRecord, TurnError> {
+        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
+        let turn = self.0.store.turn(row.key, turn_id).await?;
+        Ok(turn.ok_or(TurnError::NotFound("turn"))?.record(session_id)?)
+    }
+
+    /// Ends every turn; none starts any more.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        self.0.tasks.close();
+        let stop = Stop::interrupted("ORCHESTRATOR_STOPPED", "The orchestrator was stopped.");
+        for active in self.active().values() {
+            active.ask(&stop);
+        }
+        if tokio::time::timeout(grace, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!("turns still running at shutdown; the next start will end them");
+        }
+    }
+
+    fn active(&self) -> MutexGuard<'_, HashMap<String, Active>> {
+        self.0.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Active {
+    fn ask(&self, stop: &Stop) -> CancellationToken {
+        self.stop.send_replace(Some(stop.clone()));
+        self.ended.clone()
+    }
+}
+
+/// Refuses what can't be run; gives the prompt.
+fn check(session_id: &str, dispatch: &Dispatch) -> Result<String, TurnError> {
+    let invalid = |message: String| Err(TurnError::Invalid(message));
+    if !is_id(session_id, 128) {
+        return invalid("the session id must be 1 to 128 characters of [A-Za-z0-9:_-]".to_owned());
+    }
+    if !is_id(&dispatch.turn_id, 160) {
+        return invalid("turnId must be 1 to 160 characters of [A-Za-z0-9:_-]".to_owned());
+    }
+    let mut texts = Vec::with_capacity(dispatch.parts.len());
+    for part in &dispatch.parts {
+        match part {
+            InputPart::Text { text } => texts.push(text.as_str()),
+            InputPart::Other(_) => {
+                return invalid("parts must all be of type text in this version".to_owned());
+            }
+        }
+    }
+    let prompt = texts.join("\n\n");
+    if prompt.trim().is_empty() {
+        return invalid("parts must hold some text".to_owned());
+    }
+    let backend = dispatch.backend.as_ref();
+    let kind = backend.and_then(|backend| backend.kind.as_deref());
+    let model = backend.and_then(|backend| backend.model.as_ref()?.model.as_deref());
+    for (what, name) in [("backend.type", kind), ("backend.model.model", model)] {
+        if name.is_some_and(|name| name != DEMO) {
+            return invalid(format!("{what} must be one that is available here: {DEMO}"));
+        }
+    }
+    Ok(prompt)
+}
+
+/// Whether the text is an id as sessions and turns have them.
+pub(crate) fn is_id(text: &str, max: usize) -> bool {
+    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-');
+    !text.is_empty() && text.len() <= max && text.chars().all(named)
+}

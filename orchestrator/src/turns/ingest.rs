@@ -1,0 +1,234 @@
+//! What a sandbox sends is taken for what it is: words from a place where anything may run.
+//!
+//! Only the kinds of events that an agent may send come through, only under the turn's own names,
+//! and none larger than a viewer's connection carries.
+
+use sandbox_sdk::types::{
+    Event, EventBody, Part, PartBody, PartUpdated, ToolState, TurnError, TurnState, event_type,
+};
+use serde_json::{Value, json};
+
+use crate::sidecar::{AGENT_FINISHED, AgentFinished};
+
+/// Largest text in one event, in bytes. Longer deltas are split; as JSON it may be six times as much.
+const MAX_TEXT: usize = 16 * 1024;
+/// Largest event, in bytes of JSON.
+pub(crate) const MAX_EVENT: usize = 128 * 1024;
+/// Longest string in the output of a tool whose event would be too large.
+const MAX_OUTPUT: usize = 8 * 1024;
+
+/// What came from the agent.
+#[derive(Debug, PartialEq)]
+pub(super) enum Said {
+    Updates(Vec<PartUpdated>),
+    /// Goes into the log as it is.
+    Notice(Event),
+    /// Told at the turn's end, if it fails.
+    Error(TurnError),
+    Finished(TurnState),
+    Nothing,
+}
+
+/// The names under which a turn's events stand in the log.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    session_id: String,
+    message_id: String,
+    part_prefix: String,
+}
+
+impl Names {
+    pub(super) fn new(session_id: &str, turn_id: &str) -> Self {
+        Self {
+            session_id: session_id.to_owned(),
+            message_id: format!("msg_{turn_id}"),
+            part_prefix: format!("prt_{turn_id}_"),
+        }
+    }
+
+    pub(super) fn owns(&self, part: &Part) -> bool {
+        part.message_id == self.message_id
+    }
+
+    /// Reads an event of the agent.
+    pub(super) fn read(&self, event: Event) -> Said {
+        match (event.kind.as_str(), event.body()) {
+            (event_type::PART_UPDATED, EventBody::PartUpdated(mut update)) => {
+                self.adopt(&mut update.part);
+                Said::Updates(fit(*update))
+            }
+            (event_type::STATUS, EventBody::Status(_)) if is_small(&event) => Said::Notice(event),
+            (event_type::WARNING, _) if is_small(&event) => Said::Notice(event),
+            (event_type::ERROR, EventBody::Error(error)) => Said::Error(shorten_error(error)),
+            (AGENT_FINISHED, _) => {
+                let end = serde_json::from_value::<AgentFinished>(event.data.into());
+                Said::Finished(end.map_or(TurnState::Failed, |end| end.outcome))
+            }
+            (kind, _) => {
+                tracing::debug!(kind, "event of an agent not taken");
+                Said::Nothing
+            }
+        }
+    }
+
+    /// A part belongs to this turn's message whatever it says, and its id is unique in the session.
+    fn adopt(&self, part: &mut Part) {
+        part.session_id.clone_from(&self.session_id);
+        part.message_id.clone_from(&self.message_id);
+        if !part.id.starts_with(&self.part_prefix) {
+            let id: String = part.id.chars().take(128).collect();
+            part.id = format!("{}{id}", self.part_prefix);
+        }
+    }
+}
+
+/// The same update in pieces that can be sent.
+fn fit(mut update: PartUpdated) -> Vec<PartUpdated> {
+    if is_sendable(&update) {
+        return vec![update];
+    }
+    if let Some(delta) = update.delta.take() {
+        // Pieces of a delta need nothing of the part but its name and type.
+        match &mut update.part.body {
+            PartBody::Text(part) => part.text.clear(),
+            PartBody::Reasoning(part) => part.text.clear(),
+            _ => {}
+        }
+        let pieces = pieces(&delta);
+        let piece = |text: &str| PartUpdated { delta: Some(text.to_owned()), ..update.clone() };
+        return pieces.map(piece).collect();
+    }
+    match &mut update.part.body {
+        PartBody::Text(part) => shorten(&mut part.text, MAX_TEXT),
+        PartBody::Reasoning(part) => shorten(&mut part.text, MAX_TEXT),
+        PartBody::Tool(part) => match &mut part.state {
+            ToolState::Completed { output, .. } => shorten_value(output),
+            ToolState::Error { output, error, .. } => {
+                shorten_value(output);
+                error.iter_mut().for_each(|text| shorten(text, MAX_OUTPUT));
+            }
+            ToolState::Pending { .. } | ToolState::Running { .. } => {}
+        },
+        _ => {}
+    }
+    if is_sendable(&update) {
+        return vec![update];
+    }
+    tracing::warn!(part = update.part.id, "part larger than an event may be, not taken");
+    Vec::new()
+}
+
+fn is_sendable(update: &PartUpdated) -> bool {
+    serde_json::to_string(update).is_ok_and(|json| json.len() <= MAX_EVENT)
+}
+
+/// Splits between characters.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(MAX_TEXT));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn shorten(text: &mut String, max: usize) {
+    if text.len() > max {
+        let dropped = text.len() - text.floor_char_boundary(max);
+        text.truncate(text.floor_char_boundary(max));
+        text.push_str(&format!("\n… ({dropped} more bytes)"));
+    }
+}
+
+/// Shortens the strings that a tool's output is made of.
+fn shorten_value(value: &mut Value) {
+    match value {
+        Value::String(text) => shorten(text, MAX_OUTPUT),
+        Value::Array(items) => items.iter_mut().for_each(shorten_value),
+        Value::Object(fields) => fields.values_mut().for_each(shorten_value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn shorten_error(mut error: TurnError) -> TurnError {
+    shorten(&mut error.message, 4096);
+    error.code = error.code.filter(|code| code.len() <= 64);
+    error.extra.clear();
+    error
+}
+
+fn is_small(event: &Event) -> bool {
+    json!(event.data).to_string().len() <= MAX_TEXT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names::new("s1", "t1")
+    }
+
+    fn event(value: Value) -> Event {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn updates(value: Value) -> Vec<PartUpdated> {
+        match names().read(event(value)) {
+            Said::Updates(updates) => updates,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_part_comes_under_the_names_of_the_turn_whatever_it_says() {
+        let part = json!({"id": "x", "sessionID": "s2", "messageID": "msg_t2", "type": "text", "text": "a"});
+        let update = updates(json!({"type": "message.part.updated", "data": {"part": part}}));
+        let part = &update[0].part;
+        assert_eq!(
+            (part.id.as_str(), part.session_id.as_str(), part.message_id.as_str()),
+            ("prt_t1_x", "s1", "msg_t1")
+        );
+    }
+
+    #[test]
+    fn events_that_only_the_orchestrator_may_write_are_not_taken() {
+        for kind in ["result", "done", "execution.started", "container.removed", ""] {
+            let data = json!({"outcome": "completed", "executionId": "t1", "finalText": "x"});
+            assert_eq!(names().read(event(json!({"type": kind, "data": data}))), Said::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_huge_delta_comes_whole_but_in_pieces() {
+        let delta = "ä".repeat(300_000);
+        let part = json!({"id": "x", "type": "text", "text": ""});
+        let data = json!({"part": part, "delta": delta});
+        let updates = updates(json!({"type": "message.part.updated", "data": data}));
+        assert!(updates.len() > 1);
+        let whole: String = updates.iter().filter_map(|update| update.delta.clone()).collect();
+        assert_eq!(whole, delta);
+        for update in updates {
+            assert!(serde_json::to_string(&update).unwrap().len() <= MAX_EVENT);
+        }
+    }
+
+    #[test]
+    fn a_huge_tool_output_is_cut_and_says_so() {
+        let state =
+            json!({"status": "completed", "input": {}, "output": {"stdout": "x".repeat(1 << 20)}});
+        let part = json!({"id": "x", "type": "tool", "tool": "bash", "state": state});
+        let updates = updates(json!({"type": "message.part.updated", "data": {"part": part}}));
+        let json = serde_json::to_string(&updates[0]).unwrap();
+        assert!(json.len() <= MAX_EVENT && json.contains("more bytes)"), "{}", json.len());
+    }
+
+    #[test]
+    fn an_end_without_a_known_outcome_is_a_failure() {
+        let end = |outcome| {
+            names().read(event(json!({"type": AGENT_FINISHED, "data": {"outcome": outcome}})))
+        };
+        assert_eq!(end(json!("completed")), Said::Finished(TurnState::Completed));
+        assert_eq!(end(json!({"a": 1})), Said::Finished(TurnState::Failed));
+    }
+}

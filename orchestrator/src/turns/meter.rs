@@ -1,0 +1,150 @@
+//! Puts a turn's message together and counts what it cost.
+//!
+//! For agents without a model behind them a token is four bytes: of the prompt for the input, of
+//! text, reasoning and tool inputs for the output. What an agent reports of itself is never counted.
+
+use std::collections::HashMap;
+
+use sandbox_sdk::{
+    transcript::Transcript,
+    types::{Part, PartBody, PartUpdated},
+};
+use serde_json::Value;
+
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Tokens of a prompt.
+pub(super) fn prompt_tokens(prompt: &str) -> u64 {
+    (prompt.len() as u64).div_ceil(BYTES_PER_TOKEN)
+}
+
+/// The message of a turn as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    transcript: Transcript,
+    parts: HashMap<String, Counted>,
+    output_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// How long the part's text is now.
+    length: u64,
+    /// How long it ever was: what was said once is said, also when a snapshot takes it back.
+    counted: u64,
+}
+
+impl Message {
+    /// Takes an update, unless the output would grow beyond the limit (in tokens) by it.
+    pub(super) fn take(&mut self, update: PartUpdated, max_output: u64) -> bool {
+        let id = &update.part.id;
+        let known = self.parts.get(id).copied();
+        let mut part = known.unwrap_or_default();
+        part.length = match (&update.part.body, &update.delta) {
+            (PartBody::Text(_) | PartBody::Reasoning(_), Some(delta)) if known.is_some() => {
+                part.length + delta.len() as u64
+            }
+            (PartBody::Text(text), delta) => longer(&text.text, delta.as_deref()),
+            (PartBody::Reasoning(text), delta) => longer(&text.text, delta.as_deref()),
+            (PartBody::Tool(tool), _) => match tool.state.input() {
+                Value::Null => 0,
+                input => input.to_string().len() as u64,
+            },
+            _ => 0,
+        };
+        let growth = part.length.saturating_sub(part.counted);
+        let output_bytes = self.output_bytes + growth;
+        if growth > 0 && output_bytes.div_ceil(BYTES_PER_TOKEN) > max_output {
+            return false;
+        }
+        part.counted += growth;
+        self.output_bytes = output_bytes;
+        self.parts.insert(id.clone(), part);
+        self.transcript.apply(update);
+        true
+    }
+
+    pub(super) fn output_tokens(&self) -> u64 {
+        self.output_bytes.div_ceil(BYTES_PER_TOKEN)
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.transcript.text()
+    }
+
+    /// The parts, none left open.
+    pub(super) fn into_parts(mut self, now_ms: i64) -> Vec<Part> {
+        self.transcript.close_open_tools("The turn ended before the tool did.", now_ms);
+        self.transcript.into_parts()
+    }
+}
+
+fn longer(text: &str, delta: Option<&str>) -> u64 {
+    text.len().max(delta.map_or(0, str::len)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn update(part: serde_json::Value, delta: Option<&str>) -> PartUpdated {
+        let mut body = json!({"part": part});
+        if let Some(delta) = delta {
+            body["delta"] = json!(delta);
+        }
+        serde_json::from_value(body).unwrap()
+    }
+
+    fn text(id: &str, text: &str, delta: Option<&str>) -> PartUpdated {
+        update(json!({"id": id, "type": "text", "text": text}), delta)
+    }
+
+    #[test]
+    fn a_prompt_costs_a_quarter_of_its_bytes_rounded_up() {
+        assert_eq!([prompt_tokens(""), prompt_tokens("abcd"), prompt_tokens("äöü")], [0, 1, 2]);
+    }
+
+    #[test]
+    fn deltas_and_snapshots_of_the_same_text_cost_it_once() {
+        let mut message = Message::default();
+        assert!(message.take(text("a", "", Some("12345678")), u64::MAX));
+        assert!(message.take(text("a", "", Some("9012")), u64::MAX));
+        assert_eq!(message.output_tokens(), 3);
+        assert!(message.take(text("a", "123456789012", None), u64::MAX));
+        assert_eq!(message.output_tokens(), 3);
+        assert_eq!(message.text(), "123456789012");
+    }
+
+    #[test]
+    fn text_that_a_snapshot_takes_back_stays_counted() {
+        let mut message = Message::default();
+        assert!(message.take(text("a", "12345678", None), u64::MAX));
+        assert!(message.take(text("a", "", None), u64::MAX));
+        assert_eq!(message.output_tokens(), 2);
+    }
+
+    #[test]
+    fn a_tool_costs_its_input_once_and_never_its_output() {
+        let tool = |state| {
+            update(json!({"id": "t", "type": "tool", "tool": "bash", "state": state}), None)
+        };
+        let mut message = Message::default();
+        let input = json!({"command": "ls"});
+        message.take(tool(json!({"status": "running", "input": input})), u64::MAX);
+        let after_call = message.output_tokens();
+        assert_eq!(after_call, (input.to_string().len() as u64).div_ceil(4));
+        let output = "x".repeat(4000);
+        message
+            .take(tool(json!({"status": "completed", "input": input, "output": output})), u64::MAX);
+        assert_eq!(message.output_tokens(), after_call);
+    }
+
+    #[test]
+    fn nothing_is_taken_beyond_the_limit() {
+        let mut message = Message::default();
+        assert!(message.take(text("a", "", Some("12345678")), 2));
+        assert!(!message.take(text("a", "", Some("9")), 2));
+        assert_eq!((message.output_tokens(), message.text()), (2, "12345678".to_owned()));
+    }
+}

@@ -1,0 +1,318 @@
+//! Runs one turn: takes what the agent says into the log, watches time and limits, ends it once.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::{FutureExt, StreamExt};
+use sandbox_sdk::types::{
+    BackendChoice, Event, PartUpdated, TurnError, TurnLimits, TurnState, event_type,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Turns,
+    ingest::{Names, Said},
+    meter::Message,
+    outcome::{Outcome, Stop, last_events},
+};
+use crate::{
+    clock::now_ms,
+    log::{Appended, LogError, SessionLog, TurnChange},
+    sandboxes::SandboxError,
+    sidecar::{AgentRun, SidecarClient},
+    store::{EndedTurn, token_usage},
+    webhook::TurnEnded,
+};
+
+/// Events of the agent that become one append.
+const BATCH: usize = 64;
+/// Time an agent has to end after it was told to.
+const ABORT_GRACE: Duration = Duration::from_secs(3);
+/// Pauses between tries to write to the log.
+const RETRY: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1500),
+    Duration::from_secs(5),
+];
+
+pub(super) type Stopped = watch::Receiver<Option<Stop>>;
+
+/// A turn to run. Its row and its first event stand already.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) id: String,
+    pub(super) sandbox_id: String,
+    pub(super) log: Arc<SessionLog>,
+    pub(super) prompt: String,
+    pub(super) backend: Option<BackendChoice>,
+    pub(super) limits: TurnLimits,
+    pub(super) input_tokens: u64,
+}
+
+/// How far a running turn has come.
+struct Progress {
+    names: Names,
+    message: Message,
+    max_output: u64,
+    error: Option<TurnError>,
+    finished: Option<TurnState>,
+    over_limit: bool,
+}
+
+impl Turns {
+    /// Runs the turn to its end. It ends whatever happens.
+    pub(super) async fn run(&self, turn: Turn, stopped: Stopped) {
+        let mut progress = Progress::new(&turn);
+        let driven = AssertUnwindSafe(self.drive(&turn, &mut progress, stopped)).catch_unwind();
+        let outcome = driven.await.unwrap_or_else(|_| {
+            Outcome::failed("INTERNAL", "The orchestrator made a mistake in this turn.")
+        });
+        self.end(&turn, progress.message, outcome).await;
+        let mut active = self.active();
+        // A next turn of the session may have begun since the last event was written.
+        if active.get(turn.log.id()).is_some_and(|active| active.turn_id == turn.id) {
+            active.remove(turn.log.id());
+        }
+    }
+
+    async fn drive(&self, turn: &Turn, progress: &mut Progress, mut stopped: Stopped) -> Outcome {
+        if turn.limits.max_input_tokens.is_some_and(|most| turn.input_tokens > most) {
+            return out_of_credits();
+        }
+        let lease = tokio::select! {
+            biased;
+            stop = stop_of(&mut stopped) => return stop.outcome(),
+            lease = self.0.sandboxes.lease(&turn.sandbox_id) => lease,
+        };
+        let lease = match lease {
+            Ok(lease) => lease,
+            Err(error) => return not_started(&error),
+        };
+        let run = AgentRun {
+            session_id: turn.log.id().to_owned(),
+            turn_id: turn.id.clone(),
+            message: turn.prompt.clone(),
+            backend: turn.backend.clone(),
+        };
+        let asked = turn.limits.max_duration_ms.map(Duration::from_millis);
+        let duration = self.0.max_duration.min(asked.unwrap_or(self.0.max_duration));
+        let mut deadline = Instant::now() + duration;
+        let sidecar = lease.sidecar();
+        let said = tokio::select! {
+            biased;
+            stop = stop_of(&mut stopped) => return stop.outcome(),
+            said = sidecar.run_agent(&run) => said,
+        };
+        let mut said = match said {
+            Ok(said) => said.ready_chunks(BATCH),
+            Err(error) => return Outcome::failed("AGENT_NOT_STARTED", error.to_string()),
+        };
+        let mut ending: Option<Outcome> = None;
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                stop = stop_of(&mut stopped), if ending.is_none() => {
+                    if let Stop::Interrupted(_) = stop {
+                        return stop.outcome();
+                    }
+                    ending = Some(stop.outcome());
+                    deadline = Instant::now() + ABORT_GRACE;
+                    abort(sidecar, &turn.id).await;
+                    continue;
+                }
+                () = sleep_until(deadline) => {
+                    let outcome = ending.unwrap_or_else(|| too_long(duration));
+                    abort(sidecar, &turn.id).await;
+                    return outcome;
+                }
+                chunk = said.next() => chunk,
+            };
+            let Some(chunk) = chunk else { break };
+            let mut events = Vec::with_capacity(chunk.len());
+            for item in chunk {
+                match item {
+                    Ok(event) => progress.take(event, &mut events),
+                    Err(error) => {
+                        tracing::warn!(turn = turn.id, %error, "agent stream broke off");
+                        progress.error.get_or_insert_with(agent_died);
+                    }
+                }
+            }
+            if let Err(error) = self.append(&turn.log, events).await {
+                abort(sidecar, &turn.id).await;
+                return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
+            }
+            if progress.over_limit && ending.is_none() {
+                ending = Some(out_of_credits());
+                deadline = Instant::now() + ABORT_GRACE;
+                abort(sidecar, &turn.id).await;
+            }
+            if progress.finished.is_some() {
+                break;
+            }
+        }
+        progress.outcome(ending)
+    }
+
+    /// Appends, and tries again when the disk does not take it.
+    async fn append(&self, log: &Arc<SessionLog>, events: Vec<Event>) -> Result<(), LogError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        for pause in RETRY {
+            match self.0.logs.append(log, events.clone(), None).await {
+                Err(LogError::Store(_)) => tokio::time::sleep(pause).await,
+                appended => return appended.map(drop),
+            }
+        }
+        self.0.logs.append(log, events, None).await.map(drop)
+    }
+
+    /// Writes the turn's record and its last events, once, and tells the product.
+    pub(super) async fn end(&self, turn: &Turn, message: Message, outcome: Outcome) {
+        let usage = token_usage(turn.input_tokens, message.output_tokens());
+        let final_text = message.text();
+        let session_id = turn.log.id();
+        let events = match last_events(session_id, &turn.id, &outcome, &final_text, &usage) {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::error!(turn = turn.id, %error, "a turn's end can't be written as JSON");
+                return;
+            }
+        };
+        let ended = EndedTurn {
+            id: turn.id.clone(),
+            state: outcome.state,
+            final_text,
+            parts: message.into_parts(now_ms()),
+            usage: usage.clone(),
+            error: outcome.error,
+        };
+        let mut pauses = RETRY.into_iter();
+        loop {
+            let change = Some(TurnChange::End(ended.clone()));
+            match self.0.logs.append(&turn.log, events.clone(), change).await {
+                Ok(Appended::Written { .. }) => break,
+                Ok(_) => return,
+                Err(LogError::Store(_)) => {
+                    let longest = RETRY[RETRY.len() - 1];
+                    tokio::time::sleep(pauses.next().unwrap_or(longest)).await;
+                }
+                // Gone with its sandbox, or left to the next start.
+                Err(LogError::SessionGone | LogError::Closed) => return,
+            }
+        }
+        tracing::info!(
+            turn = turn.id,
+            outcome = ?outcome.state,
+            input = usage.input_tokens,
+            output = usage.output_tokens,
+            "turn ended"
+        );
+        self.0.webhooks.turn_ended(TurnEnded {
+            sandbox_id: turn.sandbox_id.clone(),
+            session_id: session_id.to_owned(),
+            turn_id: turn.id.clone(),
+            outcome: outcome.state,
+            usage,
+        });
+    }
+}
+
+impl Progress {
+    fn new(turn: &Turn) -> Self {
+        Self {
+            names: Names::new(turn.log.id(), &turn.id),
+            message: Message::default(),
+            max_output: turn.limits.max_output_tokens.unwrap_or(u64::MAX),
+            error: None,
+            finished: None,
+            over_limit: false,
+        }
+    }
+
+    /// Turns what the agent said into events of the log.
+    fn take(&mut self, event: Event, events: &mut Vec<Event>) {
+        if self.finished.is_some() {
+            return;
+        }
+        match self.names.read(event) {
+            Said::Updates(updates) => {
+                for update in updates {
+                    self.take_update(update, events);
+                }
+            }
+            Said::Notice(event) => events.push(event),
+            Said::Error(error) => self.error = Some(error),
+            Said::Finished(state) => self.finished = Some(state),
+            Said::Nothing => {}
+        }
+    }
+
+    fn take_update(&mut self, update: PartUpdated, events: &mut Vec<Event>) {
+        let event = Event::new(event_type::PART_UPDATED, &update);
+        if !self.message.take(update, self.max_output) {
+            self.over_limit = true;
+        } else if let Ok(event) = event {
+            events.push(event);
+        }
+    }
+
+    /// How the turn ended, once the agent is silent. `asked`: what it was told to end with.
+    fn outcome(&mut self, asked: Option<Outcome>) -> Outcome {
+        match (self.finished, asked) {
+            // Ready before it heard that it should stop.
+            (Some(TurnState::Completed), None) => Outcome::completed(),
+            (Some(TurnState::Completed), Some(asked)) if asked.state == TurnState::Aborted => {
+                Outcome::completed()
+            }
+            (_, Some(asked)) => asked,
+            (finished, None) => {
+                let default = match finished {
+                    Some(_) => Outcome::failed("AGENT_FAILED", "The agent failed."),
+                    None => Outcome { state: TurnState::Failed, error: Some(agent_died()) },
+                };
+                Outcome { error: self.error.take().or(default.error), ..default }
+            }
+        }
+    }
+}
+
+/// Waits until the turn is told to stop.
+async fn stop_of(stopped: &mut Stopped) -> Stop {
+    match stopped.wait_for(Option::is_some).await.map(|stop| stop.clone()) {
+        Ok(Some(stop)) => stop,
+        // Nobody can ask any more.
+        _ => std::future::pending().await,
+    }
+}
+
+async fn abort(sidecar: &SidecarClient, turn_id: &str) {
+    let aborted = tokio::time::timeout(ABORT_GRACE, sidecar.abort(turn_id)).await;
+    if !matches!(aborted, Ok(Ok(_))) {
+        tracing::warn!(turn = turn_id, "the sandbox did not answer to an abort");
+    }
+}
+
+fn out_of_credits() -> Outcome {
+    Outcome::failed("OUT_OF_CREDITS", "The turn used up what was set aside for it.")
+}
+
+fn too_long(most: Duration) -> Outcome {
+    Outcome::failed("TURN_TIMEOUT", format!("The turn took longer than {} s.", most.as_secs()))
+}
+
+fn agent_died() -> TurnError {
+    TurnError {
+        message: "The agent ended unexpectedly.".to_owned(),
+        code: Some("AGENT_DIED".to_owned()),
+        extra: Default::default(),
+    }
+}
+
+fn not_started(error: &SandboxError) -> Outcome {
+    Outcome::failed("SANDBOX_UNAVAILABLE", error.to_string())
+}
