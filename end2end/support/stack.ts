@@ -88,6 +88,25 @@ export class Stack {
     await this.orchestrator?.start(`${this.#orchestratorUrl}/health`);
   }
 
+  /** Calls the orchestrator's own API, as the server does. */
+  async orchestratorCall<Body = unknown>(
+    method: string,
+    path: string,
+    body?: object,
+  ): Promise<Body> {
+    const response = await fetch(`${this.#orchestratorUrl}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#keys.TANGLE_API_KEY}`,
+        "content-type": "application/json",
+      },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text === "" ? null : JSON.parse(text)) as Body;
+  }
+
   /** Everything the programs have logged. */
   get log(): string {
     return [this.server, this.orchestrator]

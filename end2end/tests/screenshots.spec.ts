@@ -27,8 +27,10 @@ for (const [size, device] of Object.entries(SIZES)) {
         await chat.settled();
         await chat.askAndWait("write a small program, run it, and fix what fails");
         await shoot("3-conversation");
-        if (size === "desktop" && colorScheme === "dark") {
-          await copyFile(join(folder, "desktop-dark-3-conversation.png"), join(docsFolder, "screenshot.png"));
+        // Only when asked: a test run leaves the checkout as it was.
+        if (process.env.SKEIN_UPDATE_SCREENSHOT && size === "desktop" && colorScheme === "dark") {
+          const picture = join(folder, "desktop-dark-3-conversation.png");
+          await copyFile(picture, join(docsFolder, "screenshot.png"));
         }
         await chat.lastAnswer.locator("details").evaluateAll((all) => {
           for (const element of all as HTMLDetailsElement[]) element.open = true;

@@ -2,6 +2,7 @@
 //!
 //! Kept light on purpose: this is the first thing that compiles on a fresh clone.
 
+mod bench;
 mod console;
 mod interrupt;
 mod job;
@@ -37,6 +38,8 @@ enum Command {
     Test(test::Options),
     /// Check format, lints, documentation, licences and the crypto provider.
     Lint,
+    /// Measure sizes and times, and print them beside their budgets.
+    Bench(bench::Options),
     /// Install the build tools and nothing else.
     Setup,
     /// Rebuild and reload on every change; needs cargo-leptos.
@@ -66,6 +69,7 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build => run::build(&workspace),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Setup => tools::setup(&workspace),
         Command::Watch => run::watch(&workspace),
     }

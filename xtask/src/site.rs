@@ -9,7 +9,9 @@ mod module;
 mod stamp;
 mod style;
 
-use anyhow::Result;
+use std::fs;
+
+use anyhow::{Context, Result};
 
 use crate::console;
 use crate::tools::SiteTools;
@@ -34,7 +36,7 @@ impl Profile {
 pub(crate) fn build(workspace: &Workspace, tools: &SiteTools, profile: Profile) -> Result<()> {
     let folder = workspace.scratch().join(if profile.release() { "release" } else { "dev" });
     let pkg = folder.join("pkg");
-    std::fs::create_dir_all(&pkg)?;
+    fs::create_dir_all(&pkg)?;
     let wasm = module::compile(workspace, profile)?;
     module::pack(workspace, tools, profile, &wasm, &folder)?;
     style::build(workspace, tools, profile, &folder)?;
@@ -47,4 +49,21 @@ pub(crate) fn build(workspace: &Workspace, tools: &SiteTools, profile: Profile) 
         console::say(&format!("site: {} files in {}", files.len(), workspace.site_root.display()));
     }
     Ok(())
+}
+
+/// Sizes of the browser's module after each step of a release build, in bytes.
+pub(crate) fn module_sizes(workspace: &Workspace) -> Result<Vec<(String, u64)>> {
+    let served = stamp::files_below(&workspace.site_root.join(&workspace.site_pkg_dir))?;
+    let ending = |ending: &str| {
+        let found = served.iter().find(|file| file.to_string_lossy().ends_with(ending));
+        found.with_context(|| format!("the site has no file that ends with {ending}"))
+    };
+    let compiled = module::compiled_path(workspace, Profile::Release);
+    let sizes = [
+        ("module_compiled", compiled.as_path()),
+        ("module_optimised", ending(".wasm")?),
+        ("module_gzip", ending(".wasm.gz")?),
+        ("module_brotli", ending(".wasm.br")?),
+    ];
+    sizes.into_iter().map(|(name, file)| Ok((name.to_owned(), fs::metadata(file)?.len()))).collect()
 }

@@ -1,6 +1,6 @@
 //! `test`: every layer, one summary.
 
-mod browser;
+pub(crate) mod browser;
 mod postgres;
 mod rust;
 mod summary;
@@ -44,7 +44,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     if wants(Part::E2e) {
         let chromium = browser::chromium(workspace)?;
         let tools = SiteTools::ensure(workspace)?;
-        browser::run(workspace, &tools, &chromium, &options.filter, &mut summary)?;
+        let chromium = chromium.as_deref();
+        browser::run(workspace, &tools, chromium, &options.filter, &mut summary)?;
     }
     summary.print();
     Ok(if summary.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -14,15 +14,19 @@ use crate::workspace::{WASM, Workspace};
 
 /// Compiles the `frontend` crate and returns the raw module.
 pub(super) fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-    let release = &workspace.lib_release_profile;
-    let (cargo_profile, folder) =
-        if profile.release() { (release.as_str(), release.as_str()) } else { ("dev", "debug") };
     let mut command = workspace.cargo_wasm("build");
     command.args(["--package", &workspace.lib_package, "--lib", "--no-default-features"]);
-    command.args(["--profile", cargo_profile]);
+    command.arg("--profile");
+    command.arg(if profile.release() { &workspace.lib_release_profile } else { "dev" });
     job::step("browser module", &mut command)?;
+    Ok(compiled_path(workspace, profile))
+}
+
+/// Where cargo puts the raw module.
+pub(super) fn compiled_path(workspace: &Workspace, profile: Profile) -> PathBuf {
+    let folder = if profile.release() { &workspace.lib_release_profile } else { "debug" };
     let file = format!("{}.wasm", workspace.lib_package.replace('-', "_"));
-    Ok(workspace.wasm_target().join(WASM).join(folder).join(file))
+    workspace.wasm_target().join(WASM).join(folder).join(file)
 }
 
 /// Turns the raw module into what a browser loads: `NAME.js` and `NAME.wasm` in `folder/pkg`.

@@ -19,7 +19,7 @@ const NAME: &str = "browser";
 /// The browser to test with: the system's, else the one that Playwright brings.
 ///
 /// `None` leaves the choice to Playwright.
-pub(super) fn chromium(workspace: &Workspace) -> Result<Option<PathBuf>> {
+pub(crate) fn chromium(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if Package::CHROMIUM.find().is_none() {
         let packaged = ensure_packages(&[Package::CHROMIUM]);
         if packaged.is_err() {
@@ -37,7 +37,7 @@ pub(super) fn chromium(workspace: &Workspace) -> Result<Option<PathBuf>> {
 pub(super) fn run(
     workspace: &Workspace,
     tools: &SiteTools,
-    chromium: &Option<PathBuf>,
+    chromium: Option<&Path>,
     filter: &[String],
     summary: &mut Summary,
 ) -> Result<()> {
@@ -57,13 +57,8 @@ pub(super) fn run(
     command
         .args(["test", "--reporter=list,json"])
         .args(filter)
-        .env("PLAYWRIGHT_JSON_OUTPUT_FILE", &report)
-        .env("SKEIN_TEST_SERVER", workspace.binary(false, "server"))
-        .env("SKEIN_TEST_ORCHESTRATOR", workspace.binary(false, "orchestrator"))
-        .env("SKEIN_TEST_SITE", &workspace.site_root);
-    if let Some(chromium) = chromium {
-        command.env("SKEIN_TEST_CHROMIUM", chromium);
-    }
+        .env("PLAYWRIGHT_JSON_OUTPUT_FILE", &report);
+    set_environment(&mut command, workspace, false, chromium);
     let status = job::pass_through(&mut command, |_| {})?;
     match read_report(&report) {
         Ok(mut layer) => {
@@ -90,7 +85,24 @@ fn build(workspace: &Workspace, tools: &SiteTools) -> Result<()> {
     job::step("server and orchestrator", &mut command)
 }
 
-fn playwright(workspace: &Workspace) -> Result<Command> {
+/// Tells the fixtures what is under test.
+pub(crate) fn set_environment(
+    command: &mut Command,
+    workspace: &Workspace,
+    release: bool,
+    chromium: Option<&Path>,
+) {
+    command
+        .env("SKEIN_TEST_SERVER", workspace.binary(release, "server"))
+        .env("SKEIN_TEST_ORCHESTRATOR", workspace.binary(release, "orchestrator"))
+        .env("SKEIN_TEST_SITE", &workspace.site_root);
+    if let Some(chromium) = chromium {
+        command.env("SKEIN_TEST_CHROMIUM", chromium);
+    }
+}
+
+/// Playwright's command line, in the folder of the browser tests.
+pub(crate) fn playwright(workspace: &Workspace) -> Result<Command> {
     let modules = browser_test_modules(workspace)?;
     let mut command = Command::new("node");
     command

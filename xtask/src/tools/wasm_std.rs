@@ -44,16 +44,16 @@ pub(super) fn ensure(folder: &Folder) -> Result<()> {
 /// Whether the toolchain has `core` and `std` for the target.
 fn present() -> Result<bool> {
     let folder = target_libdir()?;
-    let has = |prefix: &str| {
-        fs::read_dir(&folder).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                name.starts_with(prefix) && name.ends_with(".rlib")
-            })
-        })
-    };
-    Ok(has("libcore-") && has("libstd-"))
+    let found: Vec<String> = fs::read_dir(&folder)
+        .map(|entries| entries.flatten().filter_map(|entry| library(&entry.path())).collect())
+        .unwrap_or_default();
+    Ok(["core", "std"].iter().all(|name| found.iter().any(|library| library == name)))
+}
+
+/// The crate in a library file: `core` for `libcore-0123abcd.rlib`, `std` for `libstd.rlib`.
+fn library(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?.strip_prefix("lib")?.strip_suffix(".rlib")?;
+    Some(name.split_once('-').map_or(name, |(name, _hash)| name).to_owned())
 }
 
 fn target_libdir() -> Result<PathBuf> {
@@ -108,12 +108,23 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     if files.is_empty() {
         bail!("the build of the standard library made no libraries");
     }
-    files.sort_by_key(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with("libstd-") || name.starts_with("libcore-")
-    });
+    files.sort_by_key(|path| library(path).is_some_and(|name| name == "core" || name == "std"));
     for file in files {
         fs::copy(&file, to.join(file.file_name().unwrap_or_default()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_known_by_name_with_and_without_a_hash() {
+        let name = |file: &str| library(Path::new(file));
+        assert_eq!(name("/lib/libcore-358b0d682e6bec87.rlib").as_deref(), Some("core"));
+        assert_eq!(name("/lib/libstd.rlib").as_deref(), Some("std"));
+        assert_eq!(name("/lib/libstd_detect-1fce8479a0c66b7d.rlib").as_deref(), Some("std_detect"));
+        assert_eq!(name("/lib/libstd.rmeta"), None);
+    }
 }

@@ -1,0 +1,83 @@
+//! `bench`: sizes and times beside their budgets. It informs; it never fails for being slow.
+
+mod budgets;
+mod table;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use crate::console;
+use crate::job;
+use crate::run::compile_server;
+use crate::site::{self, Profile, module_sizes};
+use crate::test::browser;
+use crate::tools::{Package, SiteTools, ensure_packages};
+use crate::workspace::Workspace;
+use table::Figure;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Which benches: handed to Playwright, as in `-- first-load`.
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+/// `cargo xtask bench`.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    ensure_packages(&[Package::BUBBLEWRAP])?;
+    let chromium = browser::chromium(workspace)?;
+    let tools = SiteTools::ensure(workspace)?;
+    site::build(workspace, &tools, Profile::Release)?;
+    compile_server(workspace, Profile::Release)?;
+    let mut orchestrator = workspace.cargo();
+    orchestrator.args(["build", "--release", "--package", "orchestrator"]);
+    job::step("orchestrator", &mut orchestrator)?;
+
+    let mut figures = Vec::new();
+    for (name, bytes) in module_sizes(workspace)? {
+        figures.push(Figure { name, value: bytes as f64 });
+    }
+    let output = workspace.scratch().join("bench.jsonl");
+    fs::write(&output, "")?;
+    let mut command = browser::playwright(workspace)?;
+    command.args(["test", "--config=bench.config.ts", "--reporter=list"]).args(&options.filter);
+    browser::set_environment(&mut command, workspace, true, chromium.as_deref());
+    command.env("SKEIN_BENCH_OUTPUT", &output);
+    let status = job::pass_through(&mut command, |_| {})?;
+    figures.extend(read(&output)?);
+    table::print(&figures, &circumstances());
+    if !status.success() {
+        console::complain("some benches did not finish; their figures are missing");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Figures, one JSON object a line.
+fn read(file: &Path) -> Result<Vec<Figure>> {
+    let text = fs::read_to_string(file)?;
+    text.lines()
+        .map(|line| {
+            let figure: Value = serde_json::from_str(line)?;
+            let name = figure["name"].as_str().context("a figure without a name")?.to_owned();
+            let value = figure["value"].as_f64().context("a figure without a value")?;
+            Ok(Figure { name, value })
+        })
+        .collect()
+}
+
+/// Figures mean little without the machine that they were taken on.
+fn circumstances() -> String {
+    let first_line = |text: String| text.lines().next().unwrap_or_default().trim().to_owned();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("?");
+    let commit = job::capture(Command::new("git").args(["rev-parse", "--short", "HEAD"]));
+    let commit = commit.map(first_line).unwrap_or_else(|_| "no commit".to_owned());
+    format!("{cores} cores, load {load}, {commit}")
+}
