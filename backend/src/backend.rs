@@ -78,6 +78,17 @@ impl Backend {
         Ok(())
     }
 
+    /// Whether the orchestrator answers. Without it history can be read, but no turn is run.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not.
+    pub async fn orchestrator_ready(&self) -> Result<(), Error> {
+        self.quick_client().health().await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the orchestrator is away");
+            Error::unavailable("the orchestrator does not answer")
+        })
+    }
+
     /// Starts the background jobs: looking after turns whose lease ran out, and tidying up.
     pub fn spawn_jobs(&self) {
         let backend = self.clone();
