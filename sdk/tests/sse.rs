@@ -59,6 +59,8 @@ fn an_endless_event_is_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn any_cut_into_chunks_gives_the_same_events(
         events in prop::collection::vec(("[a-z.]{0,8}", "[^\r\n\0]{0,20}", 0_u32..999), 0..8),

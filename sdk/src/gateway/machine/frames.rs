@@ -113,8 +113,7 @@ impl Machine {
     /// A cursor beyond the end of the log is of another log, even if we never learnt its name.
     fn is_ahead_of(&self, data: &Connected) -> bool {
         self.channels.iter().any(|(name, channel)| {
-            let last_seq = data.last_seq.get(name);
-            last_seq.is_some_and(|last| channel.at().is_some_and(|at| at > *last))
+            data.last_seq.get(name).is_some_and(|last_seq| channel.is_ahead_of(*last_seq))
         })
     }
 

@@ -93,6 +93,7 @@ impl Machine {
         }
         self.link = Link::Opening { until: self.now.mono_ms + OPEN_TIMEOUT_MS };
         self.set_state(GatewayState::Connecting);
+        self.channels.values_mut().for_each(Channel::opening);
         let bearer = format!("bearer.{}", URL_SAFE_NO_PAD.encode(&self.token.value));
         let protocols = [SUBPROTOCOL.to_owned(), bearer];
         self.effects.push(Effect::Open { url: self.url(), protocols });
