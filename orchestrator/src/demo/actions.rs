@@ -1,0 +1,206 @@
+//! Single requests: one thing done, and told from what really happened.
+
+use super::{
+    memory::Memory,
+    narrator::{Narrator, Stopped},
+    request::interpreter,
+    tools::{Outcome, ToolCall},
+    wording::{code, count, duration, fenced, quoted, shell_word},
+};
+
+pub(super) async fn recall(narrator: &mut Narrator, memory: &Memory) -> Result<(), Stopped> {
+    let Some(last) = memory.turns.last() else {
+        return narrator
+            .say("This is your first message here, so there is nothing before it.")
+            .await;
+    };
+    let stopped = if last.stopped { " You stopped me before I was done." } else { "" };
+    let text = format!("Just before this you asked:\n\n> {}{stopped}", quote(&last.request));
+    narrator.say(&text).await?;
+    if memory.turns.len() > 1 {
+        let first = memory.turns.len().saturating_sub(10);
+        let lines: Vec<String> = memory
+            .turns
+            .iter()
+            .enumerate()
+            .skip(first)
+            .map(|(number, turn)| format!("{}. {}", number + 1, one_line(&turn.request)))
+            .collect();
+        let text = format!(
+            "I remember {} in this session:\n\n{}",
+            count(memory.turns.len(), "request"),
+            lines.join("\n")
+        );
+        narrator.say(&text).await?;
+    }
+    if let Some(file) = &memory.file {
+        narrator.say(&format!("The file we last worked on is {}.", code(file))).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn list(narrator: &mut Narrator, path: Option<String>) -> Result<(), Stopped> {
+    let path = path.unwrap_or_else(|| ".".into());
+    let listed = narrator.call(ToolCall::List { path: path.clone() }).await?;
+    let place = if path == "." { "The workspace".to_owned() } else { code(&path) };
+    let text = match &listed.error {
+        Some(error) => format!("I could not list {}: {error}.", code(&path)),
+        None if listed.text.is_empty() => {
+            format!(
+                "{place} is empty. Ask me to write a file, for example `write notes.txt containing \"hello\"`."
+            )
+        }
+        None => {
+            let entries = count(listed.text.lines().count(), "entry").replace("entrys", "entries");
+            format!("{place} holds {entries}:\n\n{}", fenced("text", &listed.text))
+        }
+    };
+    narrator.say(&text).await
+}
+
+pub(super) async fn read(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    path: String,
+) -> Result<(), Stopped> {
+    let read = narrator.call(ToolCall::Read { path: path.clone() }).await?;
+    let text = match &read.error {
+        Some(error) => format!("I could not read {}: {error}.", code(&path)),
+        None if read.text.is_empty() => format!("{} is empty.", code(&path)),
+        None => {
+            let lines = count(read.text.lines().count(), "line");
+            format!("{} has {lines}:\n\n{}", code(&path), quoted(&read.text))
+        }
+    };
+    if read.is_ok() {
+        memory.file = Some(path);
+    }
+    narrator.say(&text).await
+}
+
+pub(super) async fn write(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    path: String,
+    content: String,
+    run: bool,
+) -> Result<(), Stopped> {
+    let call = ToolCall::Write { path: path.clone(), content: content.clone() };
+    let written = narrator.call(call).await?;
+    if let Some(error) = written.error {
+        return narrator.say(&format!("I could not write {}: {error}.", code(&path))).await;
+    }
+    memory.file = Some(path.clone());
+    if run {
+        return run_file(narrator, memory, path).await;
+    }
+    let checked = narrator.bash(format!("wc -c {}", shell_word(&path))).await?;
+    let bytes = checked.text.split_whitespace().next().unwrap_or("?").to_owned();
+    narrator.say(&format!("{} is written: {bytes} bytes are on disk.", code(&path))).await
+}
+
+pub(super) async fn edit(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    path: String,
+    old: String,
+    new: String,
+) -> Result<(), Stopped> {
+    let before = narrator.call(ToolCall::Read { path: path.clone() }).await?;
+    if let Some(error) = before.error {
+        return narrator.say(&format!("I could not read {}: {error}.", code(&path))).await;
+    }
+    let call = ToolCall::Edit { path: path.clone(), old: old.clone(), new: new.clone() };
+    let edited = narrator.call(call).await?;
+    if let Some(error) = edited.error {
+        return narrator.say(&format!("Nothing was changed: {error}.")).await;
+    }
+    memory.file = Some(path.clone());
+    let places: usize = edited.text.parse().unwrap_or(0);
+    let text = format!(
+        "I replaced {} with {} in {}, {}.",
+        code(&old),
+        code(&new),
+        code(&path),
+        if places == 1 { "once".to_owned() } else { format!("{places} times") }
+    );
+    narrator.say(&text).await
+}
+
+pub(super) async fn run_file(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    path: String,
+) -> Result<(), Stopped> {
+    let Some(program) = interpreter(&path) else {
+        let text = format!(
+            "I do not know how to run {}. I can run `.py`, `.js`, `.sh`, `.bash`, `.pl` and `.rb` \
+             files, and commands.",
+            code(&path)
+        );
+        return narrator.say(&text).await;
+    };
+    let outcome = narrator.bash(format!("{program} {}", shell_word(&path))).await?;
+    if outcome.stderr.contains("not found") && outcome.error.is_some() && outcome.text.is_empty() {
+        let text = format!(
+            "{} needs {}, which this sandbox does not have:\n\n{}",
+            code(&path),
+            code(program),
+            quoted(&outcome.stderr)
+        );
+        return narrator.say(&text).await;
+    }
+    memory.file = Some(path.clone());
+    memory.command = None;
+    narrator.say(&told(&path, &outcome)).await
+}
+
+pub(super) async fn run_again(narrator: &mut Narrator, memory: &mut Memory) -> Result<(), Stopped> {
+    match (memory.command.clone(), memory.file.clone()) {
+        (Some(last), _) => command(narrator, memory, last).await,
+        (None, Some(file)) => run_file(narrator, memory, file).await,
+        (None, None) => {
+            let text = "There is nothing yet that I could run again. Name a file or a command, for \
+                        example `run hello.py`.";
+            narrator.say(text).await
+        }
+    }
+}
+
+pub(super) async fn command(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    command: String,
+) -> Result<(), Stopped> {
+    memory.command = Some(command.clone());
+    let outcome = narrator.bash(command.clone()).await?;
+    narrator.say(&told(&command, &outcome)).await
+}
+
+/// What a command gave, in words.
+fn told(command: &str, outcome: &Outcome) -> String {
+    let mut text = match &outcome.error {
+        None => format!("{} ran without an error in {}.", code(command), duration(outcome.millis)),
+        Some(error) => format!("{} failed: {}.", code(command), error.to_lowercase()),
+    };
+    let streams = [("printed", &outcome.text), ("wrote to standard error", &outcome.stderr)];
+    for (verb, stream) in streams {
+        if !stream.trim().is_empty() {
+            text.push_str(&format!(" It {verb}:\n\n{}\n\n", quoted(stream)));
+        }
+    }
+    if outcome.text.trim().is_empty() && outcome.stderr.trim().is_empty() {
+        text.push_str(" It printed nothing.");
+    }
+    text.trim_end().to_owned()
+}
+
+fn quote(text: &str) -> String {
+    text.trim().replace('\n', "\n> ")
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    let short: String = line.chars().take(120).collect();
+    if short.len() < text.trim().len() { format!("{short} …") } else { short }
+}

@@ -1,0 +1,5 @@
+"""A shelf of books."""
+
+from .store import Book, Shelf
+
+__all__ = ["Book", "Shelf"]

@@ -1,0 +1,105 @@
+//! Texts and small pieces of text.
+
+/// Said once in each session, first.
+pub(super) const INTRODUCTION: &str = "I am Skein's **demo agent**: a fixed script, not a language \
+    model. What I do in this sandbox is real, though; how to connect a model is described in the \
+    README, section “Connect a model”.";
+
+pub(super) const CAPABILITIES: &str = "That is beyond me: I only know a handful of requests. You \
+    can ask me to\n\n\
+    - **list** the files: `list the files`\n\
+    - **read** a file: `show me notes.txt`\n\
+    - **write** a file: `write notes.txt containing \"buy milk\"`\n\
+    - **edit** a file: `replace \"milk\" with \"bread\" in notes.txt`\n\
+    - **run** a file or a command: `run hello.py`, or `` run `uname -a` ``\n\
+    - do a longer job: `write a small program, run it, and fix what fails`\n\
+    - give a long answer: `write a long markdown answer`\n\
+    - remember: `what did I just ask?`\n\n\
+    or one of these: *Explain a repository*, *Clean a spreadsheet*, *Write and run a script*, \
+    *Find the slow part*.\n\n\
+    For anything else, connect a model: the README says how in its section “Connect a model”.";
+
+/// Lines of a command's output that are repeated in an answer.
+const QUOTED_LINES: usize = 30;
+const QUOTED_CHARS: usize = 2_000;
+
+/// A fenced block that holds the text, whatever fences it holds itself.
+pub(super) fn fenced(language: &str, text: &str) -> String {
+    let mut fence = String::from("```");
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    format!("{fence}{language}\n{}\n{fence}", text.trim_end_matches('\n'))
+}
+
+/// The beginning of a text, fenced, with a remark when something was left out.
+pub(super) fn quoted(text: &str) -> String {
+    let mut kept = String::new();
+    for line in text.lines().take(QUOTED_LINES) {
+        if kept.len() + line.len() > QUOTED_CHARS {
+            kept.extend(line.chars().take(QUOTED_CHARS.saturating_sub(kept.len())));
+            break;
+        }
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    let cut = kept.trim_end().len() < text.trim_end().len();
+    let remark = if cut { "\n\nThat is only the beginning of it." } else { "" };
+    format!("{}{remark}", fenced("text", &kept))
+}
+
+/// Inline code.
+pub(super) fn code(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.contains('`') { format!("`` {line} ``") } else { format!("`{line}`") }
+}
+
+/// `1 file`, `2 files`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A size for people.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KB", bytes.div_ceil(1024)),
+        _ => format!("{} MB", bytes.div_ceil(1 << 20)),
+    }
+}
+
+/// A duration for people.
+pub(super) fn duration(millis: u64) -> String {
+    if millis < 1000 {
+        format!("{millis} ms")
+    } else {
+        format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+    }
+}
+
+/// A word as a single argument of a shell.
+pub(super) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_is_longer_than_those_inside() {
+        assert_eq!(fenced("", "a\n```\nb"), "````\na\n```\nb\n````");
+    }
+
+    #[test]
+    fn long_output_is_cut_with_a_remark_and_short_output_is_not() {
+        assert!(quoted(&"x\n".repeat(100)).contains("only the beginning"));
+        assert!(quoted(&"x".repeat(5000)).contains("only the beginning"));
+        assert!(!quoted("x\ny\n").contains("only the beginning"));
+    }
+
+    #[test]
+    fn a_shell_word_survives_quotes() {
+        assert_eq!(shell_word("it's; rm"), r"'it'\''s; rm'");
+    }
+}

@@ -1,0 +1,89 @@
+//! Why a sandbox cannot be had, in words that lead on.
+
+use std::io;
+
+/// Every message says what is wrong and, where there is one, the way out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriverError {
+    #[error(
+        "bubblewrap is not installed, and sandboxes need it. Install it with \
+         `apt install bubblewrap`, `dnf install bubblewrap`, `pacman -S bubblewrap` or \
+         `apk add bubblewrap`, then start again."
+    )]
+    BubblewrapMissing,
+    /// The self-test did not start, and what bubblewrap printed tells why.
+    #[error("sandboxes cannot be isolated on this machine: {reason} {way_out} (said: {output})")]
+    CannotIsolate { reason: &'static str, way_out: &'static str, output: String },
+    /// The self-test started but found less isolation than promised.
+    #[error("sandboxes are not isolated on this machine: {0}. None will be started.")]
+    NotIsolated(String),
+    #[error("{0}")]
+    UidPool(String),
+    #[error("the sandbox cannot be made: {0}")]
+    InvalidSpec(String),
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error("the sandbox did not start: {0}")]
+    Start(String),
+}
+
+impl DriverError {
+    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    /// Turns what a failed self-test printed into a reason and a way out.
+    pub(super) fn from_output(output: &str) -> Self {
+        let output = output.trim().to_owned();
+        let known =
+            CAUSES.iter().find(|cause| cause.signs.iter().any(|sign| output.contains(sign)));
+        match known {
+            Some(cause) => {
+                let (reason, way_out) = (cause.reason, cause.way_out);
+                Self::CannotIsolate { reason, way_out, output }
+            }
+            None => Self::Start(if output.is_empty() { "no reason given".into() } else { output }),
+        }
+    }
+}
+
+struct Cause {
+    signs: &'static [&'static str],
+    reason: &'static str,
+    way_out: &'static str,
+}
+
+const CAUSES: &[Cause] = &[
+    Cause {
+        signs: &["setting up uid map: Permission denied", "Failed RTM_NEWADDR"],
+        reason: "AppArmor lets bubblewrap make a user namespace but takes its rights away \
+                 (kernel.apparmor_restrict_unprivileged_userns=1, the default of Ubuntu 24.04).",
+        way_out: "Load the profile that Ubuntu ships for it: \
+                  `sudo cp /usr/share/apparmor/extra-profiles/bwrap-userns-restrict \
+                  /etc/apparmor.d/ && sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict` \
+                  (package apparmor-profiles). Setting that sysctl to 0 works too, but gives every \
+                  program on the machine a larger part of the kernel to attack.",
+    },
+    Cause {
+        signs: &["Can't mount proc", "mounting proc"],
+        reason: "the container around this process hides parts of /proc, so a sandbox cannot get a \
+                 /proc of its own.",
+        way_out: "Start the container with `--security-opt systempaths=unconfined`, or run outside \
+                  of a container.",
+    },
+    Cause {
+        signs: &[
+            "Creating new namespace failed",
+            "No permissions to create new namespace",
+            "No permissions to create a new namespace",
+            "own mount namespace",
+        ],
+        reason: "the kernel or the container around this process refuses new namespaces.",
+        way_out: "On a host, allow them: `sysctl user.max_user_namespaces=15000`, on older Debian \
+                  also `sysctl kernel.unprivileged_userns_clone=1`. In Docker or Podman, start the \
+                  container with `--security-opt seccomp=unconfined --cap-add SYS_ADMIN`, or run \
+                  outside of a container.",
+    },
+];

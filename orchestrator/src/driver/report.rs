@@ -1,0 +1,72 @@
+//! What the driver says about itself, for `GET …/driver` and the log.
+
+use serde::Serialize;
+
+/// What isolates the sandboxes, and how hard each limit is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriverReport {
+    /// `bubblewrap`
+    pub kind: &'static str,
+    pub version: String,
+    /// `namespaces`: the kernel is shared with the host.
+    pub isolation: &'static str,
+    /// `pool`: a uid of its own for each sandbox; `own`: the uid of the orchestrator.
+    pub uid: &'static str,
+    /// `none`: loopback only.
+    pub network: &'static str,
+    pub limits: LimitsInForce,
+    /// What a person who runs this should know.
+    pub warnings: Vec<String>,
+}
+
+/// Who enforces which limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LimitsInForce {
+    pub memory: Enforcement,
+    pub processes: Enforcement,
+    pub cpu: Enforcement,
+    pub disk: Enforcement,
+    pub file_size: Enforcement,
+    pub open_files: Enforcement,
+    pub time: Enforcement,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enforcement {
+    /// The kernel, by control groups of version 2: exact.
+    CgroupV2,
+    /// The kernel, by control groups of version 1: exact.
+    CgroupV1,
+    /// The kernel, by resource limits: exact.
+    Rlimit,
+    /// The sidecar looks several times a second and kills what is over: can be overshot for a moment.
+    Watchdog,
+    /// The sidecar ends the command with all that it started.
+    Sidecar,
+    /// Not limited; commands run at a lower priority than the orchestrator.
+    Nice,
+}
+
+impl LimitsInForce {
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = vec!["Sandboxes share the kernel with this machine.".to_owned()];
+        if self.memory == Enforcement::Watchdog {
+            warnings.push(
+                "Memory is limited by a watchdog, because control groups are not delegated to this \
+                 user: a sandbox can exceed its limit for a moment."
+                    .to_owned(),
+            );
+        }
+        if self.cpu == Enforcement::Nice {
+            warnings.push("The share of the processor is not limited.".to_owned());
+        }
+        warnings.push(
+            "Disk use is limited by a watchdog: a sandbox can exceed its limit for a moment."
+                .to_owned(),
+        );
+        warnings
+    }
+}

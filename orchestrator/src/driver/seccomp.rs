@@ -1,0 +1,142 @@
+//! System calls that a sandbox has no business with: what the kernel would mostly refuse anyway, and
+//! the parts of it where most holes have been found.
+
+use std::{collections::BTreeMap, io};
+
+use libc::c_long;
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
+};
+
+/// Refused with "operation not permitted", whatever the arguments.
+const DENIED: &[c_long] = &[
+    // mounts
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    // other processes
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_setns,
+    // parts of the kernel with a history
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_add_key,
+    libc::SYS_keyctl,
+    libc::SYS_request_key,
+    libc::SYS_fanotify_init,
+    libc::SYS_lookup_dcookie,
+    // the machine
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_reboot,
+    libc::SYS_syslog,
+    libc::SYS_acct,
+    libc::SYS_vhangup,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    // around the path checks
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+];
+
+#[cfg(target_arch = "x86_64")]
+const DENIED_HERE: &[c_long] =
+    &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib];
+#[cfg(not(target_arch = "x86_64"))]
+const DENIED_HERE: &[c_long] = &[];
+
+const NEW_NAMESPACES: &[i32] = &[
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+
+/// The filter as bubblewrap reads it: the kernel's instructions one after the other.
+pub(super) fn deny_list() -> io::Result<Vec<u8>> {
+    let program = prelude().into_iter().chain(compile().map_err(io::Error::other)?);
+    Ok(program.flat_map(bytes).collect())
+}
+
+fn compile() -> Result<Vec<sock_filter>, seccompiler::Error> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        DENIED.iter().chain(DENIED_HERE).map(|call| (*call, vec![])).collect();
+    let equal = SeccompCmpOp::Eq;
+    // Typing into, or remote-controlling, the terminal that the orchestrator was started from.
+    rules.insert(libc::SYS_ioctl, any_of(1, &[libc::TIOCSTI, libc::TIOCLINUX], |_| equal.clone())?);
+    for call in [libc::SYS_unshare, libc::SYS_clone] {
+        let flags: Vec<u64> =
+            NEW_NAMESPACES.iter().map(|flag| u64::from(flag.cast_unsigned())).collect();
+        rules.insert(call, any_of(0, &flags, SeccompCmpOp::MaskedEq)?);
+    }
+    let arch = std::env::consts::ARCH.try_into()?;
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    Ok(SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()?)
+}
+
+/// One rule for each value: they are alternatives.
+fn any_of(
+    argument: u8,
+    values: &[u64],
+    operator: impl Fn(u64) -> SeccompCmpOp,
+) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let rule = |value: &u64| {
+        let length = SeccompCmpArgLen::Dword;
+        let condition = SeccompCondition::new(argument, length, operator(*value), *value)?;
+        SeccompRule::new(vec![condition])
+    };
+    values.iter().map(rule).collect()
+}
+
+/// The x32 calls of x86-64 have numbers of their own, which no rule above names: none exists here.
+fn prelude() -> Vec<sock_filter> {
+    if cfg!(target_arch = "x86_64") {
+        const LOAD_NUMBER: u16 = 0x20;
+        const JUMP_IF_AT_LEAST: u16 = 0x35;
+        const RETURN: u16 = 0x06;
+        const X32: u32 = 0x4000_0000;
+        let no_such_call = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+        vec![
+            sock_filter { code: LOAD_NUMBER, jt: 0, jf: 0, k: 0 },
+            sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: X32 },
+            sock_filter { code: RETURN, jt: 0, jf: 0, k: no_such_call },
+        ]
+    } else {
+        Vec::new()
+    }
+}
+
+fn bytes(instruction: sock_filter) -> [u8; 8] {
+    let [c0, c1] = instruction.code.to_ne_bytes();
+    let [k0, k1, k2, k3] = instruction.k.to_ne_bytes();
+    [c0, c1, instruction.jt, instruction.jf, k0, k1, k2, k3]
+}

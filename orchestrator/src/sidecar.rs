@@ -1,0 +1,109 @@
+//! The sandbox's init: the same binary as the orchestrator's, started inside.
+//!
+//! It serves the runtime API (commands, files, agents) on a socket that only the orchestrator can
+//! reach, reaps what is left of ended processes, and keeps watch over limits that the kernel does
+//! not enforce by itself. [`SidecarClient`] is the orchestrator's end of that socket.
+
+mod agents;
+mod api;
+mod client;
+mod commands;
+mod files;
+mod guard;
+mod message;
+mod probe;
+mod process_tree;
+mod reaper;
+mod serve;
+mod supervisor;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::{SidecarClient, SidecarError};
+pub(crate) use commands::CommandRunner;
+pub(crate) use files::FileStore;
+pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health};
+pub(crate) use probe::Findings;
+
+use crate::driver::Limits;
+
+/// First argument that makes this binary a part of a sandbox.
+pub(crate) const ARGUMENT: &str = "sidecar";
+
+/// Where things are inside a sandbox.
+pub(crate) const BINARY_PATH: &str = "/opt/skein/sidecar";
+pub(crate) const CONFIG_PATH: &str = "/opt/skein/config.json";
+pub(crate) const WORKSPACE: &str = "/workspace";
+pub(crate) const HOME: &str = "/home/agent";
+
+/// What the second argument asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// On the host: become bubblewrap.
+    Launch,
+    /// The sandbox's init.
+    Serve,
+    /// Inside, above one command: keep what it starts together.
+    Supervise,
+    /// Inside a throw-away sandbox: look around and tell.
+    Probe,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Launch, Self::Serve, Self::Supervise, Self::Probe];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Launch => "launch",
+            Self::Serve => "serve",
+            Self::Supervise => "supervise",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// What the sidecar is told when it starts.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SidecarConfig {
+    /// For commands and agents; the sidecar's own environment is empty.
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) limits: Limits,
+    /// The kernel does not limit memory here.
+    pub(crate) watch_memory: bool,
+    pub(crate) demo_pace_ms: u64,
+}
+
+/// Runs as a part of a sandbox and never returns, when the program's first argument says so.
+/// Must be the first call of `main`: a sandbox's init wants to be alone in its process.
+pub fn run_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() != Some(ARGUMENT.as_ref()) {
+        return;
+    }
+    let role = arguments.next();
+    let role = Role::ALL.into_iter().find(|known| role.as_deref() == Some(known.as_str().as_ref()));
+    let outcome = match role {
+        Some(Role::Launch) => Err(crate::driver::launch::run()),
+        Some(Role::Serve) => serve::run(),
+        Some(Role::Supervise) => supervisor::run(arguments),
+        Some(Role::Probe) => probe::run(),
+        None => Err("this is started by the orchestrator, not by hand".into()),
+    };
+    let code = outcome.unwrap_or_else(|problem| {
+        eprintln!("sidecar: {problem}");
+        FAILED
+    });
+    std::process::exit(i32::from(code));
+}
+
+/// Exit code of a part of a sandbox that could not do its work.
+const FAILED: u8 = 125;
+
+/// Whether a name can stand in an environment.
+pub(crate) fn is_variable_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,0 +1,102 @@
+//! Runs agents, one stream of events for each turn, and stops them.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::response::sse::{self, Sse};
+use futures::{Stream, StreamExt};
+use sandbox_sdk::types::{ErrorCode, Event};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{api::Problem, commands::CommandRunner, files::FileStore, message::AgentRun};
+use crate::demo;
+
+/// Events that an agent may be ahead of its reader.
+const AHEAD: usize = 64;
+
+#[derive(Clone)]
+pub(super) struct Agents {
+    commands: CommandRunner,
+    files: FileStore,
+    pace: Duration,
+    running: Running,
+}
+
+type Running = Arc<Mutex<HashMap<String, CancellationToken>>>;
+
+impl Agents {
+    pub(super) fn new(commands: CommandRunner, files: FileStore, pace: Duration) -> Self {
+        Self { commands, files, pace, running: Running::default() }
+    }
+
+    /// Starts a turn. It ends with the agent's last event, with an abort, or when nobody reads.
+    pub(super) fn stream(
+        &self,
+        run: AgentRun,
+    ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>> + use<>>, Problem> {
+        let kind = run.backend.as_ref().and_then(|backend| backend.kind.as_deref());
+        if !matches!(kind, None | Some("demo")) {
+            let message = "this sandbox has no such agent; it has `demo`";
+            return Err(Problem::new(ErrorCode::NotImplemented, message));
+        }
+        if run.turn_id.is_empty() || run.session_id.is_empty() {
+            return Err(Problem::invalid("sessionId and turnId must not be empty"));
+        }
+        let registered = self.register(&run.turn_id)?;
+        let (sender, receiver) = mpsc::channel::<Event>(AHEAD);
+        let tools = demo::Tools::new(self.commands.clone(), self.files.clone());
+        let (pace, stopped) = (self.pace, registered.token.clone());
+        tokio::spawn(async move {
+            demo::run(run, tools, pace, stopped, sender).await;
+            drop(registered);
+        });
+        let events = ReceiverStream::new(receiver).map(|event| {
+            let text = serde_json::to_string(&event).unwrap_or_default();
+            Ok(sse::Event::default().data(text))
+        });
+        Ok(Sse::new(events))
+    }
+
+    /// Stops a turn, or all of them. Whether there was one.
+    pub(super) fn abort(&self, turn_id: Option<&str>) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = false;
+        for (turn, token) in running.iter() {
+            if turn_id.is_none_or(|wanted| wanted == turn) {
+                token.cancel();
+                found = true;
+            }
+        }
+        found
+    }
+
+    fn register(&self, turn_id: &str) -> Result<Registered, Problem> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.contains_key(turn_id) {
+            return Err(Problem::new(ErrorCode::InvalidState, "this turn runs already"));
+        }
+        let token = CancellationToken::new();
+        running.insert(turn_id.to_owned(), token.clone());
+        let running = Arc::clone(&self.running);
+        Ok(Registered { turn_id: turn_id.to_owned(), token, running })
+    }
+}
+
+/// A turn's place among the running ones.
+struct Registered {
+    turn_id: String,
+    token: CancellationToken,
+    running: Running,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.turn_id);
+    }
+}

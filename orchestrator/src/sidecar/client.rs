@@ -1,0 +1,212 @@
+//! The orchestrator's end: HTTP over the sandbox's Unix socket.
+//!
+//! The other end is trusted with nothing but its own sandbox, so every answer is bounded.
+
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, TryStreamExt, stream};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use sandbox_sdk::types::{Abort, ErrorBody, Event, Exec, ExecResult, ReadFile, WriteFile};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{net::UnixStream, time::timeout};
+
+use super::message::{
+    AbortAnswer, AgentRun, DataEnvelope, FileContent, Health, ResultEnvelope, Written,
+};
+use crate::driver::launch::SOCKET;
+
+/// Longest answer: a file of the largest size as base64, or two full outputs of control characters.
+const MAX_ANSWER: usize = 32 << 20;
+/// Longest event of an agent.
+const MAX_EVENT: usize = 4 << 20;
+/// For everything but commands, which bring their own.
+const PATIENCE: Duration = Duration::from_secs(60);
+const COMMAND_MARGIN: Duration = Duration::from_secs(10);
+const COMMAND_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Why the sidecar did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SidecarError {
+    /// No answer: the sandbox is gone or overwhelmed.
+    #[error("the sandbox does not answer: {0}")]
+    Unreachable(String),
+    /// The sidecar refused, with the protocol's status and code.
+    #[error("{message}")]
+    Refused { status: u16, code: String, message: String },
+    #[error("the sandbox gave an answer that makes no sense: {0}")]
+    Nonsense(String),
+}
+
+/// Talks to one sandbox's sidecar. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SidecarClient {
+    /// The run folder, opened: its path may be longer than a socket's may be.
+    run: Arc<OwnedFd>,
+}
+
+impl SidecarClient {
+    pub(crate) fn new(run: OwnedFd) -> Self {
+        Self { run: Arc::new(run) }
+    }
+
+    pub async fn health(&self) -> Result<Health, SidecarError> {
+        let request = request(Method::GET, "/health", Bytes::new())?;
+        within(PATIENCE, self.answer(request)).await
+    }
+
+    /// Runs a command to its end. Dropping the future kills it.
+    pub async fn exec(&self, exec: &Exec) -> Result<ExecResult, SidecarError> {
+        let patience = exec.timeout.map_or(COMMAND_PATIENCE, Duration::from_millis);
+        let patience = patience.min(COMMAND_PATIENCE) + COMMAND_MARGIN;
+        let call = self.post::<_, ResultEnvelope<_>>("/terminals/commands", exec);
+        Ok(within(patience, call).await?.result)
+    }
+
+    pub async fn read(&self, file: &ReadFile) -> Result<FileContent, SidecarError> {
+        let call = self.post::<_, DataEnvelope<_>>("/files/read", file);
+        Ok(within(PATIENCE, call).await?.data)
+    }
+
+    /// Writes a file and returns its size in bytes.
+    pub async fn write(&self, file: &WriteFile) -> Result<u64, SidecarError> {
+        let call = self.post::<_, DataEnvelope<Written>>("/files/write", file);
+        Ok(within(PATIENCE, call).await?.data.size)
+    }
+
+    /// Stops a turn. Whether it ran.
+    pub async fn abort(&self, turn_id: &str) -> Result<bool, SidecarError> {
+        let abort = Abort { turn_id: Some(turn_id.to_owned()) };
+        let call = self.post::<_, AbortAnswer>("/agents/abort", &abort);
+        Ok(within(PATIENCE, call).await?.cancelled)
+    }
+
+    /// Starts a turn and streams its events, [`AGENT_FINISHED`](super::AGENT_FINISHED) last. A stream
+    /// that ends without it means that the agent died. Dropping the stream stops the agent.
+    pub async fn run_agent(
+        &self,
+        run: &AgentRun,
+    ) -> Result<impl Stream<Item = Result<Event, SidecarError>> + Send + Unpin + use<>, SidecarError>
+    {
+        let request = request(Method::POST, "/agents/run/stream", encode(run)?)?;
+        let response = within(PATIENCE, self.send(request)).await?;
+        Ok(Box::pin(events(response.into_body())))
+    }
+
+    async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, SidecarError> {
+        self.answer(request(Method::POST, path, encode(body)?)?).await
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<T, SidecarError> {
+        let body = collect(self.send(request).await?.into_body()).await?;
+        serde_json::from_slice(&body).map_err(|error| SidecarError::Nonsense(error.to_string()))
+    }
+
+    /// Sends a request over a connection of its own; a refusal is an error.
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, SidecarError> {
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.run.as_raw_fd()));
+        let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+        // Ends with the response's body, or when that is dropped.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to a sidecar ended");
+            }
+        });
+        let response = sender.send_request(request).await.map_err(unreachable)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        Err(refusal(status, &collect(response.into_body()).await?))
+    }
+}
+
+fn request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, SidecarError> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::HOST, "sandbox")
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| SidecarError::Nonsense(error.to_string()))
+}
+
+fn encode(body: &impl Serialize) -> Result<Bytes, SidecarError> {
+    let bytes = serde_json::to_vec(body);
+    bytes.map(Bytes::from).map_err(|error| SidecarError::Nonsense(error.to_string()))
+}
+
+async fn collect(body: Incoming) -> Result<Bytes, SidecarError> {
+    let collected = Limited::new(body, MAX_ANSWER).collect().await;
+    Ok(collected.map_err(unreachable)?.to_bytes())
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> SidecarError {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(body) => SidecarError::Refused {
+            status: status.as_u16(),
+            code: body.error.code,
+            message: body.error.message,
+        },
+        Err(_) => SidecarError::Nonsense(format!("status {status}")),
+    }
+}
+
+/// The `data:` lines of a server-sent event stream, which the sidecar writes one for an event.
+fn events(body: Incoming) -> impl Stream<Item = Result<Event, SidecarError>> + Send {
+    stream::try_unfold((body, BytesMut::new()), |(mut body, mut buffer)| async move {
+        loop {
+            if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line = buffer.split_to(end + 1);
+                let Some(data) = line.strip_prefix(b"data:") else { continue };
+                let event = serde_json::from_slice(data)
+                    .map_err(|error| SidecarError::Nonsense(error.to_string()))?;
+                return Ok(Some((event, (body, buffer))));
+            }
+            if buffer.len() > MAX_EVENT {
+                return Err(SidecarError::Nonsense("an event is too large".into()));
+            }
+            match body.frame().await {
+                Some(frame) => {
+                    if let Ok(data) = frame.map_err(unreachable)?.into_data() {
+                        buffer.extend_from_slice(&data);
+                    }
+                }
+                None => return Ok(None),
+            }
+        }
+    })
+    .into_stream()
+}
+
+async fn within<T>(
+    patience: Duration,
+    call: impl Future<Output = Result<T, SidecarError>>,
+) -> Result<T, SidecarError> {
+    let late = |_| SidecarError::Unreachable("it took too long".into());
+    timeout(patience, call).await.map_err(late)?
+}
+
+fn unreachable(error: impl std::fmt::Display) -> SidecarError {
+    SidecarError::Unreachable(error.to_string())
+}

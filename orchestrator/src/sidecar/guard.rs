@@ -1,0 +1,203 @@
+//! Watches what the kernel does not limit by itself: disk use, and memory where there are no control
+//! groups. It works only while something runs; an idle sandbox costs nothing.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use super::{HOME, WORKSPACE, process_tree};
+use crate::driver::Limits;
+
+const TICK: Duration = Duration::from_millis(100);
+/// Measuring the disk may take at most one part in so many of the time.
+const DISK_SHARE: u32 = 20;
+const DISK_PAUSE: Duration = Duration::from_millis(200);
+/// Files and folders; each takes room on the host that their sizes do not show.
+const MAX_ENTRIES: u64 = 200_000;
+
+#[derive(Debug)]
+pub(crate) struct Guard {
+    limits: Limits,
+    watch_memory: bool,
+    wake: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    usage: Usage,
+    /// Use beyond this is stopped. Above the limit only after the limit was exceeded, so that what
+    /// deletes files can run.
+    ceiling: Usage,
+    /// How often everything was stopped, and why the last time.
+    stops: u64,
+    reason: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Usage {
+    bytes: u64,
+    entries: u64,
+}
+
+impl Guard {
+    pub(super) fn new(limits: Limits, watch_memory: bool) -> Self {
+        let guard = Self { limits, watch_memory, wake: Notify::new(), state: Mutex::default() };
+        guard.state().ceiling = guard.limit();
+        guard
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limit(&self) -> Usage {
+        Usage { bytes: self.limits.disk_mb << 20, entries: MAX_ENTRIES }
+    }
+
+    /// To be called whenever something is started.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Bytes in use, as last measured.
+    pub(super) fn disk_used(&self) -> u64 {
+        self.state().usage.bytes
+    }
+
+    /// Bytes that one more file may have: nothing once the disk limit is exceeded.
+    pub(super) fn room(&self) -> u64 {
+        let usage = self.state().usage;
+        let limit = self.limit();
+        if usage.entries > limit.entries {
+            return 0;
+        }
+        limit.bytes.saturating_sub(usage.bytes).min(self.limits.max_file_mb << 20)
+    }
+
+    /// Takes a write into account until the next measurement.
+    pub(super) fn wrote(&self, bytes: u64) {
+        let mut state = self.state();
+        state.usage.bytes += bytes;
+        state.usage.entries += 1;
+    }
+
+    pub(super) fn stops(&self) -> u64 {
+        self.state().stops
+    }
+
+    /// Why everything was stopped since `stops` was asked for, if it was.
+    pub(super) fn stopped_since(&self, stops: u64) -> Option<String> {
+        let state = self.state();
+        (state.stops > stops).then(|| state.reason.clone())
+    }
+
+    /// Watches for ever.
+    pub(super) async fn run(&self) {
+        self.measure_disk().await;
+        loop {
+            self.wake.notified().await;
+            let mut next_disk = Instant::now();
+            while process_tree::ids().len() > 1 {
+                self.check_memory();
+                if Instant::now() >= next_disk {
+                    let started = Instant::now();
+                    self.check_disk().await;
+                    next_disk = Instant::now() + (started.elapsed() * DISK_SHARE).max(DISK_PAUSE);
+                }
+                sleep(TICK).await;
+            }
+            self.check_disk().await;
+        }
+    }
+
+    fn check_memory(&self) {
+        if !self.watch_memory {
+            return;
+        }
+        let limit = self.limits.memory_mb << 20;
+        let processes = process_tree::all();
+        // Counts shared memory more than once, but is cheap.
+        if processes.values().map(|process| process.resident).sum::<u64>() <= limit {
+            return;
+        }
+        let share = |(pid, process): (&i32, &process_tree::Process)| {
+            process_tree::proportional_memory(*pid).unwrap_or(process.resident)
+        };
+        if processes.iter().map(share).sum::<u64>() > limit {
+            self.stop(format!("the sandbox's memory limit of {} MB", self.limits.memory_mb));
+        }
+    }
+
+    async fn check_disk(&self) {
+        let usage = self.measure_disk().await;
+        let ceiling = self.state().ceiling;
+        if usage.bytes > ceiling.bytes || usage.entries > ceiling.entries {
+            self.stop(format!(
+                "the sandbox's disk limit of {} MB and {MAX_ENTRIES} files ({} MB and {} files \
+                 are there; delete some)",
+                self.limits.disk_mb,
+                usage.bytes >> 20,
+                usage.entries
+            ));
+            let usage = self.measure_disk().await;
+            let limit = self.limit();
+            self.state().ceiling = Usage {
+                bytes: usage.bytes.max(limit.bytes),
+                entries: usage.entries.max(limit.entries),
+            };
+        } else {
+            let limit = self.limit();
+            if usage.bytes <= limit.bytes && usage.entries <= limit.entries {
+                self.state().ceiling = limit;
+            }
+        }
+    }
+
+    /// Looks at the disk now.
+    pub(super) async fn refresh(&self) {
+        self.measure_disk().await;
+    }
+
+    async fn measure_disk(&self) -> Usage {
+        let usage = tokio::task::spawn_blocking(measure).await.unwrap_or_default();
+        self.state().usage = usage;
+        usage
+    }
+
+    fn stop(&self, limit: String) {
+        process_tree::kill_everything();
+        let mut state = self.state();
+        state.stops += 1;
+        state.reason = format!("Stopped, with all that ran beside it: {limit} was reached.");
+    }
+}
+
+/// What the sandbox's own folders take up. Links are not followed; what vanishes meanwhile is not
+/// counted.
+fn measure() -> Usage {
+    let mut usage = Usage::default();
+    let mut folders = vec![PathBuf::from(WORKSPACE), PathBuf::from(HOME)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            usage.entries += 1;
+            if let Ok(metadata) = entry.metadata() {
+                // Blocks of 512 bytes, whatever the file system's own are.
+                usage.bytes += metadata.blocks() * 512;
+                if metadata.is_dir() {
+                    folders.push(entry.path());
+                }
+            }
+        }
+    }
+    usage
+}

@@ -1,0 +1,72 @@
+//! What orchestrator and sidecar say to each other beyond the public API's own types.
+
+use sandbox_sdk::types::{BackendChoice, TurnState};
+use serde::{Deserialize, Serialize};
+
+/// Event type that ends an agent's stream. It is for the orchestrator, not for the session's log.
+pub const AGENT_FINISHED: &str = "agent.finished";
+
+/// Body of `POST /agents/run/stream`: one turn for an agent in the sandbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentRun {
+    pub session_id: String,
+    pub turn_id: String,
+    /// What the person wrote.
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendChoice>,
+}
+
+/// Data of the event [`AGENT_FINISHED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentFinished {
+    pub outcome: TurnState,
+}
+
+/// A file's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileContent {
+    pub content: String,
+    /// `utf8` or `base64`, as it was asked for.
+    pub encoding: String,
+}
+
+/// Answer of `GET /health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`
+    pub status: String,
+    /// Processes in the sandbox, the sidecar included.
+    pub processes: usize,
+    /// Bytes in the workspace and the home folder when last measured.
+    pub disk_used: u64,
+}
+
+/// Answer of a file write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+}
+
+/// Answer of an abort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AbortAnswer {
+    pub(crate) cancelled: bool,
+}
+
+/// Envelope `{success, result}` of a command.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ResultEnvelope<T> {
+    pub(crate) success: bool,
+    pub(crate) result: T,
+}
+
+/// Envelope `{success, data}` of a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DataEnvelope<T> {
+    pub(crate) success: bool,
+    pub(crate) data: T,
+}

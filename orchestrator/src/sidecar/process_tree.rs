@@ -1,0 +1,127 @@
+//! The processes of the sandbox, from its own `/proc`.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use rustix::process::{Pid, Signal};
+
+/// One process, as far as its `stat` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) parent: i32,
+    /// Stopped or a zombie: it will not start others.
+    pub(super) still: bool,
+    /// Bytes of memory that it holds alone or shares.
+    pub(super) resident: u64,
+}
+
+/// All process ids.
+pub(super) fn ids() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// All processes by id.
+pub(super) fn all() -> BTreeMap<i32, Process> {
+    ids().into_iter().filter_map(|pid| Some((pid, read(pid)?))).collect()
+}
+
+fn read(pid: i32) -> Option<Process> {
+    let path = Path::new("/proc").join(pid.to_string()).join("stat");
+    // The name may not be UTF-8.
+    parse(&String::from_utf8_lossy(&fs::read(path).ok()?))
+}
+
+/// `pid (name) state parent …`: the name may hold anything, so fields count from its last bracket.
+fn parse(stat: &str) -> Option<Process> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let pages: u64 = fields.get(21)?.parse().ok()?;
+    Some(Process {
+        parent: fields.get(1)?.parse().ok()?,
+        still: matches!(*fields.first()?, "T" | "t" | "Z" | "X"),
+        resident: pages * u64::try_from(rustix::param::page_size()).ok()?,
+    })
+}
+
+/// Bytes that a process holds, shared ones divided among those that share them.
+pub(super) fn proportional_memory(pid: i32) -> Option<u64> {
+    let path = Path::new("/proc").join(pid.to_string()).join("smaps_rollup");
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Kills a process with all that descends from it.
+pub(super) fn kill(root: i32) {
+    kill_descendants(root);
+    // The root last: until then it is where orphans stay.
+    send(root, Signal::KILL);
+}
+
+/// Kills every process but the sidecar.
+pub(super) fn kill_everything() {
+    kill_descendants(1);
+}
+
+/// A process in the middle of starting another would escape a simple sweep, so all are stopped first,
+/// until a sweep finds nobody left who moves.
+fn kill_descendants(root: i32) {
+    const SWEEPS: usize = 500;
+    for _ in 0..SWEEPS {
+        let processes = all();
+        let moving: Vec<i32> = descendants(root, &processes)
+            .into_iter()
+            .filter(|pid| processes.get(pid).is_some_and(|process| !process.still))
+            .collect();
+        if moving.is_empty() {
+            break;
+        }
+        moving.iter().for_each(|pid| send(*pid, Signal::STOP));
+        // A stop takes effect when the process next leaves the kernel.
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    for pid in descendants(root, &all()) {
+        send(pid, Signal::KILL);
+    }
+}
+
+fn descendants(root: i32, processes: &BTreeMap<i32, Process>) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut parents = vec![root];
+    while let Some(parent) = parents.pop() {
+        for (pid, _) in processes.iter().filter(|(_, process)| process.parent == parent) {
+            found.push(*pid);
+            parents.push(*pid);
+        }
+    }
+    found
+}
+
+fn send(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // Gone already is what was wanted.
+        rustix::process::kill_process(pid, signal).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let stat = "7 (a) R 1 (b) S 3 7 7 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 100 1000000 25 0";
+        let process = parse(stat).unwrap();
+        assert_eq!(process.parent, 3);
+        assert_eq!(process.resident, 25 * u64::try_from(rustix::param::page_size()).unwrap());
+        assert!(!process.still);
+    }
+
+    #[test]
+    fn descendants_are_found_over_generations_and_others_left_out() {
+        let child = |parent| Process { parent, still: false, resident: 0 };
+        let processes = [(2, child(1)), (3, child(2)), (4, child(3)), (5, child(1))].into();
+        let mut found = descendants(2, &processes);
+        found.sort_unstable();
+        assert_eq!(found, [3, 4]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The sidecar as a process: the sandbox's init.
+
+use std::{
+    io,
+    os::{fd::AsFd, unix::net::UnixListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use tokio::{
+    io::Interest,
+    net::{UnixListener, unix::pipe},
+};
+
+use super::{
+    CONFIG_PATH, SidecarConfig,
+    agents::Agents,
+    api::{self, Services},
+    commands::CommandRunner,
+    files::FileStore,
+    guard::Guard,
+    reaper::Reaper,
+};
+use crate::driver::Limits;
+
+pub(super) fn run() -> Result<u8, String> {
+    let config = std::fs::read(CONFIG_PATH).map_err(|error| format!("{CONFIG_PATH}: {error}"))?;
+    let config: SidecarConfig = serde_json::from_slice(&config).map_err(|e| e.to_string())?;
+    harden(&config.limits).map_err(|error| error.to_string())?;
+    // One thread: a sandbox is idle nearly always, and the reaper needs to be alone.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(serve(config)).map_err(|error| error.to_string())?;
+    Ok(0)
+}
+
+/// Keeps what runs inside from looking into the sidecar, and sets the limits that all of it inherits.
+fn harden(limits: &Limits) -> io::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let values = [
+        (Resource::Core, 0),
+        (Resource::Nofile, limits.open_files),
+        (Resource::Fsize, limits.max_file_mb << 20),
+        // Counted in the sandbox's own user namespace, so other sandboxes do not weigh in.
+        (Resource::Nproc, limits.processes),
+    ];
+    for (resource, value) in values {
+        let ceiling = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let value = Some(value.min(ceiling));
+        rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })?;
+    }
+    Ok(())
+}
+
+async fn serve(config: SidecarConfig) -> io::Result<()> {
+    let listener = listener()?;
+    let config = Arc::new(config);
+    let guard = Arc::new(Guard::new(config.limits.clone(), config.watch_memory));
+    let reaper = Reaper::default();
+    let commands = CommandRunner::new(Arc::clone(&config), reaper.clone(), Arc::clone(&guard));
+    let files = FileStore::new(Arc::clone(&guard));
+    let pace = Duration::from_millis(config.demo_pace_ms);
+    let agents = Agents::new(commands.clone(), files.clone(), pace);
+    let router = api::router(Services { commands, files, agents });
+    tokio::spawn(async move { guard.run().await });
+    tokio::select! {
+        served = async { axum::serve(listener, router).await } => served,
+        reaped = reaper.run() => reaped,
+        gone = orchestrator_gone() => gone,
+    }
+}
+
+/// The socket was opened by the launcher and handed over as standard input.
+fn listener() -> io::Result<UnixListener> {
+    let listener = StdListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// Standard output is a pipe to the orchestrator: it breaks when the orchestrator is no more.
+async fn orchestrator_gone() -> io::Result<()> {
+    let pipe = pipe::Sender::from_owned_fd(io::stdout().as_fd().try_clone_to_owned()?)?;
+    pipe.ready(Interest::ERROR).await.map(drop)
+}

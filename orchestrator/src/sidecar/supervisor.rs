@@ -1,0 +1,64 @@
+//! One process above each command, so that all the command starts can be found again.
+//!
+//! It adopts every descendant whose own parent ended, however it detached itself. While it lives,
+//! the command's tree is complete below it; when the command ends, it ends with the same exit code.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::process::ExitStatusExt,
+    process::{Command, ExitStatus},
+};
+
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, WaitOptions},
+};
+
+/// Commands yield to the sidecar, and to the orchestrator outside.
+const NICENESS: i32 = 5;
+/// When memory runs out, a command is killed rather than the sidecar.
+const OOM_SCORE: &str = "500";
+/// A shell's own words for a program that is not there.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// Arguments: the largest file in bytes, then the program with its arguments.
+pub(super) fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, String> {
+    let file_size = arguments.next().and_then(|size| size.to_str()?.parse::<u64>().ok());
+    let (Some(file_size), Some(program)) = (file_size, arguments.next()) else {
+        return Err("a size and a program are needed".into());
+    };
+    let limit = Rlimit { current: Some(file_size), maximum: Some(file_size) };
+    rustix::process::setrlimit(Resource::Fsize, limit).map_err(|error| error.to_string())?;
+    let adopt = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    adopt.map_err(|error| error.to_string())?;
+    // Neither is worth failing for.
+    rustix::process::setsid().ok();
+    rustix::process::nice(NICENESS).ok();
+    fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok();
+
+    let child = match Command::new(&program).args(arguments).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("{}: {error}", program.display());
+            let missing = error.kind() == io::ErrorKind::NotFound;
+            return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
+        }
+    };
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get().unsigned_abs() == child.id() => {
+                return Ok(exit_code(ExitStatus::from_raw(status.as_raw())));
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// As shells have it: 128 + n after signal n.
+pub(super) fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code).unwrap_or(u8::MAX)
+}
