@@ -25,10 +25,12 @@ pub enum Change {
 }
 
 impl Transcript {
+    /// The parts so far. An index, once given, stays with its part.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
+    /// The parts, for good.
     pub fn into_parts(self) -> Vec<Part> {
         self.parts
     }
@@ -42,10 +44,10 @@ impl Transcript {
         texts.collect::<Vec<_>>().join("\n\n")
     }
 
-    /// Takes one update. A delta appends; a snapshot replaces; a settled tool never runs again.
+    /// Takes one update. A delta appends; a snapshot replaces; a tool call only moves forward.
     pub fn apply(&mut self, update: PartUpdated) -> Change {
         let PartUpdated { mut part, delta, .. } = update;
-        let Some(index) = self.parts.iter().position(|known| known.id == part.id) else {
+        let Some(index) = self.position(&part) else {
             // A first update may carry the text in the part, in the delta, or (snapshot and
             // increment together) in both; the longer one is the whole.
             if let (Some(delta), Some(text)) = (delta, text_mut(&mut part.body))
@@ -57,21 +59,44 @@ impl Transcript {
             return Change::Added(self.parts.len() - 1);
         };
         let known = &mut self.parts[index].body;
-        if let (Some(delta), Some(text)) = (&delta, text_mut(known)) {
+        if let (Some(delta), Some(text)) = (&delta, text_mut(known))
+            && !delta.is_empty()
+        {
             text.push_str(delta);
             return Change::Grew(index);
         }
-        let runs_again = match (&*known, &part.body) {
-            (PartBody::Tool(old), PartBody::Tool(new)) => {
-                old.state.is_settled() && !new.state.is_settled()
-            }
-            _ => false,
-        };
-        if runs_again || *known == part.body {
+        // An empty delta beside an empty text says nothing; it is no snapshot of an empty part.
+        let empty = delta.is_some() && text_mut(&mut part.body).is_some_and(|text| text.is_empty());
+        if empty || goes_back(known, &part.body) || *known == part.body {
             return Change::None;
         }
         *known = part.body;
         Change::Replaced(index)
+    }
+
+    /// Where the part stands already. A part without an id goes on for as long as nothing else comes; a
+    /// tool call without one is known by its call id.
+    fn position(&self, part: &Part) -> Option<usize> {
+        if !part.id.is_empty() {
+            return self.parts.iter().rposition(|known| known.id == part.id);
+        }
+        if let PartBody::Tool(tool) = &part.body
+            && !tool.call_id.is_empty()
+        {
+            return self.parts.iter().rposition(|known| match &known.body {
+                PartBody::Tool(known) => known.call_id == tool.call_id,
+                _ => false,
+            });
+        }
+        let last = self.parts.last()?;
+        let goes_on = match (&last.body, &part.body) {
+            (PartBody::Tool(old), PartBody::Tool(new)) => {
+                old.tool == new.tool && !old.state.is_settled()
+            }
+            (PartBody::Other(_), _) => false,
+            (old, new) => std::mem::discriminant(old) == std::mem::discriminant(new),
+        };
+        (last.id.is_empty() && goes_on).then_some(self.parts.len() - 1)
     }
 
     /// Ends what was left open when the turn ended. Only for the durable record, never in between.
@@ -101,6 +126,19 @@ impl Transcript {
                 _ => {}
             }
         }
+    }
+}
+
+/// Whether a tool call would move back: an update that was overtaken.
+fn goes_back(old: &PartBody, new: &PartBody) -> bool {
+    let stage = |state: &ToolState| match state {
+        ToolState::Pending { .. } => 0,
+        ToolState::Running { .. } => 1,
+        ToolState::Completed { .. } | ToolState::Error { .. } => 2,
+    };
+    match (old, new) {
+        (PartBody::Tool(old), PartBody::Tool(new)) => stage(&new.state) < stage(&old.state),
+        _ => false,
     }
 }
 

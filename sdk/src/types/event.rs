@@ -115,11 +115,31 @@ pub struct TurnMetadata {
 pub struct TurnDone {
     #[serde(default)]
     pub turn_id: String,
+    #[serde(default = "completed", deserialize_with = "outcome")]
     pub outcome: TurnState,
     #[serde(default)]
     pub token_usage: TokenUsage,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// A `done` without an outcome says that nothing went wrong.
+fn completed() -> TurnState {
+    TurnState::Completed
+}
+
+/// Reads an outcome in a word or in an object. A word that nobody knows is not a success.
+fn outcome<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TurnState, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let word = value.as_str().or_else(|| {
+        ["type", "status"].into_iter().find_map(|key| value.get(key).and_then(Value::as_str))
+    });
+    Ok(match word {
+        Some("completed" | "complete" | "success") => TurnState::Completed,
+        Some("aborted" | "cancelled" | "canceled") => TurnState::Aborted,
+        Some("interrupted") => TurnState::Interrupted,
+        _ => TurnState::Failed,
+    })
 }
 
 impl Event {

@@ -1,6 +1,6 @@
 //! Parts: the pieces an agent's message is made of.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, ser::SerializeMap};
 use serde_json::Value;
 
 use super::Extra;
@@ -56,17 +56,77 @@ pub struct ReasoningPart {
 }
 
 /// A tool call and, once it has ended, what it gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToolPart {
-    #[serde(rename = "callID", default, skip_serializing_if = "String::is_empty")]
+    /// Names the call for the agent; `callID` on the wire, other spellings are read too.
     pub call_id: String,
     /// Name of the tool, as the agent calls it: `bash`, `read`, `write`, `edit`, …
     pub tool: String,
     pub state: ToolState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
-    #[serde(flatten)]
+    /// Fields not named here. Those of `state` stand under the key `state`.
     pub extra: Extra,
+}
+
+/// Other spellings of `callID`.
+const CALL_IDS: [&str; 3] = ["callId", "toolCallId", "toolUseId"];
+
+impl<'de> Deserialize<'de> for ToolPart {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            #[serde(rename = "callID", default)]
+            call_id: String,
+            tool: String,
+            state: Extra,
+            #[serde(default)]
+            metadata: Option<Value>,
+            #[serde(flatten)]
+            extra: Extra,
+        }
+        let Wire { mut call_id, tool, state: mut fields, metadata, mut extra } =
+            Wire::deserialize(deserializer)?;
+        if call_id.is_empty()
+            && let Some(Value::String(other)) = CALL_IDS.iter().find_map(|name| extra.get(*name))
+        {
+            call_id.clone_from(other);
+        }
+        let state: ToolState = serde_json::from_value(Value::Object(fields.clone()))
+            .map_err(serde::de::Error::custom)?;
+        if let Ok(Value::Object(known)) = serde_json::to_value(&state) {
+            fields.retain(|name, _| !known.contains_key(name));
+        }
+        if !fields.is_empty() {
+            extra.insert("state".to_owned(), Value::Object(fields));
+        }
+        Ok(Self { call_id, tool, state, metadata, extra })
+    }
+}
+
+impl Serialize for ToolPart {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut state = serde_json::to_value(&self.state).map_err(serde::ser::Error::custom)?;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.extra {
+            match (name.as_str(), value, &mut state) {
+                ("state", Value::Object(more), Value::Object(fields)) => {
+                    for (name, value) in more {
+                        fields.entry(name.as_str()).or_insert_with(|| value.clone());
+                    }
+                }
+                _ => map.serialize_entry(name, value)?,
+            }
+        }
+        if !self.call_id.is_empty() {
+            map.serialize_entry("callID", &self.call_id)?;
+        }
+        map.serialize_entry("tool", &self.tool)?;
+        map.serialize_entry("state", &state)?;
+        if let Some(metadata) = &self.metadata {
+            map.serialize_entry("metadata", metadata)?;
+        }
+        map.end()
+    }
 }
 
 /// Where a tool call stands. It only moves forward: a settled call never runs again.

@@ -1,0 +1,247 @@
+//! One message, however its pieces were cut and in whichever way they came.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use sandbox_sdk::{
+    transcript::{Change, Transcript},
+    types::{Part, PartBody, PartUpdated, ToolState},
+};
+use serde_json::{Value, json};
+
+fn update(part: Value, delta: Option<&str>) -> PartUpdated {
+    PartUpdated {
+        part: serde_json::from_value(part).unwrap(),
+        delta: delta.map(str::to_owned),
+        extra: Default::default(),
+    }
+}
+
+fn text(id: &str, text: &str, delta: Option<&str>) -> PartUpdated {
+    update(json!({"id": id, "type": "text", "text": text}), delta)
+}
+
+fn tool(id: &str, state: Value) -> PartUpdated {
+    update(json!({"id": id, "type": "tool", "tool": "bash", "state": state}), None)
+}
+
+fn pending() -> Value {
+    json!({"status": "pending", "input": {"command": "ls"}})
+}
+
+fn running() -> Value {
+    json!({"status": "running", "input": {"command": "ls"}, "time": {"start": 1}})
+}
+
+fn completed() -> Value {
+    json!({"status": "completed", "input": {"command": "ls"}, "output": "a", "time": {"start": 1, "end": 2}})
+}
+
+fn failed() -> Value {
+    json!({"status": "error", "input": {"command": "ls"}, "error": "no", "time": {"start": 1, "end": 2}})
+}
+
+fn parts_of(updates: impl IntoIterator<Item = PartUpdated>) -> Vec<Part> {
+    let mut transcript = Transcript::default();
+    for update in updates {
+        transcript.apply(update);
+    }
+    transcript.into_parts()
+}
+
+#[test]
+fn deltas_append_and_say_so() {
+    let mut transcript = Transcript::default();
+    assert_eq!(transcript.apply(text("a", "", Some("Hel"))), Change::Added(0));
+    assert_eq!(transcript.apply(text("a", "", Some("lo"))), Change::Grew(0));
+    assert_eq!(transcript.text(), "Hello");
+}
+
+#[test]
+fn snapshots_replace_and_the_same_again_changes_nothing() {
+    let mut transcript = Transcript::default();
+    transcript.apply(text("a", "Hel", None));
+    assert_eq!(transcript.apply(text("a", "Hello", None)), Change::Replaced(0));
+    assert_eq!(transcript.apply(text("a", "Hello", None)), Change::None);
+    assert_eq!(transcript.text(), "Hello");
+}
+
+#[test]
+fn a_snapshot_with_its_increment_counts_once() {
+    let mut transcript = Transcript::default();
+    for (whole, increment) in [("He", "He"), ("Hell", "ll"), ("Hello", "o")] {
+        transcript.apply(text("a", whole, Some(increment)));
+    }
+    assert_eq!(transcript.text(), "Hello");
+}
+
+#[test]
+fn an_empty_delta_wipes_nothing_out() {
+    let mut transcript = Transcript::default();
+    transcript.apply(text("a", "Hello", None));
+    assert_eq!(transcript.apply(text("a", "", Some(""))), Change::None);
+    assert_eq!(transcript.apply(text("a", "Hello!", Some(""))), Change::Replaced(0));
+    assert_eq!(transcript.text(), "Hello!");
+}
+
+#[test]
+fn texts_are_parted_by_blank_lines_and_other_parts_are_no_text() {
+    let mut transcript = Transcript::default();
+    transcript.apply(text("a", "one", None));
+    transcript.apply(tool("b", completed()));
+    transcript.apply(text("c", "", None));
+    transcript.apply(text("d", "two", None));
+    assert_eq!(transcript.text(), "one\n\ntwo");
+}
+
+#[test]
+fn a_tool_call_only_moves_forward() {
+    let mut transcript = Transcript::default();
+    assert_eq!(transcript.apply(tool("t", pending())), Change::Added(0));
+    assert_eq!(transcript.apply(tool("t", running())), Change::Replaced(0));
+    assert_eq!(transcript.apply(tool("t", pending())), Change::None);
+    assert_eq!(transcript.apply(tool("t", completed())), Change::Replaced(0));
+    assert_eq!(transcript.apply(tool("t", running())), Change::None);
+    assert_eq!(transcript.apply(tool("t", pending())), Change::None);
+    assert_eq!(transcript.parts().len(), 1);
+}
+
+#[test]
+fn parts_without_ids_go_on_until_something_else_comes() {
+    let transcript = parts_of([
+        text("", "", Some("a")),
+        text("", "", Some("b")),
+        tool("", running()),
+        tool("", completed()),
+        tool("", running()),
+        text("", "", Some("c")),
+    ]);
+    let kinds: Vec<&str> = transcript
+        .iter()
+        .map(|part| match &part.body {
+            PartBody::Text(text) => text.text.as_str(),
+            PartBody::Tool(tool) if tool.state.is_settled() => "settled",
+            PartBody::Tool(_) => "open",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(kinds, ["ab", "settled", "open", "c"]);
+}
+
+#[test]
+fn a_call_without_a_part_id_is_known_by_its_call_id() {
+    let call = |state: Value| {
+        update(json!({"type": "tool", "tool": "bash", "callID": "c1", "state": state}), None)
+    };
+    let parts = parts_of([call(running()), text("x", "between", None), call(completed())]);
+    assert_eq!(parts.len(), 2);
+    assert!(matches!(&parts[0].body, PartBody::Tool(tool) if tool.state.is_settled()));
+}
+
+#[test]
+fn what_is_open_at_the_end_is_closed_with_a_reason() {
+    let mut transcript = Transcript::default();
+    transcript.apply(tool("a", pending()));
+    transcript.apply(tool("b", running()));
+    transcript.apply(tool("c", completed()));
+    let thought = json!({"id": "d", "type": "reasoning", "text": "hm", "time": {"start": 3}});
+    transcript.apply(update(thought, None));
+    transcript.close_open_tools("stopped", 9);
+    for index in [0, 1] {
+        match &transcript.parts()[index].body {
+            PartBody::Tool(tool) => match &tool.state {
+                ToolState::Error { error, time, input, .. } => {
+                    assert_eq!((error.as_deref(), time.end), (Some("stopped"), Some(9)));
+                    assert_eq!(input["command"], "ls");
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(transcript.parts()[2], parts_of([tool("c", completed())])[0]);
+    match &transcript.parts()[3].body {
+        PartBody::Reasoning(thought) => assert_eq!(thought.time.unwrap().end, Some(9)),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Cuts a text at character boundaries near the given places.
+fn cut<'a>(text: &'a str, places: &[prop::sample::Index]) -> Vec<&'a str> {
+    let boundary = |index: usize| (0..=index).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+    let mut places: Vec<usize> =
+        places.iter().map(|place| boundary(place.index(text.len() + 1))).collect();
+    places.extend([0, text.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_cut_of_a_text_into_deltas_gives_the_same_message(
+        whole in ".{1,80}",
+        places in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let deltas = cut(&whole, &places).into_iter().map(|piece| text("a", "", Some(piece)));
+        prop_assert_eq!(parts_of(deltas), parts_of([text("a", &whole, None)]));
+    }
+
+    #[test]
+    fn deltas_and_snapshots_mixed_give_the_same_message(
+        whole in ".{1,80}",
+        places in prop::collection::vec(any::<prop::sample::Index>(), 1..12),
+        lanes in prop::collection::vec(0..3_u8, 13),
+    ) {
+        let mut so_far = String::new();
+        let mut updates = Vec::new();
+        for (piece, lane) in cut(&whole, &places).into_iter().zip(lanes) {
+            so_far.push_str(piece);
+            updates.push(match lane {
+                0 => text("a", "", Some(piece)),
+                1 => text("a", &so_far, None),
+                _ => text("a", &so_far, Some(piece)),
+            });
+        }
+        prop_assert_eq!(parts_of(updates), parts_of([text("a", &whole, None)]));
+    }
+
+    #[test]
+    fn late_news_never_reopens_a_settled_call(
+        states in prop::collection::vec(0..4_usize, 1..12),
+    ) {
+        let words = [pending(), running(), completed(), failed()];
+        let mut transcript = Transcript::default();
+        let mut highest = 0;
+        for state in states {
+            transcript.apply(tool("t", words[state].clone()));
+            let stage = match &transcript.parts()[0].body {
+                PartBody::Tool(tool) => match tool.state {
+                    ToolState::Pending { .. } => 0,
+                    ToolState::Running { .. } => 1,
+                    _ => 2,
+                },
+                other => panic!("{other:?}"),
+            };
+            prop_assert!(stage >= highest);
+            highest = stage;
+        }
+    }
+
+    #[test]
+    fn indices_stay_with_their_parts(ids in prop::collection::vec("[a-e]", 1..40)) {
+        let mut transcript = Transcript::default();
+        let mut known: Vec<String> = Vec::new();
+        for id in ids {
+            let expected = known.iter().position(|other| *other == id);
+            let change = transcript.apply(text(&id, "", Some("x")));
+            match expected {
+                Some(index) => prop_assert_eq!(change, Change::Grew(index)),
+                None => {
+                    prop_assert_eq!(change, Change::Added(known.len()));
+                    known.push(id);
+                }
+            }
+        }
+    }
+}
