@@ -10,6 +10,8 @@ mod guards;
 mod inbox;
 mod outbox;
 mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{
     Arc,
@@ -18,7 +20,7 @@ use std::sync::{
 
 use axum::{
     extract::{
-        Request, State,
+        FromRef, Request, State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
     response::Response,
@@ -113,13 +115,18 @@ impl Gateway {
     }
 }
 
+impl FromRef<Arc<App>> for Gateway {
+    fn from_ref(app: &Arc<App>) -> Self {
+        app.gateway.clone()
+    }
+}
+
 /// `GET /session`
 pub(crate) async fn upgrade(
-    State(app): State<Arc<App>>,
+    State(gateway): State<Gateway>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let gateway = app.gateway.clone();
     let admission = Admission::read(&gateway.0.origins, request.headers(), request.uri())?;
     let upgrade = upgrade.map_err(|_| {
         ApiError::invalid("This route takes WebSocket upgrades of version 13 only.")

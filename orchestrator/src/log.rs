@@ -7,6 +7,8 @@
 
 mod cursor;
 mod session;
+#[cfg(test)]
+pub(crate) mod tests;
 mod writer;
 
 use std::{

@@ -1,5 +1,7 @@
 //! The orchestrator alone: configuration, log, start, and an orderly end.
 
+use std::process::ExitCode;
+
 use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,9 +27,19 @@ enum LogFormat {
     Json,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     orchestrator::sidecar::run_if_asked();
-    let cli = Cli::parse();
+    match run_to_end(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line with the way out; a backtrace would bury it.
+            eprintln!("orchestrator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_to_end(cli: Cli) -> anyhow::Result<()> {
     log_to_stderr(&cli)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(cli.config))

@@ -40,15 +40,15 @@ impl Since {
     }
 }
 
+/// An enum, since the tag of a struct is not looked at when it is read.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename = "subscribe")]
-struct Subscribe {
-    channels: Vec<String>,
-    since: Option<Since>,
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Subscription {
+    Subscribe { channels: Vec<String>, since: Option<Since> },
 }
 
 pub(super) fn read(text: &str) -> Said {
-    if let Ok(Subscribe { channels, since }) = serde_json::from_str(text) {
+    if let Ok(Subscription::Subscribe { channels, since }) = serde_json::from_str(text) {
         return Said::Subscribe { channels, since };
     }
     serde_json::from_str(text).map_or(Said::Nonsense, Said::Frame)

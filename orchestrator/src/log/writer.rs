@@ -26,8 +26,8 @@ pub(crate) enum TurnChange {
 /// What came of an append.
 #[derive(Clone, Debug)]
 pub(crate) enum Appended {
-    /// The events have the numbers `first..=last`.
-    Written { first: u64, last: u64 },
+    /// The first event has this number, the others those after it.
+    Written { first: u64 },
     /// The turn to begin is known already, or another one runs in the session. Nothing was written.
     InTheWay(Box<TurnRow>),
     /// The turn to end has ended before. Nothing was written.
@@ -172,14 +172,14 @@ async fn write_one(
         None => {}
     }
     Store::insert_events(connection, key, &rows).await?;
-    Ok((Appended::Written { first: end + 1, last }, rows))
+    Ok((Appended::Written { first: end + 1 }, rows))
 }
 
 impl Appended {
     /// The receipt for a turn that was to begin.
     pub(crate) fn receipt(&self, session_id: &str, turn_id: &str) -> Option<DispatchReceipt> {
         let (already_existed, state, since) = match self {
-            Self::Written { first, .. } => (false, TurnState::Running, first - 1),
+            Self::Written { first } => (false, TurnState::Running, first - 1),
             Self::InTheWay(row) if row.id == turn_id => (true, row.state(), row.since()),
             Self::InTheWay(_) | Self::AlreadyEnded => return None,
         };
