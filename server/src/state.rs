@@ -1,0 +1,112 @@
+//! What the routes share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use app::api::request::{GuestLimiter, ServerContext};
+use axum::extract::FromRef;
+use backend::Backend;
+use leptos::config::{Env, LeptosOptions};
+
+use crate::middleware::ContentPolicy;
+use crate::{Origins, TrustedProxies};
+
+/// Everything a request needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    context: ServerContext,
+    site: Site,
+    web: Web,
+    policy: ContentPolicy,
+}
+
+/// How the server is seen from outside.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// Names under which browsers reach it.
+    pub origins: Origins,
+    /// WebSocket address of the session gateway: the one foreign place a page may connect to.
+    pub gateway_url: String,
+    /// Proxies that tell the client's address.
+    pub proxies: TrustedProxies,
+    /// New guests an hour and client; 0 sets no limit.
+    pub guests_per_hour: u32,
+}
+
+/// The built site: the browser's module, styles, fonts, icons.
+#[derive(Clone, Debug)]
+pub struct Site {
+    options: LeptosOptions,
+    root: PathBuf,
+}
+
+impl Site {
+    /// The site in a folder, which need not exist: then there are pages, but no assets.
+    ///
+    /// # Errors
+    /// When the current folder is not known, which a relative path needs.
+    pub fn open(root: &Path, reload_port: Option<u16>) -> std::io::Result<Self> {
+        let root = std::path::absolute(root)?;
+        let hashes = root.join("hash.txt");
+        let options = LeptosOptions::builder()
+            .output_name("skein")
+            .site_root(root.to_string_lossy())
+            .site_pkg_dir("pkg")
+            .env(if reload_port.is_some() { Env::DEV } else { Env::PROD })
+            .reload_port(reload_port.map_or(3001, u32::from))
+            // Release builds carry a hash in the names of their files and list it beside them.
+            .hash_files(hashes.exists())
+            .hash_file(hashes.to_string_lossy().as_ref().into())
+            .build();
+        Ok(Self { options, root })
+    }
+
+    /// Whether the browser's part was built.
+    pub fn is_built(&self) -> bool {
+        self.root.join("pkg").is_dir()
+    }
+
+    /// The folder, as an absolute path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+impl AppState {
+    /// Puts the parts together.
+    pub fn new(backend: Backend, site: Site, web: Web) -> Self {
+        let reload = (site.options.env == Env::DEV).then_some(site.options.reload_port);
+        let policy = ContentPolicy::new(&web.gateway_url, reload);
+        let context = ServerContext { backend, guests: GuestLimiter::new(web.guests_per_hour) };
+        Self(Arc::new(Shared { context, site, web, policy }))
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.0.context.backend
+    }
+
+    pub(crate) fn context(&self) -> &ServerContext {
+        &self.0.context
+    }
+
+    pub(crate) fn site(&self) -> &Site {
+        &self.0.site
+    }
+
+    pub(crate) fn web(&self) -> &Web {
+        &self.0.web
+    }
+
+    pub(crate) fn policy(&self) -> &ContentPolicy {
+        &self.0.policy
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.0.site.options.clone()
+    }
+}

@@ -1,0 +1,105 @@
+//! Files of the built site.
+
+use axum::body::Body;
+use http::Method;
+
+use crate::support::{Answer, TestApp, request};
+
+const HASHED: &str = "pkg/skein.0123456789abcdef.wasm";
+
+async fn app() -> TestApp {
+    TestApp::builder()
+        .asset(HASHED, b"plain wasm")
+        .asset("pkg/skein.0123456789abcdef.wasm.br", b"brotli wasm")
+        .asset("pkg/skein.0123456789abcdef.wasm.gz", b"gzip wasm")
+        .asset("pkg/skein.css", b"body{}")
+        .asset("fonts/inter.woff2", b"font")
+        .start()
+        .await
+}
+
+async fn fetch(app: &TestApp, path: &str, encodings: &str) -> Answer {
+    let request = request(Method::GET, path).header("accept-encoding", encodings);
+    app.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_file_with_a_hash_in_its_name_is_kept_for_ever() {
+    let app = app().await;
+    let hashed = app.get(&format!("/{HASHED}")).await;
+    assert_eq!(hashed.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(hashed.header("content-type"), "application/wasm");
+    for path in ["/pkg/skein.css", "/fonts/inter.woff2"] {
+        assert_eq!(app.get(path).await.header("cache-control"), "no-cache", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_compressed_copy_is_sent_to_whoever_can_read_it() {
+    let app = app().await;
+    let path = format!("/{HASHED}");
+    for (encodings, body, encoding) in [
+        ("gzip, deflate, br, zstd", "brotli wasm", "br"),
+        ("gzip", "gzip wasm", "gzip"),
+        ("identity", "plain wasm", ""),
+    ] {
+        let answer = fetch(&app, &path, encodings).await;
+        assert_eq!((answer.body.as_str(), answer.header("content-encoding")), (body, encoding));
+        assert_eq!(answer.header("content-type"), "application/wasm");
+        assert!(
+            answer.header("vary").to_ascii_lowercase().contains("accept-encoding"),
+            "{encodings}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_outside_of_the_site_is_served() {
+    let app = app().await;
+    for path in [
+        "/pkg/../skein.sqlite",
+        "/pkg/%2e%2e/skein.sqlite",
+        "/pkg/..%2fskein.sqlite",
+        "/%2e%2e/skein.sqlite",
+        "/..%2fskein.sqlite",
+        "/..%5cskein.sqlite",
+        "/pkg/%252e%252e/skein.sqlite",
+        "//etc/passwd",
+        "/%2fetc/passwd",
+        "/pkg/skein.css%00.js",
+        "/pkg",
+        "/pkg/",
+    ] {
+        let answer = app.get(path).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 404), "{path}: {}", answer.status);
+        assert!(!answer.body.contains("SQLite"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn strange_ranges_are_answered_in_bounds() {
+    let app = app().await;
+    for range in
+        ["bytes=0-", "bytes=-1", "bytes=99-", "bytes=5-2", "bytes=0-18446744073709551616", "x"]
+    {
+        let request = request(Method::GET, "/pkg/skein.css").header("range", range);
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        assert!(matches!(answer.status.as_u16(), 200 | 206 | 416), "{range}: {}", answer.status);
+        assert!(answer.body.len() <= 6);
+    }
+    let many = format!("bytes={}", vec!["0-"; 1000].join(","));
+    let request = request(Method::GET, "/pkg/skein.css").header("range", many);
+    let answer = app.send(request.body(Body::empty()).unwrap()).await;
+    assert!(answer.status.as_u16() < 500 && answer.body.len() <= 6, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_has_not_changed_is_not_sent_again() {
+    let app = app().await;
+    let first = app.get("/pkg/skein.css").await;
+    let request = request(Method::GET, "/pkg/skein.css")
+        .header("if-modified-since", first.header("last-modified"));
+    let again = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!((again.status.as_u16(), again.body.as_str()), (304, ""));
+    assert_eq!(again.header("cache-control"), "no-cache");
+}

@@ -1,0 +1,18 @@
+//! The server over HTTP: the whole router, without a socket where none is needed.
+
+mod access;
+mod assets;
+mod bodies;
+mod forgery;
+mod headers;
+mod health;
+mod hosts;
+mod logs;
+mod pages;
+mod routes;
+mod sessions;
+mod sockets;
+mod support;
+#[cfg(feature = "embedded")]
+mod turns;
+mod webhook;

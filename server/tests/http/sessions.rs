@@ -1,0 +1,135 @@
+//! The session cookie.
+
+use serde_json::json;
+
+use crate::support::{TestApp, message};
+
+#[tokio::test]
+async fn the_first_message_makes_a_guest_and_sets_a_host_cookie() {
+    let app = TestApp::start().await;
+    let answer = app.call("start_turn", message(None, "Hello")).await;
+    let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(cookies.len(), 1);
+    let cookie = cookies[0].to_str().unwrap();
+    let (pair, attributes) = cookie.split_once("; ").unwrap();
+    let (name, value) = pair.split_once('=').unwrap();
+    assert_eq!(name, "__Host-skein");
+    assert_eq!(value.len(), 43, "32 random bytes");
+    for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
+        assert!(attributes.split("; ").any(|found| found == attribute), "{attribute} in {cookie}");
+    }
+    assert!(!attributes.contains("Domain"), "{cookie}");
+}
+
+#[tokio::test]
+async fn nothing_but_a_message_makes_an_account() {
+    let app = TestApp::start().await;
+    let visitor = app.visitor();
+    for answer in [
+        visitor.visit("/").await,
+        visitor.call("list_chats", json!({})).await,
+        visitor.call("balance", json!({})).await,
+    ] {
+        assert!(answer.status.is_success(), "{}", answer.body);
+        assert!(!answer.headers.contains_key("set-cookie"));
+    }
+}
+
+#[tokio::test]
+async fn a_visitor_sees_what_a_guest_is_given() {
+    let app = TestApp::builder().guest_credits(7).start().await;
+    let balance = app.call("balance", json!({})).await.ok();
+    assert_eq!(balance, json!({"available": 7_000_000, "held": 0, "guest": true}));
+    assert_eq!(app.call("list_chats", json!({})).await.ok(), json!([]));
+}
+
+#[tokio::test]
+async fn the_second_message_comes_from_the_same_guest() {
+    let app = TestApp::start().await;
+    let mut guest = app.guest().await;
+    let cookie = guest.cookie.clone();
+    guest.start_turn("Again").await;
+    assert_eq!(guest.cookie, cookie);
+    let chats = guest.call("list_chats", json!({})).await.ok();
+    assert_eq!(chats.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_tampered_cookie_opens_nothing() {
+    let app = TestApp::start().await;
+    let mut guest = app.guest().await;
+    let cookie = guest.cookie.clone().unwrap();
+    let last = cookie.chars().last().unwrap();
+    let flipped = if last == 'A' { 'Q' } else { 'A' };
+    let forged = [
+        format!("{}{flipped}", &cookie[..cookie.len() - 1]),
+        cookie[..cookie.len() - 1].to_owned(),
+        format!("{cookie}A"),
+        format!("{cookie}; {cookie}x"),
+        "__Host-skein=".to_owned(),
+        "__Host-skein=%00".to_owned(),
+        "__Host-skein='; DROP TABLE accounts; --".to_owned(),
+        format!("__Host-skein={}", "A".repeat(16 * 1024)),
+        cookie.replace("__Host-skein", "skein"),
+    ];
+    for cookie in forged {
+        guest.cookie = Some(cookie.clone());
+        let answer = guest.call("rename_chat", json!({"chat_id": "x", "title": "y"})).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (401, "unauthenticated".into()),
+            "{cookie}"
+        );
+        assert_eq!(guest.call("list_chats", json!({})).await.ok(), json!([]), "{cookie}");
+        assert!(guest.visit("/").await.status.is_success(), "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_no_text_is_no_session() {
+    let app = TestApp::start().await;
+    let request = crate::support::request(http::Method::GET, "/")
+        .header("cookie", http::HeaderValue::from_bytes(b"__Host-skein=\xff\xfe").unwrap());
+    let answer = app.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert!(answer.status.is_success());
+}
+
+#[tokio::test]
+async fn the_database_holds_nothing_that_opens_a_session() {
+    let app = TestApp::start().await;
+    let guest = app.guest().await;
+    let cookie = guest.cookie.clone().unwrap();
+    let token = cookie.split_once('=').unwrap().1.as_bytes();
+    let database = app.database_bytes();
+    assert!(database.windows(5).any(|bytes| bytes == b"Hello"), "the message is there");
+    assert!(!database.windows(token.len()).any(|bytes| bytes == token));
+}
+
+#[tokio::test]
+async fn one_client_makes_so_many_guests_and_no_more() {
+    let app = TestApp::builder().guests_per_hour(2).start().await;
+    let guest = app.guest().await;
+    app.guest().await;
+    let refused = app.call("start_turn", message(None, "Hello")).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (429, "rate_limited".into()));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert!(!refused.headers.contains_key("set-cookie"));
+    let known = guest.call("start_turn", message(None, "Still here")).await;
+    assert!(known.status.is_success(), "who has an account goes on: {}", known.body);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_every_client_has_its_own_allowance() {
+    let app = TestApp::builder().guests_per_hour(1).proxy("127.0.0.0/8").start().await;
+    let from = |address: &'static str| {
+        crate::support::request(http::Method::POST, "/api/start_turn")
+            .header("content-type", "application/json")
+            .header("x-forwarded-for", address)
+            .body(axum::body::Body::from(message(None, "Hello").to_string()))
+            .unwrap()
+    };
+    assert_eq!(app.send(from("192.0.2.1")).await.status, 200);
+    assert_eq!(app.send(from("192.0.2.2")).await.status, 200);
+    assert_eq!(app.send(from("192.0.2.1")).await.status, 429);
+    assert_eq!(app.send(from("203.0.113.9, 192.0.2.1")).await.status, 429, "forged first hop");
+}
