@@ -1,13 +1,13 @@
 //! What a backend is built from.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use secrecy::SecretString;
 
 use crate::{Credits, Prices};
 
 /// Everything a backend needs to know. Times and limits have defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BackendConfig {
     /// `sqlite:…` or `postgres:…`.
     pub database_url: String,
@@ -33,6 +33,18 @@ pub struct BackendConfig {
     pub timing: Timing,
     /// How much an account may do.
     pub limits: Limits,
+}
+
+/// Without the database's address, which may hold a password.
+impl fmt::Debug for BackendConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackendConfig")
+            .field("orchestrator_url", &self.orchestrator_url)
+            .field("gateway_url", &self.gateway_url)
+            .field("timing", &self.timing)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How long things may take.

@@ -6,8 +6,6 @@
 //! of its open holds, both kept in the transaction that changes them.
 
 mod audit;
-#[cfg(test)]
-mod tests;
 
 use uuid::Uuid;
 

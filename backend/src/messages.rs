@@ -82,6 +82,8 @@ struct MessageRow {
     created_at: i64,
     model: Option<String>,
     input_tokens: Option<i64>,
+    cache_read_tokens: Option<i64>,
+    cache_write_tokens: Option<i64>,
     output_tokens: Option<i64>,
     charged: Option<i64>,
     duration_ms: Option<i64>,
@@ -92,7 +94,9 @@ impl MessageRow {
         let receipt = match (self.role, &self.model) {
             (Role::Assistant, Some(model)) => Some(Receipt {
                 model: model.clone(),
-                input_tokens: count(self.input_tokens),
+                input_tokens: [self.input_tokens, self.cache_read_tokens, self.cache_write_tokens]
+                    .into_iter()
+                    .fold(0, |sum: u64, tokens| sum.saturating_add(count(tokens))),
                 output_tokens: count(self.output_tokens),
                 charged: Credits::from_micros(self.charged.unwrap_or(0)),
                 duration_ms: count(self.duration_ms),
@@ -186,8 +190,8 @@ impl Backend {
             .db()
             .all(
                 "SELECT m.id, m.turn_id, m.role, m.parts, m.state, m.error, m.created_at,
-                        u.model, u.input_tokens + u.cache_read_tokens + u.cache_write_tokens
-                        AS input_tokens, u.output_tokens, u.charged, u.duration_ms
+                        u.model, u.input_tokens, u.cache_read_tokens, u.cache_write_tokens,
+                        u.output_tokens, u.charged, u.duration_ms
                  FROM messages m LEFT JOIN usage u ON u.turn_id = m.turn_id
                  WHERE m.chat_id = $1 ORDER BY m.position",
                 args![chat],
@@ -206,8 +210,8 @@ impl Backend {
             .db()
             .optional(
                 "SELECT m.id, m.turn_id, m.role, m.parts, m.state, m.error, m.created_at,
-                        u.model, u.input_tokens + u.cache_read_tokens + u.cache_write_tokens
-                        AS input_tokens, u.output_tokens, u.charged, u.duration_ms
+                        u.model, u.input_tokens, u.cache_read_tokens, u.cache_write_tokens,
+                        u.output_tokens, u.charged, u.duration_ms
                  FROM messages m LEFT JOIN usage u ON u.turn_id = m.turn_id
                  WHERE m.turn_id = $1 AND m.role = $2",
                 args![turn, role],

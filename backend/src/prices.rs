@@ -219,10 +219,10 @@ impl Price {
 
 /// Sum of tokens × micro-credits per million, rounded up.
 fn amount(items: &[(u64, i64)]) -> i64 {
-    // u64 × i64 fits in an i128, and so do four of them: 2^64 × 2^40 (the price cap) × 4.
-    let total: i128 =
-        items.iter().map(|(tokens, price)| i128::from(*tokens) * i128::from(*price)).sum();
-    i64::try_from((total + PER_MILLION - 1) / PER_MILLION).unwrap_or(i64::MAX)
+    // A product of a u64 and an i64 fits in an i128; a sum of several is bounded.
+    let products = items.iter().map(|(tokens, price)| i128::from(*tokens) * i128::from(*price));
+    let total = products.fold(0, i128::saturating_add);
+    i64::try_from(total.saturating_add(PER_MILLION - 1) / PER_MILLION).unwrap_or(i64::MAX)
 }
 
 /// Credits as a whole number of micro-credits, if that makes sense.
@@ -233,4 +233,120 @@ fn micros(credits: f64) -> Option<i64> {
 
 fn refused(key: &str, problem: &str) -> PriceError {
     PriceError::Value { key: key.to_owned(), problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FILE: &str = include_str!("../prices.toml");
+
+    fn demo() -> Model {
+        Prices::built_in().unwrap().model(None).unwrap().clone()
+    }
+
+    fn usage(input: u64, output: u64) -> TokenUsage {
+        TokenUsage { input_tokens: input, output_tokens: output, ..TokenUsage::default() }
+    }
+
+    #[test]
+    fn the_built_in_prices_are_those_of_the_file() {
+        let model = demo();
+        assert_eq!(model.name, "demo");
+        assert_eq!(model.choice.kind.as_deref(), Some("demo"));
+        assert_eq!(model.price.input, 100_000_000);
+        assert_eq!(model.price.cache_read, 100_000_000);
+        assert_eq!(model.ceiling(), Credits::from_whole(12));
+        assert_eq!(model.minimum_hold, Credits::from_whole(1));
+    }
+
+    #[test]
+    fn a_price_that_makes_no_sense_is_refused() {
+        for wrong in ["-100", "-0.000001", "nan", "inf", "-inf", "1_000_001", "1e300", "\"100\""] {
+            let file = FILE.replace("input = 100\n", &format!("input = {wrong}\n"));
+            assert!(Prices::parse(&file).is_err(), "{wrong}");
+        }
+        for (from, to) in [
+            ("max_input_tokens = 20_000", "max_input_tokens = 0"),
+            ("max_input_tokens = 20_000", "max_input_tokens = -1"),
+            ("max_input_tokens = 20_000", "max_input_tokens = 18446744073709551615"),
+            ("minimum_hold = 1", "minimum_hold = 13"),
+            ("minimum_hold = 1", "minimum_hold = -1"),
+            ("default = \"demo\"", "default = \"other\""),
+            ("output = 500", "ouput = 500"),
+            ("agent = \"demo\"", ""),
+        ] {
+            assert!(Prices::parse(&FILE.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_model_is_refused_and_not_free() {
+        let prices = Prices::built_in().unwrap();
+        for unknown in ["", "Demo", "gpt"] {
+            assert!(matches!(
+                prices.model(Some(unknown)),
+                Err(Error::Invalid { field: "model", .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_cache_has_its_own_price() {
+        let file =
+            FILE.replace("output = 500\n", "output = 500\ncache_read = 10\ncache_write = 125\n");
+        let prices = Prices::parse(&file).unwrap();
+        let mut used = usage(1, 1);
+        used.cache_read_input_tokens = Some(10);
+        used.cache_creation_input_tokens = Some(10);
+        let charge = prices.model(None).unwrap().price.charge(&used);
+        assert_eq!(charge.micros(), 100 + 500 + 100 + 1250);
+    }
+
+    #[test]
+    fn numbers_beyond_reason_give_the_largest_amount_and_no_overflow() {
+        let price = Price {
+            input: 1_000_000_000_000,
+            output: i64::MAX,
+            cache_read: i64::MAX,
+            cache_write: 0,
+        };
+        let mut used = usage(u64::MAX, u64::MAX);
+        used.cache_read_input_tokens = Some(u64::MAX);
+        assert_eq!(price.charge(&used).micros(), i64::MAX);
+        assert_eq!(price.charge(&usage(0, 0)).micros(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_limits_allow_never_costs_more_than_the_hold(
+            input in 0.0..MAX_PRICE, output in 0.0..MAX_PRICE,
+            most_in in 1..MAX_TOKENS, most_out in 1..MAX_TOKENS, share in 0.0..=1.0,
+        ) {
+            let file = FILE
+                .replace("input = 100\n", &format!("input = {input}\n"))
+                .replace("output = 500\n", &format!("output = {output}\n"))
+                .replace("max_input_tokens = 20_000", &format!("max_input_tokens = {most_in}"))
+                .replace("max_output_tokens = 20_000", &format!("max_output_tokens = {most_out}"))
+                .replace("minimum_hold = 1", "minimum_hold = 0");
+            let prices = Prices::parse(&file).unwrap();
+            let model = prices.model(None).unwrap();
+            let hold = (model.ceiling().as_f64() * share * 1e6) as i64;
+            let hold = Credits::from_micros(hold.min(model.ceiling().micros()));
+            let limits = model.limits(hold, Duration::from_secs(1));
+            let most = usage(limits.max_input_tokens.unwrap(), limits.max_output_tokens.unwrap());
+            prop_assert!(model.price.charge(&most) <= hold);
+        }
+
+        #[test]
+        fn a_hold_for_a_prompt_lets_the_prompt_in(tokens in 0..20_000_u64) {
+            let model = demo();
+            let limits = model.limits(model.hold_for_input(tokens), Duration::from_secs(1));
+            prop_assert!(limits.max_input_tokens.unwrap() >= tokens);
+        }
+    }
 }

@@ -112,8 +112,14 @@ impl Backend {
             self.db().execute(sql, args![&sandbox.id, again]).await?;
             return Ok(());
         }
-        let sql = "UPDATE sandboxes SET state = 'deleted', updated_at = $2 WHERE id = $1";
-        self.db().execute(sql, args![&sandbox.id, now_ms()]).await?;
+        // One that got its name in the meantime, from a creation that was under way, comes again.
+        self.db()
+            .execute(
+                "UPDATE sandboxes SET state = 'deleted', updated_at = $2
+                 WHERE id = $1 AND state = 'deleting' AND COALESCE(remote_id, '') = $3",
+                args![&sandbox.id, now_ms(), sandbox.remote_id.unwrap_or_default()],
+            )
+            .await?;
         Ok(())
     }
 }

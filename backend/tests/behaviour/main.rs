@@ -1,0 +1,16 @@
+//! What the backend promises, shown on SQLite and on Postgres, against an orchestrator that is
+//! scripted by the test and reached over a real socket.
+
+mod accounts;
+mod chats;
+mod deleting;
+mod limits;
+mod provisioning;
+mod recovery;
+mod settling;
+mod state_machine;
+mod stopping;
+mod storage;
+mod support;
+mod turns;
+mod webhooks;
