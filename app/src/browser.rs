@@ -1,0 +1,153 @@
+//! What only a browser has: clock, network, keys, history. Attached once, when the page is alive.
+
+use std::time::Duration;
+
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::wasm_bindgen::JsCast;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::use_navigate;
+
+use crate::state::{Link, Page, Place, actions};
+
+/// How often seconds are counted, while some are shown.
+const TICK: Duration = Duration::from_millis(500);
+/// How often the list of chats is asked for, while something runs.
+const POLL: Duration = Duration::from_secs(4);
+
+/// Attaches the page to the browser. On the server nothing happens: effects do not run there.
+pub fn attach(page: Page, place: Memo<Place>) {
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        if let Some((to, replace)) = page.destination.get() {
+            page.destination.set(None);
+            navigate(&to, NavigateOptions { replace, scroll: false, ..Default::default() });
+        }
+    });
+    Effect::new(move |before: Option<Place>| {
+        let place = place.get();
+        if before.is_some_and(|before| before != place) {
+            actions::go_to(page, &place);
+        }
+        place
+    });
+    Effect::new(move |alive: Option<()>| {
+        if alive.is_none() {
+            come_alive(page);
+        }
+    });
+}
+
+fn come_alive(page: Page) {
+    page.clock.set(actions::now());
+    page.zone_ms.set(js_sys::Date::new_0().get_timezone_offset() as i64 * -60_000);
+    page.online.set(window().navigator().on_line());
+    listen(page);
+    set_interval(move || tick(page), TICK);
+    set_interval(
+        move || {
+            if page.is_busy() && !hidden() {
+                actions::refresh_list(page);
+            }
+        },
+        POLL,
+    );
+    actions::follow_active(page, page.current.get_untracked());
+    say_hydrated();
+}
+
+/// Tests and styles wait for this mark. What was pressed before it is done now.
+fn say_hydrated() {
+    let Some(root) = document().document_element() else { return };
+    let early = js_sys::Reflect::get(&root, &"early".into()).ok();
+    // Setting a plain attribute does not fail.
+    root.set_attribute("data-hydrated", "").ok();
+    if let Some(Ok(button)) = early.map(JsCast::dyn_into::<web_sys::HtmlElement>) {
+        button.click();
+    }
+}
+
+fn listen(page: Page) {
+    let leave = |handle: WindowListenerHandle| std::mem::forget(handle);
+    leave(window_event_listener(ev::online, move |_| {
+        page.online.set(true);
+        actions::catch_up(page);
+    }));
+    leave(window_event_listener(ev::offline, move |_| page.online.set(false)));
+    leave(window_event_listener(ev::focus, move |_| {
+        if !hidden() {
+            actions::catch_up(page);
+        }
+    }));
+    leave(window_event_listener(ev::popstate, move |_| page.drawer.set(false)));
+    leave(window_event_listener(ev::keydown, move |event| key(page, &event)));
+}
+
+fn key(page: Page, event: &web_sys::KeyboardEvent) {
+    let command = event.meta_key() || event.ctrl_key();
+    if command && !event.shift_key() && !event.alt_key() && event.key().eq_ignore_ascii_case("k") {
+        event.prevent_default();
+        page.destination.set(Some(("/".into(), false)));
+        focus("message");
+    } else if event.key() == "Escape" && !event.default_prevented() {
+        if page.drawer.get_untracked() {
+            close_drawer(page);
+        } else if page.deleting.with_untracked(Option::is_none) {
+            actions::stop(page, page.current.get_untracked());
+        }
+    }
+}
+
+/// Moves the clock on while somebody looks at seconds.
+fn tick(page: Page) {
+    let current = page.current.get_untracked();
+    let counting = current.turn.with_untracked(Option::is_some)
+        || matches!(*current.link.read_untracked(), Link::Reconnecting { .. });
+    if counting && !hidden() {
+        page.clock.set(actions::now());
+    }
+}
+
+fn hidden() -> bool {
+    document().visibility_state() == web_sys::VisibilityState::Hidden
+}
+
+/// Puts the focus on the element with this id, once it is there.
+pub fn focus(id: &'static str) {
+    request_animation_frame(move || {
+        let element = document().get_element_by_id(id);
+        if let Some(Ok(element)) = element.map(JsCast::dyn_into::<web_sys::HtmlElement>) {
+            // An element that can't be focused stays as it is.
+            element.focus().ok();
+        }
+    });
+}
+
+/// Opens the drawer. The entry in the history is what "back" takes away.
+pub fn open_drawer(page: Page) {
+    if let Ok(history) = window().history() {
+        history.push_state(&leptos::wasm_bindgen::JsValue::NULL, "").ok();
+    }
+    page.drawer.set(true);
+    focus("close-menu");
+}
+
+/// Closes the drawer the way "back" does.
+pub fn close_drawer(page: Page) {
+    if page.drawer.get_untracked() {
+        page.drawer.set(false);
+        if let Ok(history) = window().history() {
+            history.back().ok();
+        }
+        focus("open-menu");
+    }
+}
+
+/// Copies a text, and says so.
+pub fn copy(page: Page, text: &str) {
+    let done = window().navigator().clipboard().write_text(text);
+    leptos::task::spawn_local(async move {
+        let copied = wasm_bindgen_futures::JsFuture::from(done).await.is_ok();
+        page.announce(if copied { "Copied." } else { "The browser does not allow copying." });
+    });
+}

@@ -1,0 +1,27 @@
+//! The pieces of the page, one a file.
+
+mod account;
+mod agent_message;
+mod chat_list;
+mod chat_row;
+mod composer;
+mod confirm_delete;
+mod header;
+mod icon;
+mod log;
+mod person_message;
+mod prose;
+mod receipt;
+mod run;
+mod sidebar;
+mod step;
+mod strip;
+mod theme_button;
+mod thought;
+
+pub use composer::Composer;
+pub use confirm_delete::ConfirmDelete;
+pub use header::Header;
+pub use log::Log;
+pub use sidebar::Sidebar;
+pub use strip::Strip;

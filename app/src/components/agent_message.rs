@@ -1,0 +1,75 @@
+//! What the agent did and said in one turn.
+
+use leptos::prelude::*;
+
+use super::prose::ProseView;
+use super::receipt::ReceiptLine;
+use super::run::RunView;
+use super::thought::ThoughtView;
+use crate::state::{AgentMessage, Conversation, Ending, Page, Segment, Stage};
+use crate::tool::plain;
+use crate::words;
+
+#[component]
+pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -> impl IntoView {
+    let (segments, ending) = (message.segments.clone(), message.ending.clone());
+    let live = Memo::new(move |_| ending.with(|ending| *ending == Ending::Live));
+    let last = {
+        let segments = segments.clone();
+        Memo::new(move |_| segments.with(|all| all.last().map(|last| last.id().to_owned())))
+    };
+    let show = move |segment: Segment| {
+        let id = segment.id().to_owned();
+        // The piece that is being written.
+        let current =
+            Signal::derive(move || live.get() && last.with(|last| last.as_ref() == Some(&id)));
+        match segment {
+            Segment::Prose(prose) => view! { <ProseView prose live current /> }.into_any(),
+            Segment::Thought(step) => view! { <ThoughtView page step current /> }.into_any(),
+            Segment::Run(run) => view! { <RunView page run current live /> }.into_any(),
+            Segment::File { file, .. } => {
+                let name = file.filename.unwrap_or_else(|| "a file".into());
+                view! { <p class="step flat">"Made " <code>{plain(&name)}</code></p> }.into_any()
+            }
+        }
+    };
+    let turn = chat.turn.clone();
+    let wait = move || {
+        (live.get() && last.with(Option::is_none)).then(|| {
+            let stage = turn.with(|turn| turn.as_ref().map(|turn| turn.stage));
+            match stage {
+                Some(Stage::Sending) => "Sending",
+                Some(Stage::Provisioning) => "Waiting for the sandbox",
+                Some(Stage::Stopping) => "Stopping",
+                _ => "Working",
+            }
+        })
+    };
+    let ended = {
+        let ending = message.ending.clone();
+        move || ending.with(ended)
+    };
+    view! {
+        <article class="message agent">
+            <h3 class="sr-only">"Agent"</h3>
+            <For
+                each=move || segments.get()
+                key=|segment| segment.id().to_owned()
+                children=show
+            />
+            {move || wait().map(|words| view! { <p class="wait shimmer">{words}</p> })}
+            {move || {
+                ended().map(|(words, class)| view! { <p class=class>{words}</p> })
+            }}
+            <ReceiptLine page chat message live />
+        </article>
+    }
+}
+
+/// How it ended in words, and how to show them.
+fn ended(ending: &Ending) -> Option<(String, &'static str)> {
+    let Ending::Settled { state, error } = ending else { return None };
+    let failed = *state == crate::model::MessageState::Failed;
+    let class = if failed { "ending failed" } else { "ending" };
+    words::ending(*state, error.as_deref()).map(|words| (words, class))
+}

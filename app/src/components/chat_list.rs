@@ -1,0 +1,56 @@
+//! The list of chats by day, or those whose title holds what is searched for.
+
+use leptos::prelude::*;
+
+use super::chat_row::ChatRow;
+use crate::model::ChatSummary;
+use crate::state::{Page, by_day};
+
+#[component]
+pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
+    // The clock moves on twice a second while something runs; the groups need only its days.
+    let day = Memo::new(move |_| (page.clock.get() + page.zone_ms.get()) / 60_000);
+    let groups = Memo::new(move |_| {
+        let sought = search.get().trim().to_lowercase();
+        let fits = |chat: &ChatSummary| chat.title.to_lowercase().contains(&sought);
+        let chats = page.chats.with(|chats| chats.iter().filter(|c| fits(c)).cloned().collect());
+        let zone = page.zone_ms.get();
+        by_day(chats, day.get() * 60_000 - zone, zone)
+    });
+    let headings = move || groups.with(|groups| groups.iter().map(|(h, _)| *h).collect::<Vec<_>>());
+    let none = move || {
+        groups.with(Vec::is_empty).then(|| {
+            let searching = search.with(|sought| !sought.trim().is_empty());
+            if searching { "No chat has this in its title." } else { "Your chats will be here." }
+        })
+    };
+    view! {
+        <div class="chats">
+            <For each=headings key=|heading| *heading let:heading>
+                <section>
+                    <h2>{heading}</h2>
+                    <ul>
+                        <For
+                            each=move || of_heading(groups, heading)
+                            key=|chat| (chat.id.clone(), chat.title.clone())
+                            let:chat
+                        >
+                            <ChatRow page chat />
+                        </For>
+                    </ul>
+                </section>
+            </For>
+            {move || none().map(|words| view! { <p class="none">{words}</p> })}
+        </div>
+    }
+}
+
+fn of_heading(
+    groups: Memo<Vec<(&'static str, Vec<ChatSummary>)>>,
+    heading: &str,
+) -> Vec<ChatSummary> {
+    groups.with(|groups| {
+        let group = groups.iter().find(|(known, _)| *known == heading);
+        group.map(|(_, chats)| chats.clone()).unwrap_or_default()
+    })
+}

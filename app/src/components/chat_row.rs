@@ -1,0 +1,111 @@
+//! One chat in the list: a link, and what can be done to it.
+
+use leptos::prelude::*;
+use leptos::{ev, html};
+
+use super::icon::{Icon, Sign};
+use crate::model::ChatSummary;
+use crate::state::{Page, actions};
+
+#[component]
+pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
+    let renaming = RwSignal::new(false);
+    let chat = StoredValue::new(chat);
+    let id = move || chat.with_value(|chat| chat.id.clone());
+    let current = move || page.current.get().id.get().is_some_and(|open| open == id());
+    let running = Memo::new(move |_| {
+        page.chats.with(|chats| chats.iter().any(|known| known.running && known.id == id()))
+    });
+    let link = move || {
+        view! {
+            <a
+                href=format!("/chat/{}", id())
+                aria-current=move || current().then_some("page")
+                prop:replace=page.drawer
+            >
+                <span>{chat.with_value(|chat| chat.title.clone())}</span>
+                {move || {
+                    running
+                        .get()
+                        .then(|| view! { <i class="dot live" role="img" aria-label="running"></i> })
+                }}
+            </a>
+            <span class="actions needs-js">
+                <button
+                    type="button"
+                    class="quiet"
+                    aria-label=chat.with_value(|chat| format!("Rename {}", chat.title))
+                    title="Rename"
+                    on:click=move |_| renaming.set(true)
+                >
+                    <Icon sign=Sign::Pen />
+                </button>
+                <button
+                    type="button"
+                    class="quiet"
+                    aria-label=chat.with_value(|chat| format!("Delete {}", chat.title))
+                    title="Delete"
+                    on:click=move |_| page.deleting.set(Some(chat.get_value()))
+                >
+                    <Icon sign=Sign::Bin />
+                </button>
+            </span>
+        }
+    };
+    view! {
+        <li class="chat-row">
+            {move || {
+                if renaming.get() {
+                    view! { <Rename page chat=chat.get_value() renaming /> }.into_any()
+                } else {
+                    link().into_any()
+                }
+            }}
+        </li>
+    }
+}
+
+/// The title as a field. Enter and leaving keep what was typed, Escape does not.
+#[component]
+fn Rename(page: Page, chat: ChatSummary, renaming: RwSignal<bool>) -> impl IntoView {
+    let field = NodeRef::<html::Input>::new();
+    let title = chat.title.clone();
+    let keep = move || {
+        // Removing the field takes the focus from it, which asks again.
+        if renaming.get_untracked() {
+            let title = field.get_untracked().map(|field| field.value());
+            renaming.set(false);
+            if let Some(title) = title {
+                actions::rename(page, chat.clone(), &title);
+            }
+        }
+    };
+    let keep_on_enter = keep.clone();
+    let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
+        "Enter" if !event.is_composing() => keep_on_enter(),
+        "Escape" => {
+            event.prevent_default();
+            renaming.set(false);
+        }
+        _ => {}
+    };
+    Effect::new(move |_| {
+        if let Some(field) = field.get() {
+            // A field that is on the page takes the focus.
+            field.focus().ok();
+            field.select();
+        }
+    });
+    view! {
+        <input
+            node_ref=field
+            class="rename"
+            type="text"
+            aria-label="Title"
+            maxlength="200"
+            value=title
+            on:keydown=on_key
+            on:blur=move |_| keep()
+        />
+    }
+}

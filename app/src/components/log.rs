@@ -1,0 +1,168 @@
+//! The conversation. It stays at its end while it grows, until the reader scrolls up.
+
+use leptos::prelude::*;
+use leptos::wasm_bindgen::{JsCast, closure::Closure};
+use leptos::{ev, html};
+use send_wrapper::SendWrapper;
+
+use super::agent_message::AgentMessageView;
+use super::icon::{Icon, Sign};
+use super::person_message::PersonMessage;
+use crate::browser;
+use crate::pages::{Failure, Missing, Start};
+use crate::state::{Conversation, Entry, Page, Phase};
+
+/// How near to its end a log counts as being there, in pixels.
+const NEAR: i32 = 48;
+
+#[component]
+pub fn Log(page: Page) -> impl IntoView {
+    move || view! { <ConversationLog page chat=page.current.get() /> }
+}
+
+#[component]
+fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
+    let log = NodeRef::<html::Div>::new();
+    let column = NodeRef::<html::Div>::new();
+    let sticking = StoredValue::new(true);
+    let last_top = StoredValue::new(0);
+    let away = RwSignal::new(false);
+
+    let to_end = move || {
+        if let Some(log) = log.get_untracked() {
+            log.set_scroll_top(log.scroll_height());
+        }
+    };
+    let on_scroll = move |_| {
+        let Some(log) = log.get_untracked() else { return };
+        let top = log.scroll_top();
+        let at_end = log.scroll_height() - top - log.client_height() < NEAR;
+        let up = top < last_top.get_value();
+        last_top.set_value(top);
+        if at_end || up {
+            sticking.set_value(at_end);
+        }
+        let is_away = !at_end && !sticking.get_value();
+        if away.get_untracked() != is_away {
+            away.set(is_away);
+        }
+    };
+    let on_click = move |event: ev::MouseEvent| {
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let Some(target) = target else { return };
+        // What unfolds grows downwards from where the reader pressed.
+        if target.closest("summary").ok().flatten().is_some() {
+            sticking.set_value(false);
+        }
+        if let Some(button) = target.closest("[data-copy]").ok().flatten() {
+            copy_code(page, &button);
+        }
+    };
+    follow_growth(log, column, sticking, to_end);
+    let turn = chat.turn.clone();
+    Effect::new(move |before: Option<Option<String>>| {
+        let turn = turn.with(|turn| turn.as_ref().map(|turn| turn.id.clone()));
+        // Who sends something wants to see it.
+        if turn.is_some() && before.is_some_and(|before| before != turn) {
+            sticking.set_value(true);
+            request_animation_frame(to_end);
+        }
+        turn
+    });
+    let jump = move |_| {
+        sticking.set_value(true);
+        away.set(false);
+        to_end();
+    };
+    view! {
+        <div class="log-area">
+            <div
+                node_ref=log
+                class="log"
+                role="log"
+                aria-label="Conversation"
+                aria-live="off"
+                tabindex="0"
+                on:scroll=on_scroll
+                on:click=on_click
+            >
+                <div class="column" node_ref=column>
+                    <Content page chat />
+                </div>
+            </div>
+            {move || {
+                away.get()
+                    .then(|| {
+                        view! {
+                            <button type="button" class="latest" on:click=jump>
+                                <Icon sign=Sign::Down />
+                                "Jump to the latest"
+                            </button>
+                        }
+                    })
+            }}
+        </div>
+    }
+}
+
+#[component]
+fn Content(page: Page, chat: Conversation) -> impl IntoView {
+    let entries = chat.entries.clone();
+    let empty = Memo::new(move |_| entries.with(Vec::is_empty));
+    move || {
+        let (chat, entries) = (chat.clone(), chat.entries.clone());
+        match chat.phase.get() {
+            Phase::Loading => view! { <p class="loading">"Opening the chat…"</p> }.into_any(),
+            Phase::Missing => view! { <Missing /> }.into_any(),
+            Phase::Failed(error) => view! { <Failure page chat error /> }.into_any(),
+            Phase::Ready if empty.get() => view! { <Start page chat /> }.into_any(),
+            Phase::Ready => view! {
+                <For each=move || entries.get() key=Entry::key let:entry>
+                    {match entry {
+                        Entry::Person { text, .. } => view! { <PersonMessage text /> }.into_any(),
+                        Entry::Agent(message) => {
+                            view! { <AgentMessageView page chat=chat.clone() message /> }.into_any()
+                        }
+                    }}
+                </For>
+            }
+            .into_any(),
+        }
+    }
+}
+
+/// Keeps the end in view whenever the log or what is in it changes its size.
+fn follow_growth(
+    log: NodeRef<html::Div>,
+    column: NodeRef<html::Div>,
+    sticking: StoredValue<bool>,
+    to_end: impl Fn() + Copy + 'static,
+) {
+    Effect::new(move |_| {
+        let (Some(log), Some(column)) = (log.get(), column.get()) else { return };
+        to_end();
+        let grown = Closure::<dyn Fn()>::new(move || {
+            if sticking.try_get_value() == Some(true) {
+                to_end();
+            }
+        });
+        let Ok(observer) = web_sys::ResizeObserver::new(grown.as_ref().unchecked_ref()) else {
+            return;
+        };
+        observer.observe(&log);
+        observer.observe(&column);
+        let attached = SendWrapper::new((observer, grown));
+        on_cleanup(move || attached.0.disconnect());
+    });
+}
+
+/// Copies the code above which the button stands.
+fn copy_code(page: Page, button: &web_sys::Element) {
+    let code = button.closest("figure").ok().flatten();
+    let code = code.and_then(|figure| figure.query_selector("code").ok().flatten());
+    let Some(text) = code.and_then(|code| code.text_content()) else { return };
+    browser::copy(page, &text);
+    button.set_text_content(Some("Copied"));
+    let button = button.clone();
+    set_timeout(move || button.set_text_content(Some("Copy")), std::time::Duration::from_secs(2));
+}

@@ -1,0 +1,13 @@
+//! What the person said.
+
+use leptos::prelude::*;
+
+#[component]
+pub fn PersonMessage(text: String) -> impl IntoView {
+    view! {
+        <article class="message person">
+            <h3 class="sr-only">"You"</h3>
+            <div class="bubble">{text}</div>
+        </article>
+    }
+}

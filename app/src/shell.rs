@@ -1,0 +1,49 @@
+//! The document around the page.
+
+use leptos::nonce::use_nonce;
+use leptos::prelude::*;
+use leptos_meta::{HashedStylesheet, MetaTags};
+
+use crate::App;
+
+/// Runs before the first paint and before the page is alive.
+const EARLY: &str = include_str!("early.js");
+
+/// The whole document, rendered by the server.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta
+                    name="viewport"
+                    content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
+                />
+                <meta name="theme-color" content="#0c0b10" media="(prefers-color-scheme: dark)" />
+                <meta name="theme-color" content="#f5f5f8" media="(prefers-color-scheme: light)" />
+                <meta
+                    name="description"
+                    content="Chat with an agent that works in a sandbox of its own."
+                />
+                <link
+                    rel="preload"
+                    href="/fonts/geist-latin.woff2"
+                    r#as="font"
+                    r#type="font/woff2"
+                    crossorigin="anonymous"
+                />
+                <HashedStylesheet options=options.clone() id="skein" />
+                <link rel="stylesheet" href="/theme.css" />
+                <link rel="icon" r#type="image/svg+xml" href="/favicon.svg" />
+                <script nonce=use_nonce() inner_html=EARLY></script>
+                <AutoReload options=options.clone() />
+                <HydrationScripts options />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}

@@ -1,0 +1,196 @@
+//! What the page knows, and keeps for as long as it lives.
+//!
+//! There is one [`Page`]. Its signals belong to the root of the application, and those of a
+//! conversation are counted references, so that no task ever wakes up to a signal that is gone.
+
+pub mod actions;
+mod conversation;
+pub mod drafts;
+mod groups;
+mod message;
+
+use leptos::prelude::*;
+
+use crate::error::AppError;
+use crate::model::{BalanceView, ChatPage, ChatSummary};
+
+pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Wake};
+pub use groups::by_day;
+pub use message::{AgentMessage, Ending, Entry, Prose, Run, Segment, Step, StepKind};
+
+/// Where the address leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    New,
+    Chat(String),
+    Unknown,
+}
+
+impl Place {
+    pub fn of(path: &str) -> Self {
+        let mut parts = path.trim_matches('/').split('/');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(""), None, None) => Self::New,
+            (Some("chat"), Some(id), None) if !id.is_empty() => Self::Chat(id.to_owned()),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What the first page comes with from the server.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct First {
+    pub chats: Result<Vec<ChatSummary>, AppError>,
+    pub balance: Result<BalanceView, AppError>,
+    pub chat: Option<Result<ChatPage, AppError>>,
+    /// The server's clock, by which both sides render the same page.
+    pub now: i64,
+}
+
+/// The page's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    pub chats: RwSignal<Vec<ChatSummary>>,
+    pub balance: RwSignal<Option<BalanceView>>,
+    /// The conversation that is shown.
+    pub current: RwSignal<Conversation>,
+    /// All that have been opened since the page came, and go on in the background.
+    known: StoredValue<Vec<Conversation>>,
+    /// Milliseconds since the Unix epoch, moved on while something is counted.
+    pub clock: RwSignal<i64>,
+    /// What to add to a time for the person's time zone; 0 until the page runs.
+    pub zone_ms: RwSignal<i64>,
+    pub online: RwSignal<bool>,
+    pub drawer: RwSignal<bool>,
+    /// The chat whose deletion is to be confirmed.
+    pub deleting: RwSignal<Option<ChatSummary>>,
+    /// What a screen reader says next.
+    pub announcement: RwSignal<String>,
+    /// An address to go to, and whether it takes the place of the present one.
+    pub destination: RwSignal<Option<(String, bool)>>,
+}
+
+impl Page {
+    pub fn new() -> Self {
+        Self {
+            chats: RwSignal::new(Vec::new()),
+            balance: RwSignal::new(None),
+            current: RwSignal::new(Conversation::unborn()),
+            known: StoredValue::new(Vec::new()),
+            clock: RwSignal::new(0),
+            zone_ms: RwSignal::new(0),
+            online: RwSignal::new(true),
+            drawer: RwSignal::new(false),
+            deleting: RwSignal::new(None),
+            announcement: RwSignal::new(String::new()),
+            destination: RwSignal::new(None),
+        }
+    }
+
+    /// Takes what came with the first page.
+    pub fn seed(self, place: Place, first: First) {
+        self.clock.set(first.now);
+        self.chats.set(first.chats.unwrap_or_default());
+        self.balance.set(first.balance.ok());
+        let conversation = match place {
+            Place::New => Conversation::unborn(),
+            Place::Unknown => Conversation::missing(),
+            Place::Chat(id) => Conversation::loading(id),
+        };
+        match first.chat {
+            Some(Ok(chat)) => self.show(&conversation, chat),
+            Some(Err(error)) => conversation.fail(error),
+            None => {}
+        }
+        self.keep(&conversation);
+        self.current.set(conversation);
+    }
+
+    /// Fills a conversation with what the server has of it.
+    pub fn show(self, conversation: &Conversation, chat: ChatPage) {
+        self.upsert(chat.summary.clone());
+        conversation.load(chat);
+    }
+
+    /// The page's only signal of a conversation that has an id.
+    pub fn find(self, id: &str) -> Option<Conversation> {
+        self.known.with_value(|known| {
+            known.iter().find(|chat| chat.id.read_untracked().as_deref() == Some(id)).cloned()
+        })
+    }
+
+    pub fn keep(self, conversation: &Conversation) {
+        self.known.update_value(|known| {
+            if !known.contains(conversation) {
+                known.push(conversation.clone());
+            }
+        });
+    }
+
+    pub fn forget(self, conversation: &Conversation) {
+        self.known.update_value(|known| known.retain(|chat| chat != conversation));
+    }
+
+    /// Whether a turn goes on in any chat, be it that another page started it.
+    pub fn is_busy(self) -> bool {
+        self.chats.with_untracked(|chats| chats.iter().any(|chat| chat.running))
+            || self.known.with_value(|known| {
+                known.iter().any(|chat| chat.turn.with_untracked(Option::is_some))
+            })
+    }
+
+    /// Puts a chat at the head of the list, or changes it where it stands.
+    pub fn upsert(self, summary: ChatSummary) {
+        self.chats.update(|chats| match chats.iter_mut().find(|chat| chat.id == summary.id) {
+            Some(known) => *known = summary,
+            None => chats.insert(0, summary),
+        });
+    }
+
+    pub fn set_running(self, id: &str, running: bool) {
+        let differs = |chat: &ChatSummary| chat.id == id && chat.running != running;
+        if self.chats.with_untracked(|chats| chats.iter().any(differs)) {
+            self.chats.update(|chats| {
+                chats.iter_mut().filter(|chat| chat.id == id).for_each(|c| c.running = running);
+            });
+        }
+    }
+
+    pub fn announce(self, words: impl Into<String>) {
+        self.announcement.set(words.into());
+    }
+
+    /// Title of the conversation that is shown.
+    pub fn title(self) -> String {
+        let chat = self.current.get();
+        let id = chat.id.get();
+        let title = id.and_then(|id| {
+            self.chats.with(|chats| chats.iter().find(|c| c.id == id).map(|c| c.title.clone()))
+        });
+        title.unwrap_or_else(|| match chat.phase.get() {
+            Phase::Missing => "Not found".into(),
+            Phase::Loading => "Opening…".into(),
+            _ => "New chat".into(),
+        })
+    }
+}
+
+/// The page's state, anywhere below its root.
+pub fn page() -> Page {
+    use_context::<Page>().unwrap_or_else(Page::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leads_to_a_new_chat_to_a_chat_or_nowhere() {
+        assert_eq!(Place::of("/"), Place::New);
+        assert_eq!(Place::of("/chat/0190"), Place::Chat("0190".into()));
+        assert_eq!(Place::of("/chat/0190/"), Place::Chat("0190".into()));
+        for path in ["/chat", "/chat/", "/chat/a/b", "/settings"] {
+            assert_eq!(Place::of(path), Place::Unknown, "{path}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! A turn as the page lives it: sent, waited for, watched, settled.
+
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::future::{Either, select};
+use futures::{StreamExt, pin_mut};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use super::{now, sleep};
+use crate::api;
+use crate::error::AppError;
+use crate::ids;
+use crate::model::{
+    BalanceView, ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState,
+    TurnStatus,
+};
+use crate::state::{Action, AgentMessage, Conversation, Link, Notice, Page, Stage, Wake, drafts};
+
+/// How often a message is sent before the person is told that it did not go through.
+const TRIES: u32 = 4;
+/// Between two questions whether the sandbox is ready.
+const PROVISIONING_POLL_MS: u64 = 250;
+/// How long a stream may be silent before the server is asked whether the turn still goes on.
+const SILENCE_MS: u64 = 10_000;
+
+/// Sends a message.
+pub fn send(page: Page, conversation: Conversation, text: &str) {
+    let text = text.trim().to_owned();
+    if text.is_empty() || conversation.turn.with_untracked(Option::is_some) {
+        return;
+    }
+    let turn_id = conversation.turn_id_for(&text, ids::turn_id);
+    conversation.notice.set(None);
+    conversation.begin(&turn_id, &text, now());
+    page.clock.set(now());
+    page.keep(&conversation);
+    spawn_local(async move {
+        let chat_id = conversation.id.get_untracked();
+        let request = StartTurn { chat_id, turn_id, text, model: None };
+        match start(&conversation, &request).await {
+            Ok(started) => began(page, conversation, request, started).await,
+            Err(error) => refused(page, &conversation, request, &error),
+        }
+    });
+}
+
+/// Sends again what was said in a turn.
+pub fn retry(page: Page, conversation: Conversation, turn_id: &str) {
+    if let Some(text) = conversation.question(turn_id) {
+        send(page, conversation, &text);
+    }
+}
+
+/// Stops the turn that goes on.
+pub fn stop(page: Page, conversation: Conversation) {
+    let Some(turn) = conversation.turn.get_untracked() else { return };
+    if turn.stage == Stage::Sending {
+        // The server does not know it yet; `began` comes back here.
+        return conversation.turn.update(|turn| {
+            if let Some(turn) = turn {
+                turn.stop_wanted = true;
+            }
+        });
+    }
+    if turn.stage == Stage::Stopping {
+        return;
+    }
+    conversation.set_stage(&turn.id, Stage::Stopping, now());
+    page.announce("Stopping.");
+    spawn_local(async move {
+        for attempt in 0..TRIES {
+            match api::stop_turn(turn.id.clone()).await {
+                Ok(status) => {
+                    if take(page, &conversation, status) {
+                        conversation.wake(Wake::Leave);
+                    }
+                    return;
+                }
+                Err(error) if error.is_transient() && attempt + 1 < TRIES => {
+                    sleep(300 << attempt).await;
+                }
+                Err(error) => {
+                    conversation.turn.update(|turn| {
+                        if let Some(turn) = turn {
+                            turn.stage = Stage::Running;
+                        }
+                    });
+                    return conversation.complain(&error);
+                }
+            }
+        }
+    });
+}
+
+/// Follows the turn that goes on, if nobody does.
+pub fn follow_active(page: Page, conversation: Conversation) {
+    let Some(turn) = conversation.turn.get_untracked() else { return };
+    if turn.stage != Stage::Sending && !conversation.has_follower() {
+        spawn_local(follow(page, conversation, turn.id, None));
+    }
+}
+
+/// Asks the server to start the turn. The same request again is no second turn, so that a lost
+/// answer is no reason to give up.
+async fn start(conversation: &Conversation, request: &StartTurn) -> Result<StartedTurn, AppError> {
+    let mut attempt = 0;
+    loop {
+        let error = match api::start_turn(request.clone()).await {
+            Ok(started) => return Ok(started),
+            Err(error) => error,
+        };
+        attempt += 1;
+        let worth_it = matches!(error, AppError::Offline | AppError::Unavailable { .. });
+        if !worth_it || attempt == TRIES {
+            return Err(error);
+        }
+        conversation.say("The server can't be reached. Trying again…");
+        sleep(500 << attempt).await;
+    }
+}
+
+/// The message was not taken: it goes back to where it was typed.
+fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &AppError) {
+    conversation.take_back(&request.turn_id);
+    conversation.returned.set(Some(request.text));
+    let words = match error {
+        AppError::InsufficientCredits { available, needed } => format!(
+            "Not enough credits: a message needs at least {needed}, you have {available}. \
+             Nothing was sent, your text is kept."
+        ),
+        error => format!("{error} Nothing was sent, your text is kept."),
+    };
+    page.announce(words.clone());
+    conversation.complain(error);
+    conversation.notice.update(|notice| {
+        if let Some(notice) = notice {
+            notice.words = words;
+        }
+    });
+    if let AppError::InsufficientCredits { .. } = error {
+        super::refresh_balance(page);
+    }
+}
+
+async fn began(page: Page, conversation: Conversation, request: StartTurn, started: StartedTurn) {
+    conversation.was_sent();
+    conversation.notice.set(None);
+    drafts::sent(request.chat_id.as_deref(), &request.text);
+    let id = started.chat.id.clone();
+    page.upsert(started.chat);
+    page.set_running(&id, !started.state.is_final());
+    if request.chat_id.is_none() {
+        conversation.id.set(Some(id.clone()));
+        if page.current.get_untracked() == conversation {
+            page.destination.set(Some((format!("/chat/{id}"), false)));
+        }
+        // The first message made the account.
+        super::refresh_balance(page);
+    }
+    let turn_id = request.turn_id;
+    let stage = stage_of(started.state);
+    let stop_wanted =
+        conversation.turn.with_untracked(|turn| turn.as_ref().is_some_and(|t| t.stop_wanted));
+    if conversation.sandbox.get_untracked() != SandboxState::Running {
+        let provisioning = stage == Stage::Provisioning;
+        let state = if provisioning { SandboxState::Provisioning } else { SandboxState::Running };
+        conversation.sandbox.set(state);
+    }
+    conversation.set_stage(&turn_id, stage, now());
+    if stop_wanted {
+        stop(page, conversation.clone());
+    }
+    follow(page, conversation, turn_id, started.stream).await;
+}
+
+fn stage_of(state: TurnState) -> Stage {
+    if state == TurnState::Provisioning { Stage::Provisioning } else { Stage::Running }
+}
+
+/// Follows a turn to its end: until there is a stream, along the stream, until it is settled.
+async fn follow(
+    page: Page,
+    conversation: Conversation,
+    turn_id: String,
+    stream: Option<StreamGrant>,
+) {
+    let (follower, mut wake) = unbounded();
+    conversation.set_follower(follower);
+    let grant = match stream {
+        Some(grant) => grant,
+        None => match await_stream(page, &conversation, &turn_id, &mut wake).await {
+            Some(grant) => grant,
+            None => return,
+        },
+    };
+    let Some(message) = conversation.answer(&turn_id) else { return };
+    let used = watch(page, &conversation, &message, grant, &mut wake).await;
+    if let Some(used) = used {
+        settle(page, &conversation, &turn_id, used, &mut wake).await;
+    }
+}
+
+/// Asks until there is a stream to watch. None: there is nothing to watch any more.
+async fn await_stream(
+    page: Page,
+    conversation: &Conversation,
+    turn_id: &str,
+    wake: &mut UnboundedReceiver<Wake>,
+) -> Option<StreamGrant> {
+    let mut failures = 0;
+    loop {
+        match api::turn_status(turn_id.to_owned()).await {
+            Ok(mut status) => {
+                failures = 0;
+                let stream = status.stream.take();
+                let ready = status.state != TurnState::Provisioning;
+                if take(page, conversation, status) {
+                    return None;
+                }
+                if conversation.link.get_untracked() != Link::Idle {
+                    conversation.link.set(Link::Idle);
+                }
+                if stream.is_some() {
+                    return stream;
+                }
+                if ready && let Some(grant) = grant(conversation).await {
+                    return Some(grant);
+                }
+            }
+            Err(error) if error.is_transient() => {
+                failures += 1;
+                let wait = backoff_ms(failures);
+                conversation.link.set(Link::Reconnecting { at: now() + wait as i64 });
+            }
+            Err(error) => {
+                give_up(conversation, turn_id, &error);
+                return None;
+            }
+        }
+        let pause = if failures == 0 { PROVISIONING_POLL_MS } else { backoff_ms(failures) };
+        match woken(wake, pause).await {
+            Some(Wake::Leave) => return None,
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// A token to watch with; none when the server has none yet.
+async fn grant(conversation: &Conversation) -> Option<StreamGrant> {
+    let id = conversation.id.get_untracked()?;
+    api::refresh_token(id).await.ok()
+}
+
+/// Watches the stream until the turn has ended. None: somebody else has settled it, or nobody cares.
+async fn watch(
+    page: Page,
+    conversation: &Conversation,
+    message: &AgentMessage,
+    grant: StreamGrant,
+    wake: &mut UnboundedReceiver<Wake>,
+) -> Option<ReportedUsage> {
+    let turn_id = &message.turn_id;
+    let moved = conversation
+        .turn
+        .with_untracked(|turn| turn.as_ref().is_some_and(|turn| turn.stage == Stage::Provisioning));
+    if moved {
+        conversation.sandbox.set(SandboxState::Running);
+    }
+    conversation.set_stage(turn_id, Stage::Running, now());
+    let stream = crate::stream::open(conversation.clone(), message.clone(), grant);
+    let mut lost_for = 0;
+    loop {
+        let why = woken(wake, if lost_for > 0 { backoff_ms(lost_for) } else { SILENCE_MS }).await;
+        match why {
+            Some(Wake::Done) => return Some(stream.reported()),
+            Some(Wake::Leave) => return None,
+            Some(Wake::Reconnect) => {
+                lost_for = 0;
+                stream.reconnect();
+                continue;
+            }
+            Some(Wake::Lost) => lost_for = 1,
+            None => {}
+        }
+        // Silence, or no stream at all: the server knows whether the turn still goes on.
+        if why.is_none() && lost_for == 0 && stream.is_lively() {
+            continue;
+        }
+        match api::turn_status(turn_id.clone()).await {
+            Ok(status) if status.state.is_final() && status.outcome.is_none() => {
+                return Some(stream.reported());
+            }
+            Ok(status) => {
+                if take(page, conversation, status) {
+                    return None;
+                }
+                if lost_for > 0 {
+                    stream.reconnect();
+                }
+            }
+            Err(error) if error.is_transient() => lost_for += 1,
+            Err(error) => {
+                give_up(conversation, turn_id, &error);
+                return None;
+            }
+        }
+    }
+}
+
+/// Asks the server to settle the turn until it has.
+async fn settle(
+    page: Page,
+    conversation: &Conversation,
+    turn_id: &str,
+    used: ReportedUsage,
+    wake: &mut UnboundedReceiver<Wake>,
+) {
+    let mut attempt: u64 = 0;
+    loop {
+        match api::complete_turn(turn_id.to_owned(), used.clone()).await {
+            Ok(status) => {
+                if take(page, conversation, status) {
+                    return;
+                }
+            }
+            Err(error) if error.is_transient() => {}
+            Err(error) => return give_up(conversation, turn_id, &error),
+        }
+        attempt += 1;
+        if woken(wake, 100 * attempt.min(20)).await == Some(Wake::Leave) {
+            return;
+        }
+    }
+}
+
+/// Takes what the server says of a turn. True: the turn is over and shown as it is kept.
+fn take(page: Page, conversation: &Conversation, status: TurnStatus) -> bool {
+    if *conversation.sandbox.read_untracked() != status.sandbox {
+        conversation.sandbox.set(status.sandbox);
+    }
+    if let Some(words) = status.notice {
+        conversation.say(words);
+    }
+    let Some(outcome) = status.outcome else {
+        conversation.set_stage(&status.turn_id, stage_of(status.state), now());
+        return false;
+    };
+    let followed = conversation.is_following(&status.turn_id);
+    page.balance.update(|balance| {
+        let before = balance.unwrap_or(BalanceView {
+            available: outcome.balance,
+            held: Default::default(),
+            guest: true,
+        });
+        *balance = Some(BalanceView { available: outcome.balance, ..before });
+    });
+    let ended = crate::words::ending(outcome.message.state, outcome.error.as_deref());
+    conversation.settle(outcome);
+    page.set_running(&status.chat_id, false);
+    if followed {
+        page.announce(ended.unwrap_or_else(|| "The answer is complete.".into()));
+    }
+    true
+}
+
+/// The turn can't be followed: says why, and what can be done.
+fn give_up(conversation: &Conversation, turn_id: &str, error: &AppError) {
+    if !conversation.is_following(turn_id) {
+        return;
+    }
+    conversation.link.set(Link::Lost);
+    if *error == AppError::NotFound {
+        conversation.turn.set(None);
+        return conversation.fail(AppError::NotFound);
+    }
+    conversation.complain(error);
+    conversation.notice.update(|notice| {
+        if let Some(notice @ Notice { action: None, .. }) = notice {
+            notice.action = Some(Action::Follow);
+        }
+    });
+}
+
+/// Sleeps until woken, at most so long.
+async fn woken(wake: &mut UnboundedReceiver<Wake>, ms: u64) -> Option<Wake> {
+    let (next, timer) = (wake.next(), sleep(ms));
+    pin_mut!(timer);
+    match select(next, timer).await {
+        // A closed channel means that another task follows now.
+        Either::Left((why, _)) => Some(why.unwrap_or(Wake::Leave)),
+        Either::Right(_) => None,
+    }
+}
+
+fn backoff_ms(failures: u32) -> u64 {
+    (500 << failures.min(5)).min(10_000)
+}

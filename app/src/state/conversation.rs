@@ -1,0 +1,421 @@
+//! One chat as the page knows it. Clones are the same conversation.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::channel::mpsc::UnboundedSender;
+use leptos::prelude::*;
+
+use super::message::{AgentMessage, Entry};
+use crate::error::AppError;
+use crate::model::{ChatPage, Message, Role, SandboxState, TurnOutcome, TurnState};
+
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// None until its first message has been taken.
+    pub id: ArcRwSignal<Option<String>>,
+    pub phase: ArcRwSignal<Phase>,
+    pub entries: ArcRwSignal<Vec<Entry>>,
+    /// The turn that goes on.
+    pub turn: ArcRwSignal<Option<Turn>>,
+    pub sandbox: ArcRwSignal<SandboxState>,
+    pub link: ArcRwSignal<Link>,
+    pub notice: ArcRwSignal<Option<Notice>>,
+    /// Text that could not be sent, on its way back into the composer.
+    pub returned: ArcRwSignal<Option<String>>,
+    hidden: Arc<Hidden>,
+}
+
+/// What no view depends on.
+#[derive(Debug, Default)]
+struct Hidden {
+    /// Wakes the task that follows the turn.
+    follower: Mutex<Option<UnboundedSender<Wake>>>,
+    /// A message that may or may not have arrived: sent again, it keeps its turn.
+    unsent: Mutex<Option<(String, String)>>,
+}
+
+/// Why the task that follows a turn should look up.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "said by the stream only"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// The stream said that the turn has ended.
+    Done,
+    /// The stream is lost, and does not come back by itself.
+    Lost,
+    /// Connect at once.
+    Reconnect,
+    /// Nobody needs to follow any more.
+    Leave,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Loading,
+    Ready,
+    Missing,
+    Failed(AppError),
+}
+
+/// A turn that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub id: String,
+    pub stage: Stage,
+    /// When the stage began, by this browser's clock; 0 when it is not known.
+    pub since: i64,
+    /// To be stopped as soon as the server knows it.
+    pub stop_wanted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Sending,
+    Provisioning,
+    Running,
+    Stopping,
+}
+
+/// The stream of a conversation's events.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "said by the stream only"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// There is none, and none is needed.
+    Idle,
+    Live,
+    /// Lost; the next try is at this time, in milliseconds since the epoch.
+    Reconnecting {
+        at: i64,
+    },
+    /// Back: this many events had been missed. Said for a while.
+    CaughtUp {
+        events: u64,
+    },
+    /// Given up, until somebody asks again.
+    Lost,
+}
+
+/// Something that went wrong, and what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub words: String,
+    pub bad: bool,
+    pub action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Load the conversation again.
+    Reopen,
+    /// Load the whole page again.
+    ReloadPage,
+    /// Ask again how the turn stands.
+    Follow,
+}
+
+impl PartialEq for Conversation {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.hidden, &other.hidden)
+    }
+}
+
+impl Conversation {
+    fn new(id: Option<String>, phase: Phase) -> Self {
+        Self {
+            id: ArcRwSignal::new(id),
+            phase: ArcRwSignal::new(phase),
+            entries: ArcRwSignal::new(Vec::new()),
+            turn: ArcRwSignal::new(None),
+            sandbox: ArcRwSignal::new(SandboxState::None),
+            link: ArcRwSignal::new(Link::Idle),
+            notice: ArcRwSignal::new(None),
+            returned: ArcRwSignal::new(None),
+            hidden: Arc::default(),
+        }
+    }
+
+    /// A new chat, before its first message.
+    pub fn unborn() -> Self {
+        Self::new(None, Phase::Ready)
+    }
+
+    pub fn loading(id: String) -> Self {
+        Self::new(Some(id), Phase::Loading)
+    }
+
+    pub fn missing() -> Self {
+        Self::new(None, Phase::Missing)
+    }
+
+    pub fn fail(&self, error: AppError) {
+        self.phase.set(match error {
+            AppError::NotFound => Phase::Missing,
+            error => Phase::Failed(error),
+        });
+    }
+
+    /// Takes what the server has. Messages that are shown already stay as they are.
+    pub fn load(&self, chat: ChatPage) {
+        let known = self.entries.get_untracked();
+        let agent = |turn_id: &str| {
+            known.iter().find_map(|entry| match entry {
+                Entry::Agent(message) if message.turn_id == turn_id => Some(message.clone()),
+                _ => None,
+            })
+        };
+        let mut entries: Vec<Entry> = Vec::with_capacity(chat.messages.len() + 1);
+        for message in chat.messages {
+            entries.push(match message.role {
+                Role::User => person(&message),
+                Role::Assistant => Entry::Agent(match agent(&message.turn_id) {
+                    Some(shown) => {
+                        shown.settle(message);
+                        shown
+                    }
+                    None => AgentMessage::settled(message),
+                }),
+            });
+        }
+        self.sandbox.set(chat.sandbox);
+        if let Some(active) = chat.active {
+            let live = agent(&active.turn_id);
+            let live = live.unwrap_or_else(|| AgentMessage::live(active.turn_id.clone()));
+            entries.push(Entry::Agent(live));
+            let stage = match active.state {
+                TurnState::Provisioning => Stage::Provisioning,
+                _ => Stage::Running,
+            };
+            let (id, since) = (active.turn_id, active.started_at);
+            self.turn.set(Some(Turn { id, stage, since, stop_wanted: false }));
+        }
+        self.entries.set(entries);
+        self.phase.set(Phase::Ready);
+    }
+
+    /// Shows a message that was just sent, and the answer to come.
+    pub fn begin(&self, turn_id: &str, text: &str, now: i64) -> AgentMessage {
+        let answer = AgentMessage::live(turn_id.to_owned());
+        let said = Entry::Person { turn_id: turn_id.to_owned(), text: text.to_owned() };
+        self.entries.update(|entries| entries.extend([said, Entry::Agent(answer.clone())]));
+        let (id, stage) = (turn_id.to_owned(), Stage::Sending);
+        self.turn.set(Some(Turn { id, stage, since: now, stop_wanted: false }));
+        answer
+    }
+
+    /// Takes back a message that was not sent.
+    pub fn take_back(&self, turn_id: &str) {
+        self.entries.update(|entries| {
+            entries.retain(|entry| match entry {
+                Entry::Person { turn_id: id, .. } => id != turn_id,
+                Entry::Agent(message) => message.turn_id != turn_id,
+            });
+        });
+        self.turn.set(None);
+    }
+
+    /// Moves the turn on, if it is still this one. A turn that is being stopped stays so.
+    pub fn set_stage(&self, turn_id: &str, stage: Stage, now: i64) {
+        let moves = |turn: &Turn| {
+            turn.id == turn_id && turn.stage != stage && turn.stage != Stage::Stopping
+        };
+        if self.turn.with_untracked(|turn| turn.as_ref().is_some_and(moves)) {
+            self.turn.update(|turn| {
+                if let Some(turn) = turn {
+                    (turn.stage, turn.since) = (stage, now);
+                }
+            });
+        }
+    }
+
+    pub fn is_following(&self, turn_id: &str) -> bool {
+        self.turn.with_untracked(|turn| turn.as_ref().is_some_and(|turn| turn.id == turn_id))
+    }
+
+    /// Ends the turn with what the server keeps of it.
+    pub fn settle(&self, outcome: TurnOutcome) {
+        let turn_id = outcome.message.turn_id.clone();
+        match self.answer(&turn_id) {
+            Some(message) => message.settle(outcome.message),
+            None => {
+                let message = AgentMessage::settled(outcome.message);
+                self.entries.update(|entries| entries.push(Entry::Agent(message)));
+            }
+        }
+        if self.is_following(&turn_id) {
+            self.turn.set(None);
+            self.link.set(Link::Idle);
+        }
+    }
+
+    /// The agent's message of a turn.
+    pub fn answer(&self, turn_id: &str) -> Option<AgentMessage> {
+        self.entries.with_untracked(|entries| {
+            entries.iter().rev().find_map(|entry| match entry {
+                Entry::Agent(message) if message.turn_id == turn_id => Some(message.clone()),
+                _ => None,
+            })
+        })
+    }
+
+    /// What the person said in a turn.
+    pub fn question(&self, turn_id: &str) -> Option<String> {
+        self.entries.with_untracked(|entries| {
+            entries.iter().find_map(|entry| match entry {
+                Entry::Person { turn_id: id, text } if id == turn_id => Some(text.clone()),
+                _ => None,
+            })
+        })
+    }
+
+    /// The id for sending a text: that of a failed try with the same text, if there was one.
+    pub fn turn_id_for(&self, text: &str, fresh: impl FnOnce() -> String) -> String {
+        let mut unsent = lock(&self.hidden.unsent);
+        match unsent.as_ref().filter(|(_, known)| known == text) {
+            Some((id, _)) => id.clone(),
+            None => {
+                let id = fresh();
+                *unsent = Some((id.clone(), text.to_owned()));
+                id
+            }
+        }
+    }
+
+    /// The message has arrived: the same text again is another message.
+    pub fn was_sent(&self) {
+        *lock(&self.hidden.unsent) = None;
+    }
+
+    /// Gives the task that follows the turn a way to be woken. The one before it leaves.
+    pub fn set_follower(&self, follower: UnboundedSender<Wake>) {
+        self.wake(Wake::Leave);
+        *lock(&self.hidden.follower) = Some(follower);
+    }
+
+    pub fn has_follower(&self) -> bool {
+        lock(&self.hidden.follower).as_ref().is_some_and(|follower| !follower.is_closed())
+    }
+
+    pub fn wake(&self, why: Wake) {
+        if let Some(follower) = lock(&self.hidden.follower).as_ref() {
+            // A follower that has left needs no waking.
+            follower.unbounded_send(why).ok();
+        }
+    }
+
+    pub fn say(&self, words: impl Into<String>) {
+        self.notice.set(Some(Notice { words: words.into(), bad: false, action: None }));
+    }
+
+    pub fn complain(&self, error: &AppError) {
+        let action = match error {
+            AppError::Unauthenticated | AppError::Outdated => Some(Action::ReloadPage),
+            _ => None,
+        };
+        self.notice.set(Some(Notice { words: error.to_string(), bad: true, action }));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A person's message is one text.
+fn person(message: &Message) -> Entry {
+    let text = message.parts.iter().filter_map(|part| match &part.body {
+        sandbox_sdk::types::PartBody::Text(text) => Some(text.text.as_str()),
+        _ => None,
+    });
+    Entry::Person { turn_id: message.turn_id.clone(), text: text.collect::<Vec<_>>().join("\n\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ChatSummary, Credits, MessageState};
+
+    fn message(turn_id: &str, role: Role, text: &str) -> Message {
+        let part = serde_json::json!({"id": format!("p-{turn_id}"), "type": "text", "text": text});
+        Message {
+            id: format!("{turn_id}-{role:?}"),
+            turn_id: turn_id.into(),
+            role,
+            parts: vec![serde_json::from_value(part).unwrap()],
+            state: MessageState::Complete,
+            error: None,
+            receipt: None,
+            created_at: 0,
+        }
+    }
+
+    fn chat(messages: Vec<Message>) -> ChatPage {
+        ChatPage {
+            summary: ChatSummary {
+                id: "c".into(),
+                title: "t".into(),
+                updated_at: 0,
+                running: false,
+            },
+            messages,
+            active: None,
+            sandbox: SandboxState::Running,
+            settled_seq: 0,
+        }
+    }
+
+    fn keys(conversation: &Conversation) -> Vec<String> {
+        conversation.entries.get_untracked().iter().map(Entry::key).collect()
+    }
+
+    #[test]
+    fn a_message_keeps_its_place_from_sent_to_settled() {
+        let conversation = Conversation::unborn();
+        conversation.begin("t1", "hello", 0);
+        let before = keys(&conversation);
+        conversation.settle(TurnOutcome {
+            message: message("t1", Role::Assistant, "hi"),
+            balance: Credits(0),
+            error: None,
+        });
+        assert_eq!(keys(&conversation), before);
+        assert_eq!(conversation.turn.get_untracked(), None);
+        conversation.load(chat(vec![
+            message("t1", Role::User, "hello"),
+            message("t1", Role::Assistant, "hi"),
+        ]));
+        assert_eq!(keys(&conversation), before);
+    }
+
+    #[test]
+    fn a_message_that_was_refused_is_taken_back_whole() {
+        let conversation = Conversation::unborn();
+        conversation.begin("t1", "hello", 0);
+        conversation.take_back("t1");
+        assert!(keys(&conversation).is_empty());
+        assert_eq!(conversation.turn.get_untracked(), None);
+    }
+
+    #[test]
+    fn the_same_text_sent_again_is_the_same_turn_until_it_has_arrived() {
+        let conversation = Conversation::unborn();
+        let mut next = 0;
+        let mut fresh = || {
+            next += 1;
+            next.to_string()
+        };
+        assert_eq!(conversation.turn_id_for("a", &mut fresh), "1");
+        assert_eq!(conversation.turn_id_for("a", &mut fresh), "1");
+        assert_eq!(conversation.turn_id_for("b", &mut fresh), "2");
+        conversation.was_sent();
+        assert_eq!(conversation.turn_id_for("b", &mut fresh), "3");
+    }
+
+    #[test]
+    fn a_turn_that_is_being_stopped_does_not_run_again() {
+        let conversation = Conversation::unborn();
+        conversation.begin("t1", "hello", 0);
+        conversation.set_stage("t1", Stage::Stopping, 1);
+        conversation.set_stage("t1", Stage::Running, 2);
+        assert_eq!(conversation.turn.get_untracked().unwrap().stage, Stage::Stopping);
+        conversation.set_stage("other", Stage::Running, 2);
+        assert_eq!(conversation.turn.get_untracked().unwrap().since, 1);
+    }
+}

@@ -1,0 +1,121 @@
+//! One turn, put together from the events of its session.
+
+use std::collections::BTreeSet;
+
+use sandbox_sdk::transcript::{Change, Transcript};
+use sandbox_sdk::types::{Event, EventBody, Part};
+
+use crate::model::ReportedUsage;
+
+/// The parts of a turn's answer so far. Events of other turns pass by.
+#[derive(Debug, Default)]
+pub(super) struct TurnLog {
+    turn_id: String,
+    message_id: String,
+    transcript: Transcript,
+    changed: BTreeSet<usize>,
+    reported: ReportedUsage,
+}
+
+/// What an event asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Nothing,
+    /// Parts changed: show them with the next frame.
+    Show,
+    /// The turn has ended.
+    Finish,
+}
+
+impl TurnLog {
+    pub(super) fn new(turn_id: &str) -> Self {
+        Self {
+            turn_id: turn_id.to_owned(),
+            message_id: format!("msg_{turn_id}"),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn apply(&mut self, event: &Event) -> Next {
+        match event.body() {
+            EventBody::PartUpdated(update) if update.part.message_id == self.message_id => {
+                match self.transcript.apply(*update) {
+                    Change::Added(at) | Change::Grew(at) | Change::Replaced(at) => {
+                        self.changed.insert(at);
+                        Next::Show
+                    }
+                    Change::None => Next::Nothing,
+                }
+            }
+            EventBody::ExecutionStarted(started) if started.execution_id == self.turn_id => {
+                self.reported.model = started.model;
+                Next::Nothing
+            }
+            EventBody::Done(done) if done.turn_id == self.turn_id => {
+                self.reported.input_tokens = done.token_usage.input_tokens;
+                self.reported.output_tokens = done.token_usage.output_tokens;
+                Next::Finish
+            }
+            _ => Next::Nothing,
+        }
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        self.transcript.parts()
+    }
+
+    /// Places of the parts that changed since the last call, in order.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub(super) fn reported(&self) -> ReportedUsage {
+        self.reported.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(kind: &str, data: serde_json::Value) -> Event {
+        serde_json::from_value(json!({"type": kind, "data": data})).unwrap()
+    }
+
+    fn delta(message_id: &str, text: &str) -> Event {
+        let part = json!({"id": "p1", "messageID": message_id, "type": "text", "text": ""});
+        event("message.part.updated", json!({"part": part, "delta": text}))
+    }
+
+    #[test]
+    fn deltas_of_this_turn_are_shown_and_others_are_not() {
+        let mut log = TurnLog::new("t1");
+        assert_eq!(log.apply(&delta("msg_t1", "a")), Next::Show);
+        assert_eq!(log.apply(&delta("msg_t0", "b")), Next::Nothing);
+        assert_eq!(log.apply(&delta("msg_t1", "c")), Next::Show);
+        assert_eq!(log.take_changed(), [0].into());
+        assert_eq!(log.take_changed(), [].into());
+        assert_eq!(log.transcript.text(), "ac");
+    }
+
+    #[test]
+    fn only_its_own_end_finishes_the_turn() {
+        let mut log = TurnLog::new("t1");
+        let done = |turn: &str| {
+            let used = json!({"inputTokens": 3, "outputTokens": 5});
+            event("done", json!({"turnId": turn, "outcome": "completed", "tokenUsage": used}))
+        };
+        assert_eq!(log.apply(&done("t0")), Next::Nothing);
+        assert_eq!(log.apply(&done("t1")), Next::Finish);
+        assert_eq!((log.reported().input_tokens, log.reported().output_tokens), (3, 5));
+    }
+
+    #[test]
+    fn an_event_that_is_not_understood_passes_by() {
+        let mut log = TurnLog::new("t1");
+        assert_eq!(log.apply(&event("weather", json!({"sun": true}))), Next::Nothing);
+        assert_eq!(log.apply(&event("message.part.updated", json!({"part": 1}))), Next::Nothing);
+    }
+}

@@ -1,0 +1,81 @@
+//! Numbers and states in words.
+
+use crate::model::{MessageState, SandboxState};
+
+/// How long something took, as short as it can be said.
+pub fn duration(ms: i64) -> String {
+    let ms = ms.max(0);
+    match ms {
+        0..100 => "0.1 s".into(),
+        100..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        10_000..60_000 => format!("{} s", ms / 1000),
+        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms / 1000 % 60),
+        _ => format!("{} h {} min", ms / 3_600_000, ms / 60_000 % 60),
+    }
+}
+
+/// Whole seconds since `start`, for something that goes on.
+pub fn elapsed(start: i64, now: i64) -> String {
+    let seconds = (now - start).max(0) / 1000;
+    if seconds < 60 { format!("{seconds} s") } else { duration(seconds * 1000) }
+}
+
+/// `1 step`, `2 steps`.
+pub fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// The state of a sandbox: for a wide page, for a narrow one, and the class of its dot.
+pub fn sandbox(state: SandboxState) -> (&'static str, &'static str, &'static str) {
+    match state {
+        SandboxState::None => ("No sandbox yet", "None yet", "dot"),
+        SandboxState::Provisioning => ("Sandbox starting", "Starting", "dot starting"),
+        SandboxState::Running => ("Sandbox running", "Running", "dot running"),
+        SandboxState::Stopped => ("Sandbox asleep", "Asleep", "dot"),
+        SandboxState::Failed => ("Sandbox failed", "Failed", "dot failed"),
+    }
+}
+
+/// How an answer ended, if there is something to say about it.
+pub fn ending(state: MessageState, error: Option<&str>) -> Option<String> {
+    let said = match state {
+        MessageState::Complete => return None,
+        MessageState::Stopped => "You stopped this answer. What stands here is kept.",
+        MessageState::Interrupted => "This answer was cut off. It costs nothing.",
+        MessageState::Failed => "This answer failed.",
+    };
+    Some(match error {
+        Some(error) if state != MessageState::Stopped => format!("{said} {error}"),
+        _ => said.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_as_short_as_can_be() {
+        let said = [0, 250, 2_449, 11_900, 61_000, 3_720_000].map(duration);
+        assert_eq!(said, ["0.1 s", "0.2 s", "2.4 s", "11 s", "1 min 1 s", "1 h 2 min"]);
+    }
+
+    #[test]
+    fn something_that_goes_on_counts_whole_seconds() {
+        assert_eq!(elapsed(1_000, 4_900), "3 s");
+        assert_eq!(elapsed(5_000, 1_000), "0 s");
+        assert_eq!(elapsed(0, 75_000), "1 min 15 s");
+    }
+
+    #[test]
+    fn one_is_not_plural() {
+        assert_eq!((count(1, "step"), count(2, "step")), ("1 step".into(), "2 steps".into()));
+    }
+
+    #[test]
+    fn only_an_answer_that_did_not_end_well_says_so() {
+        assert_eq!(ending(MessageState::Complete, Some("x")), None);
+        assert!(ending(MessageState::Stopped, Some("aborted")).unwrap().ends_with("kept."));
+        assert!(ending(MessageState::Failed, Some("No room.")).unwrap().ends_with("No room."));
+    }
+}
