@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::console;
 use crate::job;
-use crate::run::compile_server;
+use crate::run::compile;
 use crate::site::{self, Profile, module_sizes};
 use crate::test::browser;
 use crate::tools::{Package, SiteTools, ensure_packages};
@@ -33,10 +33,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let chromium = browser::chromium(workspace)?;
     let tools = SiteTools::ensure(workspace)?;
     site::build(workspace, &tools, Profile::Release)?;
-    compile_server(workspace, Profile::Release)?;
-    let mut orchestrator = workspace.cargo();
-    orchestrator.args(["build", "--release", "--package", "orchestrator"]);
-    job::step("orchestrator", &mut orchestrator)?;
+    compile(workspace, Profile::Release, &["server", "orchestrator"])?;
 
     let mut figures = Vec::new();
     for (name, bytes) in module_sizes(workspace)? {

@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let profile = if options.release { Profile::Release } else { Profile::Dev };
     let tools = SiteTools::ensure(workspace)?;
     site::build(workspace, &tools, profile)?;
-    compile_server(workspace, profile)?;
+    compile(workspace, profile, &[&workspace.bin_package])?;
     serve(workspace, options)
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 pub(crate) fn build(workspace: &Workspace) -> Result<ExitCode> {
     let tools = SiteTools::ensure(workspace)?;
     site::build(workspace, &tools, Profile::Release)?;
-    compile_server(workspace, Profile::Release)?;
+    compile(workspace, Profile::Release, &[&workspace.bin_package])?;
     let server = workspace.binary(true, &workspace.bin_package);
     console::say(&format!("server  {}", workspace.short(&server).display()));
     console::say(&format!("site    {}", workspace.short(&workspace.site_root).display()));
@@ -72,14 +72,20 @@ pub(crate) fn watch(workspace: &Workspace) -> Result<ExitCode> {
     wait(Service::start(&mut command)?)
 }
 
-/// Compiles the server's binary.
-pub(crate) fn compile_server(workspace: &Workspace, profile: Profile) -> Result<()> {
+/// Compiles some of the native programs.
+///
+/// All native crates are selected whichever program is wanted, so that every command compiles them
+/// with the same features, and compiles them once.
+pub(crate) fn compile(workspace: &Workspace, profile: Profile, programs: &[&str]) -> Result<()> {
     let mut command = workspace.cargo();
-    command.args(["build", "--package", &workspace.bin_package]);
+    command.arg("build");
+    for program in programs {
+        command.args(["--bin", program]);
+    }
     if profile.release() {
         command.arg("--release");
     }
-    job::step("server", &mut command)
+    job::step(&programs.join(" and "), &mut command)
 }
 
 fn serve(workspace: &Workspace, options: &Options) -> Result<ExitCode> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::summary::{Layer, Summary};
 use crate::job;
+use crate::run::compile;
 use crate::site::{self, Profile};
 use crate::tools::{Package, SiteTools, browser_test_modules, ensure_packages};
 use crate::workspace::Workspace;
@@ -78,11 +79,7 @@ pub(super) fn run(
 
 fn build(workspace: &Workspace, tools: &SiteTools) -> Result<()> {
     site::build(workspace, tools, Profile::Dev)?;
-    // All native crates are selected, two programs are built: the very features that `cargo test`
-    // has compiled already.
-    let mut command = workspace.cargo();
-    command.args(["build", "--bin", "server", "--bin", "orchestrator"]);
-    job::step("server and orchestrator", &mut command)
+    compile(workspace, Profile::Dev, &["server", "orchestrator"])
 }
 
 /// Tells the fixtures what is under test.
