@@ -1,0 +1,217 @@
+//! Whatever comes in, the answer is the one envelope with a stable code, and never a crash.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::support::Product;
+
+/// Every route that takes a body, with a body that would be good.
+fn routes(id: &str) -> Vec<(Method, String)> {
+    let runtime = format!("/v1/sandboxes/{id}/runtime");
+    vec![
+        (Method::POST, "/v1/sandboxes".to_owned()),
+        (Method::POST, "/projects".to_owned()),
+        (Method::PUT, "/v1/session/s1/mapping".to_owned()),
+        (Method::POST, format!("{runtime}/terminals/commands")),
+        (Method::POST, format!("{runtime}/files/read")),
+        (Method::POST, format!("{runtime}/files/write")),
+        (Method::POST, format!("{runtime}/prompt")),
+        (Method::POST, format!("{runtime}/agents/sessions/s1/messages")),
+        (Method::POST, format!("{runtime}/agents/sessions/s1/abort")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_body_can_make_a_route_fail() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep_object = format!("{{\"parts\":{}1{}}}", "{\"a\":".repeat(1000), "}".repeat(1000));
+    let bodies: Vec<Vec<u8>> = vec![
+        b"{".to_vec(),
+        b"[]".to_vec(),
+        b"null".to_vec(),
+        b"1e400".to_vec(),
+        b"\"\xff\xfe\"".to_vec(),
+        b"{\"turnId\":1,\"parts\":{},\"command\":[],\"path\":{},\"userId\":0,\"env\":7,\"message\":1}".to_vec(),
+        b"{\"turnId\":\"a\",\"turnId\":\"b\",\"command\":\"x\",\"command\":\"y\",\"path\":\"a\",\"path\":\"b\",\"message\":\"a\",\"message\":\"b\",\"userId\":\"a\",\"userId\":\"b\",\"env\":{},\"env\":{},\"container\":{},\"container\":{}}".to_vec(),
+        deep.into_bytes(),
+        deep_object.into_bytes(),
+    ];
+    for (method, path) in routes(&id) {
+        for body in &bodies {
+            let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+            let request = product.request(method.clone(), &path);
+            let request = request.header("content-type", "application/json").body(body.clone());
+            let answer = product.send(request).await;
+            assert!(answer.status.is_client_error(), "{path} {shown}: {answer:?}");
+            answer.refused(400, "VALIDATION_ERROR");
+        }
+        let huge = vec![b' '; 26 * 1024 * 1024];
+        let request = product.request(method.clone(), &path);
+        let answer =
+            product.send(request.header("content-type", "application/json").body(huge)).await;
+        answer.refused(413, "PAYLOAD_TOO_LARGE");
+    }
+    let text = product.request(Method::POST, "/projects").header("content-type", "text/plain");
+    product.send(text.body("{}")).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    assert_eq!(product.exec(&id, "echo alive").await["stdout"], "alive\n");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_make_no_sense_are_refused_by_name() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let text = |text: &str| json!([{"type": "text", "text": text}]);
+    let messages = format!("{}/messages", product.session_path(&id, "s1"));
+    for body in [
+        json!({"turnId": "", "parts": text("x")}),
+        json!({"turnId": "a b", "parts": text("x")}),
+        json!({"turnId": "a/../b", "parts": text("x")}),
+        json!({"turnId": "x".repeat(161), "parts": text("x")}),
+        json!({"turnId": "t", "parts": []}),
+        json!({"turnId": "t", "parts": text("  \n ")}),
+        json!({"turnId": "t", "parts": [{"type": "image", "url": "http://127.0.0.1/"}]}),
+        json!({"turnId": "t", "parts": text("x"), "limits": {"maxOutputTokens": -1}}),
+        json!({"turnId": "t", "parts": text("x"), "limits": {"maxOutputTokens": 1.5}}),
+        json!({"turnId": "t", "parts": text("x"), "backend": {"type": "none-such"}}),
+        json!({"turnId": "t", "parts": text("x"), "backend": {"model": {"model": ""}}}),
+        json!({"turnId": "t", "parts": text("x"), "backend": {"model": {"model": "demo:free"}}}),
+        json!({"turnId": "t", "parts": text("x"), "backend": []}),
+    ] {
+        let answer = product.post(&messages, body.clone()).await;
+        assert_eq!(answer.status, 400, "{body}");
+        answer.refused(400, "VALIDATION_ERROR");
+    }
+    let bad_session = product.session_path(&id, "a%20b");
+    let body = json!({"turnId": "t", "parts": text("x")});
+    product.post(&format!("{bad_session}/messages"), body).await.refused(400, "VALIDATION_ERROR");
+    for body in [
+        json!({"image": "--privileged"}),
+        json!({"env": {"A": "\0"}}),
+        json!({"resources": {"memoryMB": -5}}),
+        json!({"mounts": ["/"]}),
+    ] {
+        product.post("/v1/sandboxes", body).await.refused(400, "VALIDATION_ERROR");
+    }
+    let mapping = json!({"userId": "", "sandboxId": id});
+    product.put("/v1/session/s1/mapping", mapping).await.refused(400, "VALIDATION_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_and_methods_that_lead_nowhere_are_refused() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    for path in [
+        "/",
+        "/metrics",
+        "/.env",
+        "/debug",
+        "/v1/sandboxes/..%2f..%2fetc",
+        "/v1/sandboxes/%00",
+        "/v1/sandboxes/\u{202e}x",
+        &format!("/v1/sandboxes/{}", "x".repeat(5000)),
+        &format!("/v1/sandboxes/{id}/runtime/nothing"),
+    ] {
+        let answer = product.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        answer.refused(404, "NOT_FOUND");
+    }
+    product.get("/v1/sandboxes/%ff").await.refused(400, "VALIDATION_ERROR");
+    for (method, path) in [
+        (Method::GET, format!("/v1/sandboxes/{id}/stop")),
+        (Method::PATCH, "/projects".to_owned()),
+        (Method::DELETE, "/health".to_owned()),
+    ] {
+        product.send(product.request(method, &path)).await.refused(405, "METHOD_NOT_ALLOWED");
+    }
+    let events = format!("{}/events", product.session_path(&id, "s1"));
+    product.dispatch(&id, "s1", "t1", "run: true").await.expect(202);
+    for since in ["-1", "abc", "1;drop", "1e3"] {
+        product.get(&format!("{events}?since={since}")).await.refused(400, "VALIDATION_ERROR");
+        let request = product.request(Method::GET, &events).header("last-event-id", since);
+        product.send(request).await.refused(400, "VALIDATION_ERROR");
+    }
+    product.get("/session").await.refused(400, "VALIDATION_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_told_without_the_key() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let key = secrecy::ExposeSecret::expose_secret(&product.secrets.api_key).to_owned();
+    let short = &key[..key.len() - 1];
+    let long = format!("{key}0");
+    for authorization in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic x",
+        short,
+        &format!("Bearer {short}"),
+        &format!("Bearer {long}"),
+    ] {
+        for path in [
+            "/v1/sandboxes",
+            "/projects/x",
+            &format!("/v1/sandboxes/{id}/driver"),
+            &format!("/v1/sandboxes/{id}/runtime/health"),
+        ] {
+            let request = product.http.get(format!("{}{path}", product.base));
+            let request = request.header("authorization", authorization);
+            product.send(request).await.refused(401, "AUTH_ERROR");
+        }
+    }
+    let open = product.send(product.http.get(format!("{}/health", product.base))).await;
+    assert_eq!(open.expect(200)["status"], "ok");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_request_id_is_the_callers_when_it_is_harmless() {
+    let product = Product::start().await;
+    let ask = async |id: &str| {
+        let request = product.request(Method::GET, "/v1/sandboxes").header("x-request-id", id);
+        let answer = product.send(request).await;
+        answer.headers["x-request-id"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(ask("req-42.a_b").await, "req-42.a_b");
+    for odd in ["a b", "", &"x".repeat(65), "<script>"] {
+        assert!(ask(odd).await.starts_with("req_"));
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_none_get_no_further() {
+    let product = Product::start().await;
+    let address = product.base.strip_prefix("http://").unwrap().to_owned();
+    for raw in [
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        "POST /v1/sandboxes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nzzz",
+        "GET / HTTP/9.9\r\n\r\n",
+        "\u{0}\u{1}\u{2}\r\n\r\n",
+        &format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100_000)),
+    ] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        // It may be closed before all of it was written.
+        stream.write_all(raw.as_bytes()).await.ok();
+        let mut answer = Vec::new();
+        let read = timeout(Duration::from_secs(40), stream.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "the connection stayed open");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.1 5"), "{answer}");
+    }
+    product.get("/v1/sandboxes").await.expect(200);
+    product.stop().await;
+}

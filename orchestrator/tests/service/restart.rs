@@ -1,0 +1,196 @@
+//! The process ends, in order or not, and what stands after it.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+
+use crate::support::{Process, Viewer, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigkill_in_the_middle_of_a_turn_loses_nothing_that_a_viewer_has_seen() {
+    let data = tempfile::tempdir().unwrap();
+    let first = Process::start(data.path(), 5).await;
+    let id = first.product.sandbox().await;
+    first.product.map("s1", &id).await;
+    first.product.exec(&id, "echo kept > file").await;
+    first.product.dispatch(&id, "s1", "t1", "give me a long answer").await.expect(202);
+    let mut viewer = first.product.viewer("s1", 0).await;
+    let hello = viewer.next().await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 60 {
+        seen.push(viewer.event().await.unwrap());
+    }
+    let sandboxed = processes_of(&id);
+    assert!(!sandboxed.is_empty());
+    first.kill();
+    // What was on its way to the viewer when the process died counts as seen, too.
+    while let Ok(event) = viewer.event().await {
+        seen.push(event);
+    }
+    eventually("the sandbox is gone", async || {
+        sandboxed.iter().all(|pid| !is_alive(*pid)).then_some(())
+    })
+    .await;
+
+    let second = Process::start(data.path(), 5).await;
+    let record = second.product.record(&id, "s1", "t1").await;
+    assert_eq!(record["state"], "interrupted");
+    assert_eq!(record["error"]["code"], "ORCHESTRATOR_RESTARTED");
+    assert!(!record["finalText"].as_str().unwrap().is_empty());
+    let sandbox = second.product.get(&format!("/v1/sandboxes/{id}")).await.expect(200);
+    assert_eq!(sandbox["status"], "stopped");
+
+    let last = seen.last().unwrap().seq;
+    let mut viewer = second.product.viewer("s1", last).await;
+    let again = viewer.next().await.unwrap();
+    assert_eq!(again["data"]["epoch"], hello["data"]["epoch"], "a killed process loses no commit");
+    let rest = viewer.until("done").await;
+    let kinds: Vec<_> = rest.iter().rev().take(3).map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["done", "result", "error"]);
+    let whole = second.product.viewer("s1", 0).await.until("done").await;
+    seen.extend(rest);
+    assert_eq!(seen, whole, "what was seen before and after is the log, once");
+    let numbers: Vec<_> = whole.iter().map(|event| event.seq).collect();
+    assert_eq!(numbers, (1..=whole.len() as u64).collect::<Vec<_>>());
+
+    // The turn is over for good; the session and the files go on.
+    let again = second.product.dispatch(&id, "s1", "t1", "give me a long answer").await.expect(200);
+    assert_eq!(again["state"], "interrupted");
+    second.product.dispatch(&id, "s1", "t2", "run: cat file").await.expect(202);
+    let record = second.product.record(&id, "s1", "t2").await;
+    assert_eq!(record["state"], "completed");
+    assert_eq!(record["firstSeq"], json!(whole.len() + 1));
+    assert_eq!(second.product.exec(&id, "cat file").await["stdout"], "kept\n");
+    assert!(second.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_a_session_keeps_one_log_without_gaps() {
+    let data = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    let mut sandbox = None;
+    for round in 0..4_u64 {
+        let process = Process::start(data.path(), 2).await;
+        let product = &process.product;
+        let id = match &sandbox {
+            Some(id) => id,
+            None => sandbox.insert(product.sandbox().await),
+        };
+        product.map("s1", id).await;
+        let turn = format!("t{round}");
+        product.dispatch(id, "s1", &turn, "give me a long answer").await.expect(202);
+        let mut viewer = product.viewer("s1", seen.len() as u64).await;
+        for _ in 0..20 + round * 37 {
+            seen.push(viewer.event().await.unwrap());
+        }
+        process.kill();
+        while let Ok(event) = viewer.event().await {
+            seen.push(event);
+        }
+    }
+    let process = Process::start(data.path(), 0).await;
+    let id = sandbox.unwrap();
+    let whole = process.product.log(&id, "s1").await;
+    assert!(whole.len() >= seen.len());
+    for (index, (seq, kind, data)) in whole.iter().enumerate() {
+        assert_eq!(*seq, index as u64 + 1);
+        if let Some(seen) = seen.get(index) {
+            assert_eq!((seq, kind, data), (&seen.seq, &seen.kind, &seen.data));
+        }
+    }
+    assert_eq!(whole.iter().filter(|event| event.1 == "done").count(), 4);
+    for round in 0..4 {
+        let record = process.product.record(&id, "s1", &format!("t{round}")).await;
+        assert_eq!(record["state"], "interrupted");
+    }
+    assert!(process.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_everything_in_order() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start(data.path(), 20).await;
+    let id = process.product.sandbox().await;
+    process.product.map("s1", &id).await;
+    process.product.dispatch(&id, "s1", "t1", "run: sleep 100").await.expect(202);
+    let mut viewer = process.product.viewer("s1", 0).await;
+    let epoch = viewer.next().await.unwrap()["data"]["epoch"].clone();
+    viewer.event().await.unwrap();
+    let sandboxed = processes_of(&id);
+    assert!(process.terminate().await.success());
+    assert_eq!(viewer.closed().await, 1001);
+    assert!(sandboxed.iter().all(|pid| !is_alive(*pid)), "no process stays behind");
+
+    let process = Process::start(data.path(), 0).await;
+    let record = process.product.record(&id, "s1", "t1").await;
+    assert_eq!(
+        (&record["state"], &record["error"]["code"]),
+        (&json!("interrupted"), &json!("ORCHESTRATOR_STOPPED"))
+    );
+    let mut viewer = process.product.viewer("s1", 0).await;
+    assert_eq!(viewer.next().await.unwrap()["data"]["epoch"], epoch);
+    assert!(process.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_orchestrator_on_the_same_data_is_refused_in_one_line() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start(data.path(), 0).await;
+    let second = second_start(data.path(), "127.0.0.1:0");
+    assert!(!second.0);
+    assert!(second.1.contains("another orchestrator"), "{}", second.1);
+    assert_eq!(second.1.trim().lines().count(), 1, "{}", second.1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let taken = process.product.base.strip_prefix("http://").unwrap();
+    let busy = second_start(elsewhere.path(), taken);
+    assert!(!busy.0 && busy.1.contains("cannot listen on"), "{}", busy.1);
+    assert!(process.terminate().await.success());
+}
+
+/// Whether it went well, and what it said.
+fn second_start(data: &Path, address: &str) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .args(["--data", data.to_str().unwrap(), "--addr", address, "--log", "error"])
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_reconnects_by_its_cursor_while_the_server_restarts() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start(data.path(), 0).await;
+    let id = process.product.sandbox().await;
+    process.product.map("s1", &id).await;
+    process.product.dispatch(&id, "s1", "t1", "run: echo one").await.expect(202);
+    let before = process.product.viewer("s1", 0).await.until("done").await;
+    process.kill();
+    let process = Process::start(data.path(), 0).await;
+    let url = format!("{}/session?since=2", process.product.base.replacen("http", "ws", 1));
+    let mut viewer = Viewer::open(&url, &process.product.token("alice", "s1")).await;
+    assert_eq!(viewer.until("done").await, before[2..]);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(process.terminate().await.success());
+}
+
+/// Processes on this machine that were started for the sandbox, by what their command line says.
+fn processes_of(sandbox: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let entry = entry.unwrap();
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&command).contains(sandbox) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A zombie is dead; its parent has just not looked yet.
+    !stat.is_empty() && !stat.contains(") Z ")
+}

@@ -1,0 +1,180 @@
+//! The life of sandboxes, and what can be done in them.
+
+use serde_json::json;
+
+use crate::support::{Product, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_is_made_used_stopped_resumed_on_demand_and_deleted() {
+    let product = Product::start().await;
+    let made = product.post("/v1/sandboxes", json!({"name": "mine", "metadata": {"a": 1}})).await;
+    let made = made.expect(201);
+    let id = made["id"].as_str().unwrap().to_owned();
+    assert!(
+        id.strip_prefix("sandbox-")
+            .is_some_and(|hex| { hex.len() == 12 && hex.chars().all(|c| c.is_ascii_hexdigit()) })
+    );
+    let running = product.sandbox_is(&id, "running").await;
+    assert_eq!((&running["name"], &running["metadata"]), (&json!("mine"), &json!({"a": 1})));
+    assert!(running["createdAt"].as_str().unwrap().ends_with('Z'));
+
+    let result = product.exec(&id, "echo kept > file; cat file; echo oops >&2; exit 3").await;
+    assert_eq!(
+        (&result["stdout"], &result["stderr"], &result["exitCode"]),
+        (&json!("kept\n"), &json!("oops\n"), &json!(3))
+    );
+    let path = format!("/v1/sandboxes/{id}");
+    assert_eq!(
+        product.post(&format!("{path}/stop"), json!({})).await.expect(200)["status"],
+        "stopped"
+    );
+    assert_eq!(product.exec(&id, "cat file").await["stdout"], "kept\n", "resumed, files kept");
+    assert_eq!(product.get(&path).await.expect(200)["status"], "running");
+    assert_eq!(product.delete(&path).await.expect(200), json!({"success": true}));
+    product.get(&path).await.refused(404, "NOT_FOUND");
+    product.delete(&path).await.refused(404, "NOT_FOUND");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_go_in_and_out_as_text_and_as_bytes() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let files = format!("/v1/sandboxes/{id}/runtime/files");
+    let write = json!({"path": "a/b.txt", "content": "grüß\n"});
+    let written = product.post(&format!("{files}/write"), write).await.expect(200);
+    assert_eq!(written["data"]["size"], json!(7));
+    assert_eq!(product.exec(&id, "cat a/b.txt").await["stdout"], "grüß\n");
+    let bytes = json!({"path": "raw", "content": "AP/+", "encoding": "base64"});
+    product.post(&format!("{files}/write"), bytes).await.expect(200);
+    let read = json!({"path": "/workspace/raw", "encoding": "base64"});
+    let read = product.post(&format!("{files}/read"), read).await.expect(200);
+    assert_eq!(read["data"]["content"], "AP/+");
+    product.post(&format!("{files}/read"), json!({"path": "none"})).await.refused(404, "NOT_FOUND");
+    let outside = product.post(&format!("{files}/read"), json!({"path": "../../etc/passwd"})).await;
+    assert!(outside.status.is_client_error(), "{outside:?}");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_idempotency_key_is_the_same_sandbox_also_at_the_same_moment() {
+    let product = Product::start().await;
+    let body = json!({"idempotencyKey": "chat-1"});
+    let all = (0..8).map(|_| product.post("/v1/sandboxes", body.clone()));
+    let answers = futures::future::join_all(all).await;
+    let new = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(new, 1);
+    let first = &answers[0].body["id"];
+    assert!(answers.iter().all(|answer| &answer.body["id"] == first));
+    let listed = product.get("/v1/sandboxes").await.expect(200);
+    assert_eq!(listed["sandboxes"].as_array().unwrap().len(), 1);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_are_sandboxes_by_another_name() {
+    let product = Product::start().await;
+    let body = json!({"projectRef": "sandbox-0123456789ab", "container": {"image": "node:22"}});
+    let made = product.post("/projects", body.clone()).await.expect(201);
+    assert_eq!(made["project"]["projectRef"], "sandbox-0123456789ab");
+    product.post("/projects", body).await.expect(200);
+    product.sandbox_is("sandbox-0123456789ab", "running").await;
+    let found = product.get("/projects/sandbox-0123456789ab").await.expect(200);
+    assert_eq!(found["project"]["status"], "running");
+    let sandbox = product.get("/v1/sandboxes/sandbox-0123456789ab").await.expect(200);
+    assert!(sandbox["warnings"][0].as_str().unwrap().contains("image"));
+    product.delete("/projects/sandbox-0123456789ab").await.expect(200);
+    product.get("/projects/sandbox-0123456789ab").await.refused(404, "NOT_FOUND");
+    for bad in ["../evil", "", "-x", "UPPER", "a/b"] {
+        let body = json!({"projectRef": bad, "container": {}});
+        product.post("/projects", body).await.refused(400, "VALIDATION_ERROR");
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_is_filtered_and_paged() {
+    let product = Product::start().await;
+    let (first, second) = (product.sandbox().await, product.sandbox().await);
+    product.post(&format!("/v1/sandboxes/{first}/stop"), json!({})).await.expect(200);
+    let ids = async |query: &str| {
+        let listed = product.get(&format!("/v1/sandboxes{query}")).await.expect(200);
+        let listed = listed["sandboxes"].as_array().unwrap().clone();
+        listed.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("").await, [first.clone(), second.clone()]);
+    assert_eq!(ids("?status=stopped").await, [first.clone()]);
+    assert_eq!(ids("?status=stopped&status=running").await.len(), 2);
+    assert_eq!(ids("?limit=1&offset=1").await, [second]);
+    product.get("/v1/sandboxes?limit=-1").await.refused(400, "VALIDATION_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_has_a_surface_of_its_own_that_only_its_token_opens() {
+    let product = Product::start().await;
+    let (id, other) = (product.sandbox().await, product.sandbox().await);
+    let sandbox = product.get(&format!("/v1/sandboxes/{id}")).await.expect(200);
+    let url = sandbox["connection"]["sidecarUrl"].as_str().unwrap().to_owned();
+    let token = sandbox["connection"]["authToken"].as_str().unwrap().to_owned();
+    let exec = async |url: &str, token: &str| {
+        let request = product.http.post(format!("{url}/terminals/commands")).bearer_auth(token);
+        product.send(request.json(&json!({"command": "echo hi"}))).await
+    };
+    assert_eq!(exec(&url, &token).await.expect(200)["result"]["stdout"], "hi\n");
+    let other_url = url.replace(&id, &other);
+    exec(&other_url, &token).await.refused(401, "AUTH_ERROR");
+    exec(&url, "").await.refused(401, "AUTH_ERROR");
+    let key = secrecy::ExposeSecret::expose_secret(&product.secrets.api_key);
+    exec(&url, key).await.refused(401, "AUTH_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_sandbox_is_stopped_and_one_at_work_is_not() {
+    let product = Product::start_with(|config| {
+        config.tuning.idle_check = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let made = product.post("/v1/sandboxes", json!({"idleTimeoutSeconds": 1})).await.expect(201);
+    let id = made["id"].as_str().unwrap().to_owned();
+    let result = product.exec(&id, "sleep 3; echo done").await;
+    assert_eq!(result["stdout"], "done\n");
+    product.sandbox_is(&id, "stopped").await;
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_places_are_taken_the_one_that_was_idle_longest_makes_room() {
+    let product = Product::start_with(|config| config.max_running = 2).await;
+    let first = product.sandbox().await;
+    let second = product.sandbox().await;
+    product.exec(&first, "true").await;
+    let third = product.sandbox().await;
+    product.sandbox_is(&second, "stopped").await;
+    product.sandbox_is(&first, "running").await;
+    // Two at work: no place is left for another.
+    let busy = [&first, &third].map(|id| product.exec(id, "sleep 5"));
+    let crowded = async {
+        let exec = json!({"command": "true"});
+        let path = format!("/v1/sandboxes/{second}/runtime/terminals/commands");
+        eventually("both are at work", async || {
+            let answer = product.post(&path, exec.clone()).await;
+            (answer.status == 429).then(|| answer.refused(429, "QUOTA_EXCEEDED"))
+        })
+        .await
+    };
+    let (_, refused) = futures::future::join(futures::future::join_all(busy), crowded).await;
+    assert_eq!(refused["limit"], json!(2));
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_driver_says_how_sandboxes_are_isolated() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let driver = product.get(&format!("/v1/sandboxes/{id}/driver")).await.expect(200);
+    assert_eq!((&driver["type"], &driver["available"]), (&json!("bubblewrap"), &json!(true)));
+    assert!(driver["report"]["limits"]["memory"].is_string());
+    product.stop().await;
+}

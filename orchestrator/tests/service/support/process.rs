@@ -1,0 +1,74 @@
+//! The real binary, to be killed without warning.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use orchestrator::Secrets;
+
+use super::{Product, eventually};
+
+/// An orchestrator in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) product: Product,
+}
+
+impl Process {
+    /// Starts one on the data folder and waits until it answers.
+    pub(crate) async fn start(data: &Path, pace_ms: u64) -> Self {
+        let secrets = Secrets::load_or_create(data).unwrap();
+        // Free a moment ago; another test can't have taken it, since it asks the kernel as well.
+        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        let child = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("SKEIN_DATA", data)
+            .env("SKEIN_ORCHESTRATOR_ADDR", address.to_string())
+            .env("SKEIN_DEMO_PACE_MS", pace_ms.to_string())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let product = Product::at(format!("http://{address}"), secrets);
+        let mut process = Self { child, product };
+        eventually("the orchestrator answers", async || {
+            let ended = process.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the orchestrator ended: {ended:?}");
+            let health = format!("{}/health", process.product.base);
+            process
+                .product
+                .http
+                .get(health)
+                .send()
+                .await
+                .ok()
+                .filter(|answer| answer.status() == 200)
+        })
+        .await;
+        process
+    }
+
+    /// Ends it as a power switch would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has.
+    pub(crate) async fn terminate(mut self) -> std::process::ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        eventually("the orchestrator ends", async || self.child.try_wait().unwrap()).await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone, mostly.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
