@@ -12,7 +12,7 @@ test.describe("somebody else", () => {
   }) => {
     consoleGate.allow(/Failed to load resource/);
     await chat.open("/");
-    await chat.ask("write a long markdown answer of 9000 characters");
+    await chat.ask("write a long markdown answer");
     await chat.inTheMiddleOfText();
     const chat_id = await chat.chatId();
     const turn_id = (await messages(page, chat_id))[0]?.turn_id;

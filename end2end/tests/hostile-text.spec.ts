@@ -36,6 +36,18 @@ test("harmful text that a person sends or a command prints is only text", async 
   await staysHarmless(chat);
 });
 
+test("harmful markdown in an answer is harmless, streamed and from the server", async ({ chat }) => {
+  await chat.open("/");
+  await chat.askAndWait(HOSTILE);
+  // The agent quotes the last message as it was: what was text is markdown now.
+  await chat.askAndWait("what did I just ask?");
+  await expect(chat.lastAnswer).toContainText("click me");
+  await staysHarmless(chat);
+  await chat.reload();
+  await expect(chat.lastAnswer).toContainText("click me");
+  await staysHarmless(chat);
+});
+
 test("a line of a million characters does not break the page", async ({ chat, page }) => {
   await chat.open("/");
   await chat.askAndWait("run: head -c 1000000 /dev/zero | tr '\\0' x; echo; echo the-end");

@@ -12,10 +12,10 @@ test("on a phone: ask, read, find the chat again", async ({ chat, page }) => {
   await fits(page);
   await expect(chat.input).toBeInViewport();
 
-  await page.getByRole("button", { name: /chats|menu|sidebar/i }).first().tap();
+  await page.getByRole("button", { name: "Open the chats" }).tap();
   await expect(chat.chats.getByRole("link", { name: "list the files" })).toBeVisible();
   await fits(page);
-  await chat.newChat.last().tap();
+  await chat.newChat.tap();
   await expect(chat.questions).toHaveCount(0);
 });
 

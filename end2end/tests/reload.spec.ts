@@ -1,6 +1,6 @@
 import { ChatPage, expect, test } from "../support/test.ts";
 
-const LONG = "write a long markdown answer of 6000 characters";
+const LONG = "write a long markdown answer";
 
 test.describe("a reload loses nothing and doubles nothing", () => {
   test.use({ stackOptions: { paceMs: 15 } });

@@ -1,7 +1,7 @@
 import { balance, messages } from "../support/api.ts";
 import { expect, test } from "../support/test.ts";
 
-const LONG = "write a long markdown answer of 9000 characters";
+const LONG = "write a long markdown answer";
 
 test.use({ stackOptions: { paceMs: 15 } });
 

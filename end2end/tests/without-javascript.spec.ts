@@ -7,7 +7,7 @@ test("with JavaScript off, history and navigation work and the composer says wha
 }) => {
   await chat.open("/");
   await chat.askAndWait("write a small program, run it, and fix what fails");
-  await chat.newChat.first().click();
+  await chat.newChat.click();
   await chat.askAndWait("list the files");
   const state = await page.context().storageState();
 
@@ -23,7 +23,7 @@ test("with JavaScript off, history and navigation work and the composer says wha
   await expect(row).toHaveAttribute("open", "");
   await still.chats.getByRole("link", { name: "list the files" }).click();
   await expect(still.questions.first()).toContainText("list the files");
-  await still.newChat.first().click();
+  await still.newChat.click();
   await expect(still.page).toHaveURL(/\/$/);
   await context.close();
 });
