@@ -27,11 +27,20 @@ pub fn Workspace() -> impl IntoView {
     }
 }
 
+/// On the server a title is written into the document as it stands; the browser takes it as text.
+fn title_text(title: String) -> String {
+    if cfg!(feature = "ssr") {
+        title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    } else {
+        title
+    }
+}
+
 #[component]
 fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
     browser::attach(page, place);
     let title = move || match page.current.get().id.get() {
-        Some(_) => format!("{} · Skein", page.title()),
+        Some(_) => title_text(format!("{} · Skein", page.title())),
         None => "Skein".into(),
     };
     view! {
