@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::{DriverError, Enforcement, Limits};
@@ -79,17 +80,16 @@ impl Hierarchy {
 
     /// Makes the groups of a sandbox. Groups left behind by a process that was killed are removed.
     pub(super) fn create(&self, id: &str, limits: &Limits) -> Result<Group, DriverError> {
-        let name = format!("skein-{}-{id}", std::process::id());
+        // A sandbox may start again before the groups of its last life are gone.
+        static LIFE: AtomicU64 = AtomicU64::new(0);
+        let life = LIFE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("skein-{}-{life}-{id}", std::process::id());
         let mut group = Group::default();
         for (controller, parent) in &self.parents {
             let folder = parent.join(&name);
             remove_stale(parent);
-            match fs::create_dir(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(DriverError::io("a control group cannot be made")(error));
-                }
-                _ => group.folders.push(folder.clone()),
-            }
+            fs::create_dir(&folder).map_err(DriverError::io("a control group cannot be made"))?;
+            group.folders.push(folder.clone());
             set(*controller, &folder, limits)
                 .map_err(DriverError::io("a control group cannot be limited"))?;
         }

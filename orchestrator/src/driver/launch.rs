@@ -161,16 +161,17 @@ fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
     if let Payload::Serve { .. } = plan.payload {
         pairs.extend([(&direct.workspace, &staged.workspace), (&direct.home, &staged.home)]);
     }
-    // Opened first: the sandbox's folder may itself be below the staging ground.
-    let mut opened = Vec::new();
-    for (source, target) in pairs {
-        opened.push((tell(&source.display().to_string(), open_path(source))?, target));
-    }
     let unshare = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS);
     tell("own mount namespace", unshare.map_err(Into::into))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     let change = rustix::mount::mount_change("/", private);
     tell("own mount namespace", change.map_err(Into::into))?;
+    // Opened before it is covered: the sandbox's folder may itself be below the staging ground. And
+    // after the namespace was made: what another namespace has mounted cannot be bound.
+    let mut opened = Vec::new();
+    for (source, target) in pairs {
+        opened.push((tell(&source.display().to_string(), open_path(source))?, target));
+    }
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     let tmpfs = rustix::mount::mount("tmpfs", STAGE, "tmpfs", flags, c"mode=0755,size=64k");
     tell("the staging ground", tmpfs.map_err(Into::into))?;

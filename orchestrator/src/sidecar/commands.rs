@@ -48,7 +48,7 @@ impl CommandRunner {
             Some(0) => return Err(Problem::invalid("timeout must be at least 1 millisecond")),
             Some(millis) => Duration::from_millis(millis).min(MAX_TIMEOUT),
         };
-        let mut command = self.prepare(exec)?;
+        let mut command = self.prepare(exec, self.guard.room().await)?;
         let (started, stops) = (Instant::now(), self.guard.stops());
         let mut tree = self.spawn(&mut command)?;
         let (code, timed_out) = match timeout(limit, &mut tree.ended).await {
@@ -75,7 +75,7 @@ impl CommandRunner {
         })
     }
 
-    fn prepare(&self, exec: &Exec) -> Result<Command, Problem> {
+    fn prepare(&self, exec: &Exec, largest_file: u64) -> Result<Command, Problem> {
         if exec.command.trim().is_empty() {
             return Err(Problem::invalid("command must not be empty"));
         }
@@ -90,7 +90,7 @@ impl CommandRunner {
         let cwd = working_folder(exec.cwd.as_deref())?;
         let shell = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
         let mut command = Command::new(BINARY_PATH);
-        command.args([super::ARGUMENT, Role::Supervise.as_str(), &self.guard.room().to_string()]);
+        command.args([super::ARGUMENT, Role::Supervise.as_str(), &largest_file.to_string()]);
         command.args([shell, "-c", &exec.command]).current_dir(cwd).env_clear();
         let defaults = [
             ("HOME", HOME),

@@ -61,11 +61,7 @@ impl FileStore {
         if bytes.len() > MAX_FILE {
             return Err(too_large());
         }
-        if size > self.guard.room() {
-            // What was written since the last look may have replaced what was there.
-            self.guard.refresh().await;
-        }
-        if size > self.guard.room() {
+        if size > self.guard.room().await {
             return Err(Problem::new(ErrorCode::TooLarge, "the sandbox's disk limit is reached"));
         }
         blocking(move || write(&resolve(&request.path)?, &bytes)).await?;

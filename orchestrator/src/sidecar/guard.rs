@@ -74,8 +74,16 @@ impl Guard {
         self.state().usage.bytes
     }
 
-    /// Bytes that one more file may have: nothing once the disk limit is exceeded.
-    pub(super) fn room(&self) -> u64 {
+    /// Bytes that one more file may have: nothing once the disk limit is exceeded. Looks again before
+    /// it says that room is short.
+    pub(super) async fn room(&self) -> u64 {
+        if self.room_by_last_look() < self.limits.max_file_mb << 20 {
+            self.measure_disk().await;
+        }
+        self.room_by_last_look()
+    }
+
+    fn room_by_last_look(&self) -> u64 {
         let usage = self.state().usage;
         let limit = self.limit();
         if usage.entries > limit.entries {
@@ -161,11 +169,6 @@ impl Guard {
                 self.state().ceiling = limit;
             }
         }
-    }
-
-    /// Looks at the disk now.
-    pub(super) async fn refresh(&self) {
-        self.measure_disk().await;
     }
 
     async fn measure_disk(&self) -> Usage {

@@ -4,7 +4,7 @@ use super::{has, put};
 use crate::demo::{
     narrator::{Narrator, Stopped},
     tools::{Outcome, ToolCall},
-    wording::{code, count, fenced, quoted},
+    wording::{code, count, fenced, quoted, shell_word},
 };
 
 /// Made when the workspace holds nothing to explain.
@@ -95,16 +95,18 @@ async fn history(narrator: &mut Narrator, folder: &str) -> Result<Option<Outcome
 
 /// Runs the tests, where it is known how.
 async fn tests(narrator: &mut Narrator, folder: &str, paths: &[&str]) -> Result<(), Stopped> {
-    let python_tests = paths.iter().any(|path| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        name.starts_with("test_") && name.ends_with(".py")
+    let python_tests = paths.iter().find_map(|path| {
+        let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+        (name.starts_with("test_") && name.ends_with(".py")).then_some(folder)
     });
-    let command = if python_tests && has(narrator, "python3").await? {
-        "python3 -m unittest discover -v -s tests -t ."
+    let command = if let Some(tests) = python_tests
+        && has(narrator, "python3").await?
+    {
+        format!("python3 -m unittest discover -v -s {}", shell_word(tests))
     } else if paths.contains(&"package.json") && has(narrator, "npm").await? {
-        "npm test --silent"
+        "npm test --silent".to_owned()
     } else if paths.contains(&"Makefile") && has(narrator, "make").await? {
-        "make test"
+        "make test".to_owned()
     } else {
         let text = "I found no tests that I know how to run here. (I know Python's `unittest`, \
                     `npm test` and `make test`.)";
@@ -116,6 +118,6 @@ async fn tests(narrator: &mut Narrator, folder: &str, paths: &[&str]) -> Result<
         None => "**The tests pass.**".to_owned(),
         Some(error) => format!("**The tests do not pass** ({}).", error.to_lowercase()),
     };
-    let text = format!("{verdict} {} said:\n\n{}", code(command), quoted(output));
+    let text = format!("{verdict} {} said:\n\n{}", code(&command), quoted(output));
     narrator.say(&text).await
 }

@@ -38,8 +38,8 @@ const SHELL: Flawed = Flawed {
     sign: "totl",
     explanation: "The name of a variable is misspelt, and with `set -u` the shell refuses a variable \
                   that was never set.",
-    wrong: "$((totl + amount))",
-    right: "$((total + amount))",
+    wrong: "$(($totl + $amount))",
+    right: "$(($total + $amount))",
 };
 
 pub(in crate::demo) async fn fix_loop(

@@ -5,7 +5,7 @@ set -u
 total=0
 items=0
 while read -r item amount; do
-    total=$((totl + amount))
+    total=$(($totl + $amount))
     items=$((items + 1))
 done <<LINES
 paper 450

@@ -1,0 +1,201 @@
+//! A sandbox uses up what it can get.
+
+use std::time::{Duration, Instant};
+
+use orchestrator::driver::Limits;
+use sandbox_sdk::types::Exec;
+
+use crate::support::{Sandbox, gone, processes_with, unique_sleep};
+
+fn exec(command: &str, millis: u64) -> Exec {
+    Exec { command: command.into(), timeout: Some(millis), ..Exec::default() }
+}
+
+#[tokio::test]
+async fn a_time_out_ends_the_command_with_all_that_it_detached() {
+    let sandbox = Sandbox::start().await;
+    let sleep = unique_sleep();
+    let command = format!(
+        "(setsid setsid sleep {sleep} &) ; setsid nohup sh -c 'sleep {sleep} & sleep {sleep}' & \
+         echo started; sleep {sleep}"
+    );
+    let result = sandbox.exec(exec(&command, 700)).await.unwrap();
+    assert_eq!((result.exit_code, result.timed_out), (124, true));
+    assert_eq!(result.stdout, "started\n");
+    assert_eq!(sandbox.processes_left().await, 0);
+    assert!(gone(&sleep).await);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_ends_the_command() {
+    let sandbox = Sandbox::start().await;
+    let sleep = unique_sleep();
+    let command = format!("setsid sleep {sleep} & sleep {sleep}");
+    let left = tokio::time::timeout(Duration::from_millis(500), sandbox.sh(&command)).await;
+    assert!(left.is_err());
+    assert!(gone(&sleep).await);
+}
+
+#[tokio::test]
+async fn what_runs_in_the_background_does_not_hold_up_the_answer_and_lives_on() {
+    let sandbox = Sandbox::start().await;
+    let sleep = unique_sleep();
+    let started = Instant::now();
+    assert_eq!(sandbox.output(&format!("sleep {sleep} & echo done")).await, "done");
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert_eq!(processes_with(&sleep), 1);
+}
+
+#[tokio::test]
+async fn exit_codes_are_those_of_a_shell() {
+    let sandbox = Sandbox::start().await;
+    for (command, code) in [
+        ("true", 0),
+        ("exit 7", 7),
+        ("kill -9 $$", 137),
+        ("kill -TERM $$", 143),
+        ("no-such-command", 127),
+        ("/etc/passwd", 126),
+    ] {
+        assert_eq!(sandbox.sh(command).await.exit_code, code, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_contained_and_other_sandboxes_do_not_notice() {
+    let limits = Limits { processes: 64, ..Limits::default() };
+    let (sandbox, other) = (Sandbox::limited(limits).await, Sandbox::start().await);
+    let bomb = exec("bomb() { bomb | bomb & }; bomb; sleep 100", 3_000);
+    let (bombed, answered) = tokio::join!(sandbox.exec(bomb), async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let started = Instant::now();
+        assert_eq!(other.output("echo fine").await, "fine");
+        started.elapsed()
+    });
+    println!("the other sandbox answered in {answered:?}");
+    assert_ne!(bombed.unwrap().exit_code, 0);
+    assert_eq!(sandbox.processes_left().await, 0);
+    assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn processes_are_counted_for_each_sandbox_alone() {
+    let limits = Limits { processes: 20, ..Limits::default() };
+    let many = Sandbox::limited(limits.clone()).await;
+    let other = Sandbox::limited(limits).await;
+    let fill = "for i in $(seq 40); do sleep 30 & done; wait";
+    let (filled, echoed) = tokio::join!(many.exec(exec(fill, 3_000)), async {
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        other.output("echo fine | cat").await
+    });
+    assert!(filled.unwrap().stderr.contains("Resource temporarily unavailable"));
+    assert_eq!(echoed, "fine");
+}
+
+#[tokio::test]
+async fn a_memory_hog_is_killed_and_the_sandbox_goes_on() {
+    let limits = Limits { memory_mb: 96, ..Limits::default() };
+    let sandbox = Sandbox::limited(limits).await;
+    let result = sandbox.sh("tail /dev/zero; echo ended with $?").await;
+    assert!(result.exit_code == 137 || result.stdout.contains("ended with 137"), "{result:?}");
+    assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn memory_files_count_as_memory() {
+    let limits = Limits { memory_mb: 64, ..Limits::default() };
+    let sandbox = Sandbox::limited(limits).await;
+    let failed = sandbox.sh("head -c 200000000 /dev/zero > /tmp/big").await;
+    assert_ne!(failed.exit_code, 0, "{failed:?}");
+    assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn a_disk_filler_is_stopped_told_why_and_can_clean_up() {
+    let limits = Limits { disk_mb: 24, max_file_mb: 8, ..Limits::default() };
+    let sandbox = Sandbox::limited(limits).await;
+    let fill = "i=0; while true; do i=$((i+1)); head -c 4000000 /dev/zero > f$i; sleep 0.05; done";
+    let result = sandbox.sh(fill).await;
+    assert_eq!(result.exit_code, 137, "{result:?}");
+    assert!(result.stderr.contains("disk limit of 24 MB"), "{}", result.stderr);
+    let used = sandbox.output("du -sm /workspace | cut -f1").await;
+    assert!(used.parse::<u64>().unwrap() < 100, "{used} MB");
+
+    assert_ne!(sandbox.sh("echo more > more && echo more >> more").await.exit_code, 0);
+    assert!(sandbox.write("more.txt", "more").await.is_err());
+    sandbox.output("rm -f f*").await;
+    assert_eq!(sandbox.output("sleep 0.3; echo fine > fine && cat fine").await, "fine");
+    assert_eq!(sandbox.write("more.txt", "more").await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_single_file_has_a_largest_size() {
+    let sandbox = Sandbox::limited(Limits { max_file_mb: 2, ..Limits::default() }).await;
+    sandbox.output("head -c 2000000 /dev/zero > fits").await;
+    sandbox.refusal("head -c 3000000 /dev/zero > big").await;
+    assert_eq!(sandbox.output("stat -c %s big").await, (2 << 20).to_string());
+}
+
+#[tokio::test]
+async fn open_files_are_limited() {
+    let sandbox = Sandbox::limited(Limits { open_files: 64, ..Limits::default() }).await;
+    assert_eq!(sandbox.output("ulimit -Hn").await, "64");
+    sandbox.refusal("ulimit -n 65").await;
+}
+
+#[tokio::test]
+async fn endless_output_is_cut_and_costs_no_memory() {
+    let sandbox = Sandbox::start().await;
+    let peak = "grep VmHWM /proc/1/status | tr -dc 0-9";
+    let before: u64 = sandbox.output(peak).await.parse().unwrap();
+    let result = sandbox.sh("head -c 100000000 /dev/zero | tr '\\0' x").await;
+    assert_eq!(result.exit_code, 0);
+    assert!(result.truncated);
+    assert_eq!(result.stdout.len(), 1 << 20);
+    let after: u64 = sandbox.output(peak).await.parse().unwrap();
+    println!("sidecar's peak: {before} kB before, {after} kB after");
+    assert!(after < before + 24_000, "{before} kB before, {after} kB after");
+}
+
+#[tokio::test]
+async fn output_that_is_not_text_is_shown_as_far_as_it_goes() {
+    let sandbox = Sandbox::start().await;
+    let result = sandbox.sh("printf 'a\\377b'; printf 'c' >&2").await;
+    assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("a\u{fffd}b", "c"));
+}
+
+#[tokio::test]
+async fn closed_output_ends_nothing() {
+    let sandbox = Sandbox::start().await;
+    assert_eq!(sandbox.sh("exec >&- 2>&-; sleep 0.2; exit 3").await.exit_code, 3);
+}
+
+#[tokio::test]
+async fn commands_take_a_folder_and_an_environment() {
+    let sandbox = Sandbox::start().await;
+    sandbox.output("mkdir -p a/b").await;
+    let mut exec = exec("pwd; echo $X", 5_000);
+    exec.cwd = Some("a/b".into());
+    exec.env.insert("X".into(), "1".into());
+    assert_eq!(sandbox.exec(exec).await.unwrap().stdout, "/workspace/a/b\n1\n");
+}
+
+#[tokio::test]
+async fn bad_commands_are_refused_in_words() {
+    use crate::support::status;
+    let sandbox = Sandbox::start().await;
+    let env = |name: &str| [(name.to_owned(), "x".to_owned())].into();
+    let bad = [
+        exec("", 1_000),
+        exec("a\0b", 1_000),
+        exec(&"x".repeat(200_000), 1_000),
+        exec("true", 0),
+        Exec { cwd: Some("no/such/folder".into()), ..exec("true", 1_000) },
+        Exec { cwd: Some("/etc/passwd".into()), ..exec("true", 1_000) },
+        Exec { env: env("A=B"), ..exec("true", 1_000) },
+        Exec { env: env(""), ..exec("true", 1_000) },
+    ];
+    for exec in bad {
+        assert_eq!(status(sandbox.exec(exec).await), 400);
+    }
+}

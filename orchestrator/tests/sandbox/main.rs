@@ -1,0 +1,11 @@
+//! Real sandboxes on this machine: what they cannot do, what they may use up, and what works.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod demo;
+mod files;
+mod isolation;
+mod lifecycle;
+mod limits;
+mod ordinary_user;
+mod support;
