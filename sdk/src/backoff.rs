@@ -12,7 +12,7 @@ impl Jitter {
     }
 
     /// Differs from one client to the next.
-    #[cfg(feature = "client")]
+    #[cfg(all(feature = "client", not(target_arch = "wasm32")))]
     pub(crate) fn seeded() -> Self {
         Self(Self::random_seed())
     }

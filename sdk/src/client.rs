@@ -8,8 +8,8 @@
 //! let client = Client::new(ClientConfig::new("http://127.0.0.1:4095", "orch_prod_…"))?;
 //! let made = client.sandboxes().create(&CreateSandbox::default()).await?;
 //! client.sandboxes().wait_for(&made.id, SandboxStatus::Running, WaitOptions::default()).await?;
-//! let listing = client.sandbox(&made.id).exec(&Exec { command: "ls".into(), ..Exec::default() });
-//! println!("{}", listing.await?.stdout);
+//! let exec = Exec { command: "ls".into(), ..Exec::default() };
+//! println!("{}", client.sandbox(&made.id).exec(&exec).await?.stdout);
 //! # Ok(())
 //! # }
 //! ```
@@ -55,6 +55,7 @@ pub struct ClientConfig {
     pub base_url: String,
     /// The orchestrator, when it is another service than the sandbox API.
     pub orchestrator_url: Option<String>,
+    /// Sent as bearer; never shown.
     pub api_key: SecretString,
     /// Longest time a call may take, its retries included. Default 30 s.
     pub timeout: Duration,

@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+// Its first example needs the client.
+#![cfg_attr(feature = "client", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "client"), doc = "The Rust SDK of the Tangle sandbox API.")]
 
 #[cfg(all(feature = "auth", not(target_arch = "wasm32")))]
 pub mod auth;

@@ -1,5 +1,5 @@
 //! Whatever a network does to the frames, a viewer gets exactly the log: each event once and in order.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "support/rig.rs"]
 #[allow(dead_code)]

@@ -54,8 +54,8 @@ fn an_endless_event_is_refused() {
     let chunk = vec![b'x'; 1 << 20];
     assert!((0..20).any(|_| parser.push(&chunk).is_err()));
     let mut parser = SseParser::default();
-    let lines = "data: x\n".repeat(1 << 17);
-    assert!((0..200).any(|_| parser.push(lines.as_bytes()).is_err()));
+    let line = format!("data: {}\n", "x".repeat(1 << 20));
+    assert!((0..20).any(|_| parser.push(line.as_bytes()).is_err()));
 }
 
 proptest! {

@@ -56,13 +56,16 @@ impl TokenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
+    /// A signing secret is too short to protect anything.
     #[error("a signing secret needs at least {min} bytes", min = super::MIN_SECRET_BYTES)]
     SecretTooShort,
+    /// The product id is empty or too long.
     #[error("a product id needs 1 to {max} characters", max = super::MAX_PRODUCT_ID_CHARS)]
     ProductId,
     /// A claim the token needs is empty.
     #[error("{0} must not be empty")]
     EmptyClaim(&'static str),
+    /// The cryptography refused to sign.
     #[error("signing failed")]
     Signing,
 }

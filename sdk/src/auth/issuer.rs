@@ -11,9 +11,12 @@ use super::{KeyError, READ_TYPE, check_key, unix_ms};
 /// What an account pays for. It decides how long a token lasts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tier {
+    /// Nothing.
     #[default]
     Free,
+    /// A subscription.
     Pro,
+    /// A contract.
     Enterprise,
 }
 
@@ -34,6 +37,7 @@ pub struct TierTtl {
     pub free: Duration,
     pub pro: Duration,
     pub enterprise: Duration,
+    /// Longest lifetime of any token.
     pub max: Duration,
 }
 
@@ -60,13 +64,16 @@ impl TierTtl {
 /// Who signs, and with what.
 #[derive(Clone, Debug)]
 pub struct IssuerConfig {
+    /// The `pid` of the tokens.
     pub product_id: String,
     /// Shared with the orchestrator, at least 32 bytes.
     pub signing_secret: SecretString,
+    /// How long tokens last.
     pub ttl: TierTtl,
 }
 
 impl IssuerConfig {
+    /// The default lifetimes.
     pub fn new(product_id: impl Into<String>, signing_secret: impl Into<SecretString>) -> Self {
         Self {
             product_id: product_id.into(),
@@ -79,8 +86,11 @@ impl IssuerConfig {
 /// For whom, and for which session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IssueRequest {
+    /// Whose token it is; `sub`.
     pub user_id: String,
+    /// The session it opens; `sid`.
     pub session_id: String,
+    /// Decides how long it lasts.
     pub tier: Tier,
     /// Sandbox the session runs in. Left out of the token when absent.
     pub sandbox_id: Option<String>,
@@ -89,6 +99,7 @@ pub struct IssueRequest {
 /// A fresh token. `Debug` shows when it ends, not what it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuedToken {
+    /// A secret for as long as it lasts.
     pub token: String,
     /// Unix seconds.
     pub expires_at: i64,

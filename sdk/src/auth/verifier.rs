@@ -20,6 +20,7 @@ const MAX_CLOCK_AHEAD_S: i64 = 60;
 pub struct ProductKeys {
     /// The `pid` of its tokens.
     pub product_id: String,
+    /// At least 32 bytes.
     pub secret: SecretString,
     /// Still accepted for a while after the secret was changed.
     pub previous: Option<PreviousSecret>,
@@ -30,6 +31,7 @@ pub struct ProductKeys {
 /// The secret before the current one.
 #[derive(Clone, Debug)]
 pub struct PreviousSecret {
+    /// At least 32 bytes.
     pub secret: SecretString,
     /// Milliseconds since the Unix epoch; from then on only the current secret counts.
     pub expires_at_ms: i64,
@@ -38,6 +40,7 @@ pub struct PreviousSecret {
 /// What a verifier accepts.
 #[derive(Clone, Debug)]
 pub struct VerifierConfig {
+    /// Whose tokens are accepted.
     pub products: Vec<ProductKeys>,
     /// Whole seconds a token is accepted after its `exp`. Default none.
     pub leeway: Duration,
@@ -61,16 +64,21 @@ impl VerifierConfig {
 /// What a token opens. A token has exactly one scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
+    /// One session.
     Session(String),
+    /// A project's sessions.
     Project(String),
+    /// Several projects' sessions.
     Projects(Vec<String>),
 }
 
 /// What a verified token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadClaims {
+    /// Never empty.
     pub user_id: String,
     pub product_id: String,
+    /// What it opens.
     pub scope: Scope,
     pub sandbox_id: Option<String>,
     /// Unix seconds.

@@ -18,10 +18,13 @@ const MAX_HEADER_BYTES: usize = 1024;
 /// Why a webhook was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
+    /// The header is not `t=…,v1=…`.
     #[error("the signature header cannot be read")]
     Malformed,
+    /// Signed too long ago, or in the future.
     #[error("the signature's time is too far from now")]
     Stale,
+    /// No signature is of this body, time and secret.
     #[error("the signature does not match")]
     Mismatch,
 }

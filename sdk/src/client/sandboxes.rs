@@ -21,7 +21,9 @@ const FIRST_POLL: Duration = Duration::from_millis(50);
 pub struct ListSandboxes {
     /// Only those in one of these states; empty: all.
     pub status: Vec<SandboxStatus>,
+    /// At most so many.
     pub limit: Option<u32>,
+    /// Skip so many.
     pub offset: Option<u32>,
 }
 

@@ -77,6 +77,7 @@ impl fmt::Debug for Handlers {
 }
 
 impl Handlers {
+    /// No handlers yet.
     pub fn new() -> Self {
         Self::default()
     }

@@ -36,6 +36,7 @@ pub struct GatewayOptions {
     pub token: String,
     /// When the token ends, in Unix seconds. Absent: read from the token.
     pub expires_at: Option<i64>,
+    /// The session to watch.
     pub session_id: String,
     /// Default: the session's own channel, `session:<session_id>`.
     pub channels: Option<Vec<String>>,

@@ -7,8 +7,11 @@ use std::{
 
 /// Keeps small texts by key. A failure to keep one is no error: replay begins earlier then.
 pub trait ReplayStorage {
+    /// What was last set.
     fn get_item(&self, key: &str) -> Option<String>;
+    /// Keeps a text.
     fn set_item(&self, key: &str, value: &str);
+    /// Forgets it.
     fn remove_item(&self, key: &str);
 }
 

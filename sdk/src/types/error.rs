@@ -7,11 +7,15 @@ use super::Extra;
 /// `{success: false, error: {code, message}, message, code, …}`: every reader finds its field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorBody {
+    /// Always `false`.
     #[serde(default)]
     pub success: bool,
+    /// Code and message, where newer readers look.
     pub error: ErrorDetail,
+    /// What went wrong, for people.
     #[serde(default)]
     pub message: String,
+    /// Stable, for programs.
     #[serde(default)]
     pub code: String,
     /// `resourceType`, `currentState`, `limit`, … by code.
@@ -19,28 +23,45 @@ pub struct ErrorBody {
     pub extra: Extra,
 }
 
+/// The error itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorDetail {
+    /// Stable, for programs.
     pub code: String,
+    /// What went wrong, for people.
     pub message: String,
 }
 
 /// Stable codes and the HTTP status each is sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
+    /// The request is not what the route takes.
     Validation,
+    /// No credentials, or wrong ones.
     Auth,
+    /// The account has too little left.
     PaymentRequired,
+    /// These credentials do not open this.
     Forbidden,
+    /// There is no such thing, or not for this caller.
     NotFound,
+    /// The route knows other methods only.
     MethodNotAllowed,
+    /// It took too long.
     Timeout,
+    /// Not possible while things stand as they do.
     InvalidState,
+    /// The body is larger than allowed.
     TooLarge,
+    /// The body is of a type that is not read here.
     UnsupportedMediaType,
+    /// Too many, or too often.
     QuotaExceeded,
+    /// Our fault.
     Server,
+    /// This service cannot do that.
     NotImplemented,
+    /// Not now; later perhaps.
     Unavailable,
 }
 
@@ -62,6 +83,7 @@ impl ErrorCode {
         (Self::Unavailable, 503, "UNAVAILABLE"),
     ];
 
+    /// The HTTP status it is sent with.
     pub fn status(self) -> u16 {
         Self::TABLE.iter().find(|row| row.0 == self).map_or(500, |row| row.1)
     }
@@ -72,12 +94,14 @@ impl ErrorCode {
         known.or_else(|| (status >= 500).then_some(Self::Server))
     }
 
+    /// The code as it stands on the wire.
     pub fn as_str(self) -> &'static str {
         Self::TABLE.iter().find(|row| row.0 == self).map_or("SERVER_ERROR", |row| row.2)
     }
 }
 
 impl ErrorBody {
+    /// An envelope with both spellings of code and message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
         Self {

@@ -7,31 +7,46 @@ use super::{Extra, Part, TokenUsage, TurnState};
 
 /// The event types this version understands. Any other type passes through.
 pub mod event_type {
+    /// A turn begins.
     pub const EXECUTION_STARTED: &str = "execution.started";
+    /// A piece of the answer came or grew.
     pub const PART_UPDATED: &str = "message.part.updated";
+    /// Progress in words.
     pub const STATUS: &str = "status";
+    /// Something to know that stops nothing.
     pub const WARNING: &str = "warning";
+    /// Something went wrong; `done` follows.
     pub const ERROR: &str = "error";
+    /// The outcome, before `done`.
     pub const RESULT: &str = "result";
+    /// The turn has ended.
     pub const DONE: &str = "done";
 }
 
 /// One event: a type and its data, both kept as they came.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
+    /// `type` on the wire; see [`event_type`].
     #[serde(rename = "type")]
     pub kind: String,
+    /// What the event says, as it came.
     pub data: Map<String, Value>,
 }
 
 /// An event whose type is known, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventBody {
+    /// A turn begins.
     ExecutionStarted(ExecutionStarted),
+    /// A piece of the answer came or grew.
     PartUpdated(Box<PartUpdated>),
+    /// Progress in words.
     Status(StatusUpdate),
+    /// Something went wrong.
     Error(TurnError),
+    /// The turn's outcome.
     Result(TurnResult),
+    /// The turn has ended.
     Done(TurnDone),
     /// Unknown type, or known type with data that does not fit: nothing to act on.
     Other,
@@ -56,7 +71,9 @@ pub struct ExecutionStarted {
 /// without, `part` is the whole part and replaces what was there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartUpdated {
+    /// The whole part, or with a delta what it is apart from its text.
     pub part: Part,
+    /// What the text grew by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<String>,
     #[serde(flatten)]
@@ -66,7 +83,9 @@ pub struct PartUpdated {
 /// Progress in words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatusUpdate {
+    /// `started`, `processing`, …
     pub status: String,
+    /// In words, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     #[serde(flatten)]
@@ -76,7 +95,9 @@ pub struct StatusUpdate {
 /// Something went wrong in the turn. A `done` follows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TurnError {
+    /// What went wrong, for people.
     pub message: String,
+    /// Stable, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     #[serde(flatten)]
@@ -87,10 +108,13 @@ pub struct TurnError {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnResult {
+    /// The whole answer in markdown.
     #[serde(default)]
     pub final_text: String,
+    /// Metered by the orchestrator.
     #[serde(default)]
     pub token_usage: TokenUsage,
+    /// Which turn it was.
     #[serde(default)]
     pub metadata: TurnMetadata,
     #[serde(flatten)]
@@ -115,8 +139,10 @@ pub struct TurnMetadata {
 pub struct TurnDone {
     #[serde(default)]
     pub turn_id: String,
+    /// How it ended; never [`TurnState::Running`].
     #[serde(default = "completed", deserialize_with = "outcome")]
     pub outcome: TurnState,
+    /// Metered by the orchestrator.
     #[serde(default)]
     pub token_usage: TokenUsage,
     #[serde(flatten)]

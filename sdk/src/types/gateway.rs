@@ -16,16 +16,20 @@ pub const SUBPROTOCOL: &str = "tangle.session.v1";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum ServerFrame {
+    /// The first frame of a connection.
     #[serde(rename = "connection.established")]
     Established { data: Connected },
+    /// An event of a channel's log.
     #[serde(rename = "agent.event")]
     AgentEvent(Box<AgentEventFrame>),
+    /// Answer to `subscribe`: what is watched now, and what may not be.
     #[serde(rename = "subscribed")]
     Subscribed {
         channels: Vec<String>,
         #[serde(default)]
         denied: Vec<DeniedChannel>,
     },
+    /// Answer to `unsubscribe`.
     #[serde(rename = "unsubscribed")]
     Unsubscribed { channels: Vec<String> },
     /// Replay of `from..=to` begins; `truncated`: older events than `oldest_seq` are gone.
@@ -39,8 +43,10 @@ pub enum ServerFrame {
         truncated: bool,
         oldest_seq: u64,
     },
+    /// Everything up to `last_seq` was sent; live events follow.
     #[serde(rename = "replay.complete", rename_all = "camelCase")]
     ReplayComplete { channel: String, since: u64, replayed: u64, last_seq: u64, truncated: bool },
+    /// The viewer reads too slowly: `dropped` frames after `since` were skipped now, `total_dropped` so far.
     #[serde(rename = "backpressure.warning", rename_all = "camelCase")]
     Backpressure {
         channel: String,
@@ -50,16 +56,22 @@ pub enum ServerFrame {
         total_dropped: u64,
         suggest_replay: bool,
     },
+    /// The connection's token ends soon; `expires_at` in Unix seconds.
     #[serde(rename = "token.expiring", rename_all = "camelCase")]
     TokenExpiring { seconds_remaining: u64, expires_at: i64 },
+    /// The token has ended; close 4401 follows.
     #[serde(rename = "token.expired")]
     TokenExpired,
+    /// Answer to `token.update`.
     #[serde(rename = "token.updated", rename_all = "camelCase")]
     TokenUpdated { expires_at: i64 },
+    /// Are you there? Answered with `pong` and the same time.
     #[serde(rename = "ping")]
     Ping { timestamp: i64 },
+    /// Answer to `ping`.
     #[serde(rename = "pong")]
     Pong { timestamp: i64 },
+    /// Something of the viewer was not accepted.
     #[serde(rename = "error")]
     Error {
         code: String,
@@ -70,6 +82,7 @@ pub enum ServerFrame {
     /// The server is going away; come back after the given pause.
     #[serde(rename = "server.draining", rename_all = "camelCase")]
     Draining { retry_after_ms: u64 },
+    /// A frame that this version does not know, as it came.
     #[serde(untagged)]
     Other(Extra),
 }
@@ -78,40 +91,53 @@ pub enum ServerFrame {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connected {
+    /// Names the connection in the logs.
     pub connection_id: String,
+    /// Session that the token opens.
     pub session_id: String,
+    /// Changes with every start of the server.
     pub server_instance_id: String,
     /// Names the life of the logs. Another epoch: forget the cursor and start over.
     pub epoch: String,
     /// Unix seconds at which the token, and so the connection, ends.
     pub expires_at: i64,
+    /// Pause between two pings of the server.
     pub heartbeat_interval_ms: u64,
+    /// Channels that are watched from the beginning.
     pub subscribed: Vec<String>,
+    /// Channels that were asked for and may not be watched.
     #[serde(default)]
     pub denied: Vec<DeniedChannel>,
     /// Last sequence number of each subscribed channel.
     pub last_seq: BTreeMap<String, u64>,
+    /// Version of this protocol: 1.
     pub protocol: u32,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
+/// A channel that may not be watched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeniedChannel {
+    /// `session:<id>`, `agent:<id>`, …
     pub channel: String,
+    /// In words.
     pub reason: String,
 }
 
 /// An event of the session's log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentEventFrame {
+    /// `session:<id>`, `agent:<id>`, …
     pub channel: String,
     /// 1, 2, 3, … per channel, without gaps.
     pub seq: u64,
     /// Milliseconds since the Unix epoch, when it was appended.
     pub timestamp: i64,
+    /// From the log, not live.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
+    /// The event.
     pub data: Event,
 }
 
@@ -119,6 +145,7 @@ pub struct AgentEventFrame {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum ClientFrame {
+    /// The token, where it could not travel with the connection.
     #[serde(rename = "auth")]
     Auth { token: String },
     /// `since`: replay what came after it; absent: live events only.
@@ -128,16 +155,20 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<u64>,
     },
+    /// No more events of these channels.
     #[serde(rename = "unsubscribe")]
     Unsubscribe { channels: Vec<String> },
+    /// Send what came after `since` again. No channel: the own one.
     #[serde(rename = "replay")]
     Replay {
         since: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
     },
+    /// Another token with the same authority, in place of the current one.
     #[serde(rename = "token.update")]
     TokenUpdate { token: String },
+    /// Are you there? Answered with `pong` and the same time.
     #[serde(rename = "ping")]
     Ping { timestamp: i64 },
     #[serde(rename = "pong")]
@@ -151,14 +182,22 @@ pub enum ClientFrame {
 pub mod close_code {
     /// The viewer left, or there is nothing more to come.
     pub const DONE: u16 = 1000;
+    /// The server goes away; come back.
     pub const RESTART: u16 = 1001;
+    /// The server's fault; come back.
     pub const INTERNAL: u16 = 1011;
+    /// Too many viewers; come back later.
     pub const OVERLOADED: u16 = 1013;
+    /// The viewer does not speak this protocol. Final.
     pub const PROTOCOL: u16 = 4400;
     /// Token missing, invalid or expired: fetch another, then come back.
     pub const TOKEN: u16 = 4401;
+    /// No token of this kind opens this. Final.
     pub const FORBIDDEN: u16 = 4403;
+    /// There is no such session. Final.
     pub const UNKNOWN_SESSION: u16 = 4404;
+    /// The viewer was silent for too long; come back.
     pub const PING_TIMEOUT: u16 = 4408;
+    /// The viewer reads too slowly, or asks too often; come back.
     pub const SLOW: u16 = 4429;
 }

@@ -9,6 +9,7 @@ use super::Extra;
 /// replaces the earlier one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
+    /// Unique in its session.
     #[serde(default)]
     pub id: String,
     #[serde(rename = "sessionID", default)]
@@ -16,6 +17,7 @@ pub struct Part {
     /// The message the part belongs to. One turn of the agent is one message.
     #[serde(rename = "messageID", default)]
     pub message_id: String,
+    /// What the part holds.
     #[serde(flatten)]
     pub body: PartBody,
 }
@@ -24,11 +26,17 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum PartBody {
+    /// Prose of the answer.
     Text(TextPart),
+    /// A thought before it.
     Reasoning(ReasoningPart),
+    /// A tool call.
     Tool(ToolPart),
+    /// A file that the agent hands over.
     File(FilePart),
+    /// A step begins.
     StepStart(StepStartPart),
+    /// A step ends.
     StepFinish(StepFinishPart),
     /// A part type this version does not know, as it came.
     #[serde(untagged)]
@@ -49,6 +57,7 @@ pub struct TextPart {
 pub struct ReasoningPart {
     #[serde(default)]
     pub text: String,
+    /// How long it lasted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeSpan>,
     #[serde(flatten)]
@@ -62,7 +71,9 @@ pub struct ToolPart {
     pub call_id: String,
     /// Name of the tool, as the agent calls it: `bash`, `read`, `write`, `edit`, …
     pub tool: String,
+    /// Where the call stands.
     pub state: ToolState,
+    /// What the agent adds, by tool.
     pub metadata: Option<Value>,
     /// Fields not named here. Those of `state` stand under the key `state`.
     pub extra: Extra,
@@ -133,10 +144,12 @@ impl Serialize for ToolPart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ToolState {
+    /// The agent is still writing the input.
     Pending {
         #[serde(default)]
         input: Value,
     },
+    /// The tool works.
     Running {
         #[serde(default)]
         input: Value,
@@ -145,6 +158,7 @@ pub enum ToolState {
         #[serde(default)]
         time: TimeSpan,
     },
+    /// The tool has done its work.
     Completed {
         #[serde(default)]
         input: Value,
@@ -156,6 +170,7 @@ pub enum ToolState {
         #[serde(default)]
         time: TimeSpan,
     },
+    /// The tool failed, or was cut off.
     #[serde(alias = "failed")]
     Error {
         #[serde(default)]
@@ -175,6 +190,7 @@ impl ToolState {
         matches!(self, Self::Completed { .. } | Self::Error { .. })
     }
 
+    /// What the tool was given.
     pub fn input(&self) -> &Value {
         match self {
             Self::Pending { input }
@@ -188,8 +204,10 @@ impl ToolState {
 /// A file the agent hands over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FilePart {
+    /// Name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
+    /// `image/png`, …
     #[serde(
         rename = "mediaType",
         alias = "mime",
@@ -197,6 +215,7 @@ pub struct FilePart {
         skip_serializing_if = "Option::is_none"
     )]
     pub media_type: Option<String>,
+    /// Where to get it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(flatten)]
@@ -213,10 +232,12 @@ pub struct StepStartPart {
 /// The agent ends a step. The figures are the agent's own report: shown, never billed from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepFinishPart {
+    /// Why the step ended, in the words of the model.
     #[serde(default)]
     pub reason: String,
     #[serde(default)]
     pub tokens: StepTokens,
+    /// US dollars.
     #[serde(default)]
     pub cost: f64,
     #[serde(flatten)]

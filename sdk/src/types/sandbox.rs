@@ -10,18 +10,26 @@ use super::Extra;
 /// orchestrator projects (`ready` and `degraded` are running, `suspended` is stopped).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SandboxStatus {
+    /// Accepted, not begun.
     Pending,
+    /// Being made.
     Provisioning,
+    /// Ready for commands.
     Running,
+    /// Not running; its workspace is kept.
     Stopped,
+    /// Could not be made, or broke.
     Failed,
+    /// Its time was up.
     Expired,
+    /// Gone with its workspace.
     Deleted,
     /// A status this version does not know, passed through unchanged.
     Other(String),
 }
 
 impl SandboxStatus {
+    /// The word on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pending => "pending",
@@ -74,12 +82,16 @@ impl Serialize for SandboxStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sandbox {
+    /// `sandbox-` and 12 hexadecimal digits.
     pub id: String,
+    /// Name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub status: SandboxStatus,
+    /// Only while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// Whatever the product wants to keep with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
     /// ISO 8601, like every date of this API.
@@ -89,6 +101,7 @@ pub struct Sandbox {
     pub started_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity_at: Option<String>,
+    /// Why it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(flatten)]
@@ -99,6 +112,7 @@ pub struct Sandbox {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
+    /// Base of the sidecar's paths.
     #[serde(alias = "runtimeUrl")]
     pub sidecar_url: String,
     /// Opens this one sandbox; a secret.
@@ -117,21 +131,28 @@ impl std::fmt::Debug for Connection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSandbox {
+    /// Name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Container image, where the driver knows images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Added to the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Limits; absent ones are the driver's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Stops after so long without use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_seconds: Option<u64>,
+    /// Ends after so long, used or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lifetime_seconds: Option<u64>,
     /// The same key again answers with the sandbox made the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Whatever the product wants to keep with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
     #[serde(flatten)]
@@ -160,11 +181,14 @@ pub struct Resources {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
+    /// The sandbox's id.
     #[serde(alias = "id")]
     pub project_ref: String,
     pub status: SandboxStatus,
+    /// Only while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// Why it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(flatten)]
@@ -178,8 +202,10 @@ pub struct CreateProject {
     /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_ref: Option<String>,
+    /// What the sandbox is made from.
     #[serde(default)]
     pub container: ProjectContainer,
+    /// Agent to set up, as the orchestrator knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<serde_json::Value>,
     #[serde(flatten)]
@@ -189,8 +215,10 @@ pub struct CreateProject {
 /// What a project's sandbox is made from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProjectContainer {
+    /// Container image, where the driver knows images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Added to the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     #[serde(flatten)]
@@ -205,6 +233,7 @@ pub struct Exec {
     /// Absolute, or relative to the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Added to the environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Milliseconds; the whole process tree ends with it.
@@ -218,8 +247,10 @@ pub struct Exec {
 pub struct ExecResult {
     /// 124 after a time-out, 128 + n after signal n.
     pub exit_code: i32,
+    /// What the command wrote; not UTF-8 is replaced.
     #[serde(default)]
     pub stdout: String,
+    /// What it wrote beside.
     #[serde(default)]
     pub stderr: String,
     /// Milliseconds.
@@ -228,6 +259,7 @@ pub struct ExecResult {
     /// Output beyond the limit was dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// Ended by its time-out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
 }

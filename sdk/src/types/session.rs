@@ -9,7 +9,9 @@ use super::{Extra, Part, TokenUsage};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionMapping {
+    /// The only user whose tokens open the session.
     pub user_id: String,
+    /// Where the session runs.
     pub sandbox_id: String,
     /// The session's name inside the sandbox, when it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,9 +25,12 @@ pub struct SessionMapping {
 pub struct Dispatch {
     /// 1 to 160 characters of `[A-Za-z0-9:_-]`.
     pub turn_id: String,
+    /// What the person says.
     pub parts: Vec<InputPart>,
+    /// Absent: the orchestrator's default agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendChoice>,
+    /// What the turn may use at most.
     #[serde(default)]
     pub limits: TurnLimits,
     #[serde(flatten)]
@@ -36,9 +41,9 @@ pub struct Dispatch {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum InputPart {
-    Text {
-        text: String,
-    },
+    /// Prose.
+    Text { text: String },
+    /// Something that this version does not know, as it came.
     #[serde(untagged)]
     Other(Extra),
 }
@@ -55,6 +60,7 @@ pub struct BackendChoice {
     pub extra: Extra,
 }
 
+/// A model, and who serves it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelChoice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,10 +75,13 @@ pub struct ModelChoice {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnLimits {
+    /// Tokens read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_input_tokens: Option<u64>,
+    /// Tokens written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
+    /// Time from the start of the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_ms: Option<u64>,
 }
@@ -85,6 +94,7 @@ pub struct DispatchReceipt {
     pub turn_id: String,
     /// The turn was known already; nothing was started.
     pub already_existed: bool,
+    /// Where the turn stands.
     pub state: TurnState,
     /// Sequence number after which the turn's events begin.
     #[serde(default)]
@@ -97,8 +107,11 @@ pub struct DispatchReceipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TurnState {
+    /// Still at work.
     Running,
+    /// Ended well.
     Completed,
+    /// Ended by an error.
     Failed,
     /// Stopped on request; what it said until then stands.
     #[serde(alias = "cancelled")]
@@ -108,6 +121,7 @@ pub enum TurnState {
 }
 
 impl TurnState {
+    /// Whether nothing more will come.
     pub fn is_final(self) -> bool {
         self != Self::Running
     }
@@ -120,7 +134,9 @@ impl TurnState {
 pub struct TurnRecord {
     pub session_id: String,
     pub turn_id: String,
+    /// Where the turn stands.
     pub state: TurnState,
+    /// The whole answer in markdown.
     #[serde(default)]
     pub final_text: String,
     /// The whole message, all deltas joined. Empty while the turn runs.
@@ -129,6 +145,7 @@ pub struct TurnRecord {
     /// Metered by the orchestrator, never the agent's own report.
     #[serde(default)]
     pub token_usage: TokenUsage,
+    /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<super::TurnError>,
     /// Model that served the turn.
@@ -142,6 +159,7 @@ pub struct TurnRecord {
     /// Milliseconds since the Unix epoch.
     #[serde(default)]
     pub started_at: i64,
+    /// Milliseconds since the Unix epoch; absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<i64>,
     #[serde(flatten)]
@@ -155,10 +173,12 @@ pub struct SessionStatus {
     pub session_id: String,
     /// `running` or `idle`.
     pub state: String,
+    /// The turn that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_execution_id: Option<String>,
     #[serde(default)]
     pub last_seq: u64,
+    /// Names the life of the log; sequence numbers mean nothing in another one.
     #[serde(default)]
     pub epoch: String,
     #[serde(flatten)]
@@ -177,7 +197,9 @@ pub struct Abort {
 /// Answer to an abort. Nothing to cancel is no error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aborted {
+    /// A turn was stopped.
     pub cancelled: bool,
+    /// Why nothing was.
     #[serde(alias = "noopReason", default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -10,10 +10,12 @@ use super::{Extra, TokenUsage, TurnState};
 pub struct WebhookBody {
     /// Unique; the same again is the same event.
     pub id: String,
+    /// [`WebhookBody::TURN_ENDED`], or a later type.
     #[serde(rename = "type")]
     pub kind: String,
     /// Milliseconds since the Unix epoch.
     pub created_at: i64,
+    /// What happened.
     pub data: WebhookEvent,
 }
 
@@ -22,6 +24,7 @@ impl WebhookBody {
     pub const TURN_ENDED: &str = "turn.ended";
 }
 
+/// A turn has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookEvent {
@@ -29,7 +32,9 @@ pub struct WebhookEvent {
     pub sandbox_id: String,
     pub session_id: String,
     pub turn_id: String,
+    /// How it ended.
     pub outcome: TurnState,
+    /// Metered by the orchestrator.
     pub token_usage: TokenUsage,
     #[serde(flatten)]
     pub extra: Extra,

@@ -8,14 +8,19 @@ use crate::types::{Connected, Event};
 /// What a machine is made with; see [`GatewayOptions`](crate::gateway::GatewayOptions).
 #[derive(Clone)]
 pub struct Settings {
+    /// The gateway, `ws(s)://…/session`.
     pub url: String,
+    /// To begin with.
     pub token: String,
     /// Unix seconds.
     pub expires_at: Option<i64>,
+    /// The session to watch.
     pub session_id: String,
     /// Empty: the session's own channel.
     pub channels: Vec<String>,
+    /// Where to begin; wins over what is stored.
     pub since: Option<u64>,
+    /// Come back after a lost connection.
     pub auto_reconnect: bool,
     /// Whether [`Effect::RefreshToken`] can be carried out.
     pub can_refresh: bool,
@@ -44,27 +49,24 @@ pub struct Now {
 
 /// What happened.
 pub enum Input<'a> {
+    /// The application wants a connection.
     Connect,
+    /// The application wants none any more.
     Disconnect,
     /// The network or the page may have come back: try now.
     Nudge,
-    Replay {
-        since: u64,
-    },
+    /// The application wants what came after `since`.
+    Replay { since: u64 },
+    /// Forget what was delivered.
     ClearReplay,
     /// `expires_at` in Unix seconds; absent: read from the token.
-    UpdateToken {
-        token: String,
-        expires_at: Option<i64>,
-    },
+    UpdateToken { token: String, expires_at: Option<i64> },
+    /// The answer to [`Effect::RefreshToken`].
     Refreshed(RefreshedToken),
     /// A text message came.
     Frame(&'a str),
     /// The socket is closed, or could not be opened (1006).
-    Closed {
-        code: u16,
-        reason: String,
-    },
+    Closed { code: u16, reason: String },
     /// Time has passed.
     Tick,
 }
@@ -91,22 +93,18 @@ impl fmt::Debug for Input<'_> {
 #[derive(Clone, PartialEq)]
 pub enum Effect {
     /// Open a socket, offering these subprotocols. The second one holds the token.
-    Open {
-        url: String,
-        protocols: [String; 2],
-    },
+    Open { url: String, protocols: [String; 2] },
+    /// Send a text message.
     Send(String),
     /// Close the socket and forget it.
-    Close {
-        code: u16,
-        reason: &'static str,
-    },
+    Close { code: u16, reason: &'static str },
     /// Get another token and feed it back as [`Input::Refreshed`].
     RefreshToken,
     /// Keep this text across reloads.
     Persist(String),
     /// Remove what was kept.
     Forget,
+    /// Tell the application.
     Notify(Notice),
 }
 
@@ -130,16 +128,27 @@ impl fmt::Debug for Effect {
 /// What to tell the application; see [`Handlers`](crate::gateway::Handlers).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
+    /// The gateway let us in.
     Connected(Box<Connected>),
+    /// An event, once and in order.
     Event { channel: String, event: Event, seq: u64 },
+    /// Events from before now follow.
     ReplayStart { channel: String, since: u64, total: u64 },
+    /// Everything up to `last_seq` has come.
     ReplayComplete { channel: String, last_seq: u64 },
+    /// The events do not go on without a hole.
     Reset(Reset),
+    /// We read too slowly.
     Backpressure(Backpressure),
+    /// The token ends in so many seconds.
     TokenExpiring { seconds: u64 },
+    /// The token has ended, or was refused.
     TokenExpired,
+    /// The state changed.
     State(GatewayState),
+    /// The connection is gone.
     Disconnected { code: u16, reason: String },
+    /// Something went wrong.
     Error { message: String, code: Option<String> },
 }
 
@@ -156,7 +165,9 @@ pub enum Reset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backpressure {
     pub channel: String,
+    /// Frames skipped this time.
     pub dropped: u64,
+    /// Frames skipped on this connection.
     pub total_dropped: u64,
     /// Last sequence number before the first one skipped.
     pub since: u64,
@@ -168,7 +179,9 @@ pub enum GatewayState {
     /// Not wanted, or properly ended.
     #[default]
     Disconnected,
+    /// A socket is being opened, or a token awaited.
     Connecting,
+    /// Events flow.
     Connected,
     /// Waiting for the next attempt.
     Reconnecting {
@@ -187,6 +200,7 @@ pub struct GatewayStats {
     pub last_seq: u64,
     /// Events held back behind a gap.
     pub held: usize,
+    /// Events given to the application.
     pub delivered: u64,
     /// Events that came again.
     pub duplicates: u64,
