@@ -29,14 +29,27 @@ const CALLS_PER_STEP: u32 = 4;
 const STARTS_TOO_LONG: &str =
     "The sandbox could not be started in time. Your message is kept and nothing was charged.";
 
+const ALL_IN_USE: &str = "All sandboxes of this server are in use at the moment. Your message is \
+    kept and nothing was charged; try again in a few minutes.";
+
 /// Why a step did not succeed.
 pub(super) enum Trouble {
-    /// It may later: the reason, for the log, and whether the orchestrator could not be reached.
-    Again { why: String, unreachable: bool },
+    /// It may later.
+    Again(Wait),
     /// It never will: in words, for the person.
     Final(String),
     /// Our own failure.
     Broken(Error),
+}
+
+/// What a step waits for.
+pub(super) struct Wait {
+    /// The reason, for the log.
+    why: String,
+    /// The orchestrator could not be reached.
+    unreachable: bool,
+    /// For the person, should it last too long.
+    too_long: &'static str,
 }
 
 impl From<Error> for Trouble {
@@ -47,15 +60,20 @@ impl From<Error> for Trouble {
 
 impl Trouble {
     fn again(why: impl Into<String>) -> Self {
-        Self::Again { why: why.into(), unreachable: false }
+        Self::Again(Wait { why: why.into(), unreachable: false, too_long: STARTS_TOO_LONG })
     }
 
     /// A call failed: those that can be repeated are, others end the turn.
     fn of_call(error: &client::Error, doing: &str) -> Self {
         // A key that is refused is the operator's to mend, and may be while the turn waits.
         let mendable = matches!(error.status(), Some(401 | 403));
+        let full = error.status() == Some(429);
         if error.is_retryable() || mendable {
-            return Self::Again { why: format!("{doing}: {error}"), unreachable: true };
+            return Self::Again(Wait {
+                why: format!("{doing}: {error}"),
+                unreachable: !full,
+                too_long: if full { ALL_IN_USE } else { STARTS_TOO_LONG },
+            });
         }
         tracing::error!(%error, doing, "the orchestrator refused");
         Self::Final(format!("The sandbox service refused to {doing}. Nothing was charged."))
@@ -87,6 +105,7 @@ impl Backend {
 
     pub(super) async fn drive(&self, turn: &TurnId) -> Result<(), Error> {
         let mut pauses = Pauses::new(&self.config().timing);
+        let mut too_long = STARTS_TOO_LONG;
         while let Some(row) = self.turn_row(turn).await? {
             if row.state.is_final() || row.dispatched_at.is_some() {
                 return Ok(());
@@ -95,7 +114,7 @@ impl Backend {
                 return self.wind_up(turn).await;
             }
             if now_ms() - row.created_at > millis(self.config().timing.start) {
-                return self.give_up(&row, STARTS_TOO_LONG).await;
+                return self.give_up(&row, too_long).await;
             }
             // Longer than any step takes.
             self.renew_lease(turn, self.config().timing.call * CALLS_PER_STEP).await?;
@@ -107,9 +126,10 @@ impl Backend {
                 Ok(()) => pauses = Pauses::new(&self.config().timing),
                 Err(Trouble::Final(words)) => return self.give_up(&row, &words).await,
                 Err(Trouble::Broken(error)) => return Err(error),
-                Err(Trouble::Again { why, unreachable }) => {
-                    tracing::info!(%turn, why, "a turn's start has to wait");
-                    self.note_reach(&row, !unreachable).await?;
+                Err(Trouble::Again(wait)) => {
+                    tracing::info!(%turn, why = wait.why, "a turn's start has to wait");
+                    too_long = wait.too_long;
+                    self.note_reach(&row, !wait.unreachable).await?;
                     if !self.pause(pauses.next()).await {
                         return Ok(());
                     }

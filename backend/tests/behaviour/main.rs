@@ -1,6 +1,13 @@
 //! What the backend promises, shown on SQLite and on Postgres, against an orchestrator that is
 //! scripted by the test and reached over a real socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on fails"
+)]
+
 mod accounts;
 mod chats;
 mod deleting;

@@ -64,6 +64,19 @@ on_both_databases!(
     }
 );
 
+on_both_databases!(
+    when_all_sandboxes_are_in_use_the_person_is_told_so,
+    async |database: TestDatabase| {
+        let world = hasty(database).await;
+        world.orchestrator.fault("create", Fault::Refuse(429));
+        let account = world.guest().await;
+        let started = world.ask(&account, None, "hello").await.unwrap();
+        let outcome = world.ended(&account, &started.turn_id).await;
+        assert!(outcome.error.unwrap().contains("in use"));
+        assert_eq!(world.balance(&account).await, (ALL, 0));
+    }
+);
+
 on_both_databases!(a_refusal_ends_the_turn_at_once, async |world: World| {
     world.orchestrator.fault("create", Fault::Refuse(400));
     let account = world.guest().await;

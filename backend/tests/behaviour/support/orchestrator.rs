@@ -239,7 +239,7 @@ impl Inner {
         match self.fault_of(kind) {
             Some(Fault::Refuse(status)) => {
                 let body = ErrorBody::new(ErrorCode::Unavailable, "scripted");
-                return (StatusCode::from_u16(status).unwrap(), Json(body)).into_response();
+                (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
             }
             Some(Fault::HangBefore) => {
                 self.lifted(kind).await;
