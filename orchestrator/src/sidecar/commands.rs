@@ -104,7 +104,6 @@ impl CommandRunner {
         Ok(command)
     }
 
-    #[expect(clippy::zombie_processes, reason = "the reaper waits for all children")]
     fn spawn(&self, command: &mut Command) -> Result<Tree, Problem> {
         let cannot = |error: io::Error| {
             Problem::new(ErrorCode::Unavailable, format!("the command cannot be started: {error}"))

@@ -12,14 +12,14 @@ use orchestrator::driver::{DriverError, ExitReason, Limits};
 use sandbox_sdk::types::Exec;
 use tokio::time::timeout;
 
-use crate::support::{Sandbox, driver, gone, is_root, processes_with, spec, unique_sleep};
+use crate::support::{Sandbox, driver, gone, is_root, processes_with, spec, there, unique_sleep};
 
 #[tokio::test]
 async fn killing_a_sandbox_leaves_no_process_and_keeps_the_files() {
     let sandbox = Sandbox::start().await;
     let sleep = unique_sleep();
     sandbox.output(&format!("echo kept > kept; setsid sleep {sleep} > /dev/null 2>&1 &")).await;
-    assert_eq!(processes_with(&sleep), 1);
+    assert!(there(&sleep).await);
     let kept = sandbox.on_host("workspace/kept");
     sandbox.running.kill().await;
     assert_eq!(processes_with(&sleep), 0, "at once, not soon");
@@ -71,6 +71,7 @@ async fn the_end_of_its_init_is_the_end_of_the_sandbox_and_is_told() {
     let sandbox = Sandbox::start().await;
     let sleep = unique_sleep();
     sandbox.output(&format!("sleep {sleep} > /dev/null 2>&1 &")).await;
+    assert!(there(&sleep).await);
     // An orphan's parent is the init.
     let init = parent_of_process_with(&sleep);
     rustix::process::kill_process(init, rustix::process::Signal::KILL).unwrap();
@@ -103,7 +104,7 @@ async fn sandboxes_die_with_an_orchestrator_that_is_killed() {
         .unwrap();
     let lines = BufReader::new(orchestrator.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.contains("holding")));
-    assert_eq!(processes_with(&sleep), 1);
+    assert!(there(&sleep).await);
     orchestrator.kill().unwrap();
     orchestrator.wait().unwrap();
     assert!(gone(&sleep).await);

@@ -136,6 +136,17 @@ pub(crate) fn processes_with(word: &str) -> usize {
         .count()
 }
 
+/// Waits until a process has the word among its arguments.
+pub(crate) async fn there(word: &str) -> bool {
+    for _ in 0..200 {
+        if processes_with(word) > 0 {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    false
+}
+
 /// Waits until no process has the word among its arguments.
 pub(crate) async fn gone(word: &str) -> bool {
     for _ in 0..200 {
