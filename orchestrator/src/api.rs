@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     middleware::{from_fn, from_fn_with_state},
     routing::{any, get, post, put},
 };
@@ -31,8 +31,6 @@ use crate::{
 };
 use guard::Keys;
 
-/// Largest body of most requests.
-const BODY_LIMIT: usize = 256 * 1024;
 /// Largest body of a dispatch: a long prompt.
 const DISPATCH_LIMIT: usize = 2 * 1024 * 1024;
 /// Largest body of a file: 16 MiB of content and what base64 and JSON add.
@@ -82,7 +80,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(sidecar)
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .layer(from_fn(layers::envelope))
         .layer(CatchPanicLayer::custom(layers::after_panic))
@@ -92,19 +89,17 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// What a sandbox offers, at its own address and below the product's.
 fn sidecar_surface() -> Router<Arc<App>> {
-    let file = || DefaultBodyLimit::max(FILE_LIMIT);
-    let prompt = || DefaultBodyLimit::max(DISPATCH_LIMIT);
     Router::new()
         .route("/health", get(runtime::health))
         .route("/terminals/commands", post(runtime::exec))
         .route("/files/read", post(runtime::read))
-        .route("/files/write", post(runtime::write).layer(file()))
-        .route("/prompt", post(sessions::prompt).layer(prompt()))
+        .route("/files/write", post(runtime::write))
+        .route("/prompt", post(sessions::prompt))
         .route("/agents/sessions/{sid}", get(sessions::status))
         .route("/agents/sessions/{sid}/turns/{turn}", get(sessions::turn))
         .route("/agents/sessions/{sid}/events", get(sse::events))
         .route("/agents/sessions/{sid}/abort", post(sessions::abort))
-        .route("/agents/sessions/{sid}/messages", post(sessions::dispatch).layer(prompt()))
+        .route("/agents/sessions/{sid}/messages", post(sessions::dispatch))
 }
 
 async fn health(State(app): Shared) -> Result<axum::Json<serde_json::Value>, ApiError> {

@@ -1,7 +1,7 @@
 //! The error envelope: every failure of the REST API has a status, a stable code and words.
 
 use axum::{
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    extract::rejection::{PathRejection, QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -62,28 +62,6 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(axum::http::header::RETRY_AFTER, soon);
         }
         response
-    }
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        match &rejection {
-            JsonRejection::MissingJsonContentType(_) => {
-                Self::new(ErrorCode::UnsupportedMediaType, "The body must be application/json.")
-            }
-            JsonRejection::BytesRejection(_) => unread_body(rejection.status()),
-            // Its words name the field and the place; a person who wrote the request needs them.
-            _ => Self::invalid(rejection.body_text()),
-        }
-    }
-}
-
-/// Why a body could not be read.
-pub(crate) fn unread_body(status: StatusCode) -> ApiError {
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::new(ErrorCode::TooLarge, "The body is larger than this route takes.")
-    } else {
-        ApiError::invalid("The body could not be read.")
     }
 }
 

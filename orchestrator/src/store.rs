@@ -11,7 +11,7 @@ mod turns;
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    SqlitePool,
+    ConnectOptions, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -70,7 +70,9 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
-            .row_buffer_size(ROWS_AHEAD);
+            .row_buffer_size(ROWS_AHEAD)
+            // Statements hold what people wrote.
+            .disable_statement_logging();
         let write =
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&write).await.map_err(StoreError::Migration)?;

@@ -1,17 +1,29 @@
 //! Extractors that refuse in the API's own words.
 
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header::CONTENT_TYPE},
 };
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use sandbox_sdk::types::ErrorCode;
 use serde::de::DeserializeOwned;
+use tower_http::timeout::TimeoutError;
 
-use crate::error::{ApiError, unread_body};
+use crate::error::ApiError;
 
-/// A JSON body.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(ApiError))]
-pub(super) struct Json<T>(pub(super) T);
+/// Largest body of most requests, in bytes.
+pub(super) const BODY_LIMIT: usize = 256 * 1024;
+/// What is read of a body that is too large, and dropped, so that a client which is still writing
+/// gets to read why it was refused.
+const DRAIN_LIMIT: usize = 64 * 1024 * 1024;
+
+/// A JSON body of at most so many bytes.
+pub(super) struct Json<T, const LIMIT: usize = BODY_LIMIT>(pub(super) T);
+
+/// A JSON body that may be missing.
+pub(super) struct OptionalJson<T>(pub(super) T);
 
 /// Parameters of the path.
 #[derive(FromRequestParts)]
@@ -23,19 +35,86 @@ pub(super) struct Path<T>(pub(super) T);
 #[from_request(via(axum::extract::Query), rejection(ApiError))]
 pub(super) struct Query<T>(pub(super) T);
 
-/// A JSON body that may be missing.
-pub(super) struct OptionalJson<T>(pub(super) T);
+impl<S, T, const LIMIT: usize> FromRequest<S> for Json<T, LIMIT>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let is_json = is_json(request.headers());
+        let body = read(request.into_body(), LIMIT).await?;
+        if !is_json {
+            let words = "The body must be application/json.";
+            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, words));
+        }
+        parse(&body).map(Self)
+    }
+}
 
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| unread_body(rejection.status()))?;
+        let (parts, body) = request.into_parts();
+        let body = read(body, BODY_LIMIT).await?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
-        let read = serde_json::from_slice(&body);
-        read.map(Self).map_err(|error| ApiError::invalid(format!("The body is not valid: {error}")))
+        let request = Request::from_parts(parts, Body::from(body));
+        let Json(value) = Json::<T>::from_request(request, state).await?;
+        Ok(Self(value))
     }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// The parser's words name the field and the place, which a person who wrote the request needs. It
+/// does not go deeper than 128 levels.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // An array would be taken for the fields of an object in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::invalid("The body must be a JSON object."));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::invalid(format!("The body is not valid: {error}.")))
+}
+
+async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(_) if length > limit => break,
+            Err(error) => return Err(unread(&error)),
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= limit {
+            kept.extend_from_slice(&data);
+        } else if length > DRAIN_LIMIT {
+            break;
+        }
+    }
+    if length > limit {
+        let words = format!("The body is larger than {limit} bytes.");
+        return Err(ApiError::new(ErrorCode::TooLarge, words).with("limit", limit));
+    }
+    Ok(kept.freeze())
+}
+
+fn unread(error: &axum::Error) -> ApiError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<TimeoutError>() {
+            return ApiError::new(ErrorCode::Timeout, "The body took too long to come.");
+        }
+        cause = error.source();
+    }
+    ApiError::invalid("The body could not be read.")
 }

@@ -5,7 +5,7 @@ use sandbox_sdk::types::{Exec, ReadFile, WriteFile};
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
+    FILE_LIMIT, Shared,
     extract::{Json, Path},
 };
 use crate::error::ApiError;
@@ -33,7 +33,7 @@ pub(super) async fn read(
 pub(super) async fn write(
     State(app): Shared,
     Path(id): Path<String>,
-    Json(write): Json<WriteFile>,
+    Json(write): Json<WriteFile, FILE_LIMIT>,
 ) -> Result<JsonBody<Value>, ApiError> {
     let lease = app.sandboxes.lease(&id).await?;
     let size = lease.sidecar().write(&write).await?;

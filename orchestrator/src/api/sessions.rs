@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    App, Shared,
+    App, DISPATCH_LIMIT, Shared,
     extract::{Json, OptionalJson, Path},
 };
 use crate::{error::ApiError, sandboxes::SandboxError, turns::is_id};
@@ -54,7 +54,7 @@ pub(super) async fn map(
 pub(super) async fn dispatch(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
-    Json(dispatch): Json<Dispatch>,
+    Json(dispatch): Json<Dispatch, DISPATCH_LIMIT>,
 ) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
     start(&app, &id, &sid, dispatch).await
 }
@@ -72,7 +72,7 @@ pub(super) struct Prompt {
 pub(super) async fn prompt(
     State(app): Shared,
     Path(id): Path<String>,
-    Json(prompt): Json<Prompt>,
+    Json(prompt): Json<Prompt, DISPATCH_LIMIT>,
 ) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
     let fresh = || uuid::Uuid::now_v7().to_string();
     let dispatch = Dispatch {

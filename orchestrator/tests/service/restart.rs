@@ -1,6 +1,6 @@
 //! The process ends, in order or not, and what stands after it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn sigkill_in_the_middle_of_a_turn_loses_nothing_that_a_viewer_has_seen() 
     while seen.len() < 60 {
         seen.push(viewer.event().await.unwrap());
     }
-    let sandboxed = processes_of(&id);
+    let sandboxed = first.descendants();
     assert!(!sandboxed.is_empty());
     first.kill();
     // What was on its way to the viewer when the process died counts as seen, too.
@@ -116,7 +116,8 @@ async fn sigterm_ends_everything_in_order() {
     let mut viewer = process.product.viewer("s1", 0).await;
     let epoch = viewer.next().await.unwrap()["data"]["epoch"].clone();
     viewer.event().await.unwrap();
-    let sandboxed = processes_of(&id);
+    let sandboxed = process.descendants();
+    assert!(!sandboxed.is_empty());
     assert!(process.terminate().await.success());
     assert_eq!(viewer.closed().await, 1001);
     assert!(sandboxed.iter().all(|pid| !is_alive(*pid)), "no process stays behind");
@@ -171,22 +172,7 @@ async fn a_viewer_reconnects_by_its_cursor_while_the_server_restarts() {
     let url = format!("{}/session?since=2", process.product.base.replacen("http", "ws", 1));
     let mut viewer = Viewer::open(&url, &process.product.token("alice", "s1")).await;
     assert_eq!(viewer.until("done").await, before[2..]);
-    tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(process.terminate().await.success());
-}
-
-/// Processes on this machine that were started for the sandbox, by what their command line says.
-fn processes_of(sandbox: &str) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap() {
-        let entry = entry.unwrap();
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains(sandbox) {
-            found.push(pid);
-        }
-    }
-    found
 }
 
 fn is_alive(pid: u32) -> bool {

@@ -154,15 +154,18 @@ async fn when_all_places_are_taken_the_one_that_was_idle_longest_makes_room() {
     product.sandbox_is(&second, "stopped").await;
     product.sandbox_is(&first, "running").await;
     // Two at work: no place is left for another.
-    let busy = [&first, &third].map(|id| product.exec(id, "sleep 5"));
+    let busy = [&first, &third].map(|id| product.exec(id, "touch busy; sleep 5; rm busy"));
     let crowded = async {
-        let exec = json!({"command": "true"});
+        for id in [&first, &third] {
+            let read = format!("/v1/sandboxes/{id}/runtime/files/read");
+            eventually("both are at work", async || {
+                let answer = product.post(&read, json!({"path": "busy"})).await;
+                (answer.status == 200).then_some(())
+            })
+            .await;
+        }
         let path = format!("/v1/sandboxes/{second}/runtime/terminals/commands");
-        eventually("both are at work", async || {
-            let answer = product.post(&path, exec.clone()).await;
-            (answer.status == 429).then(|| answer.refused(429, "QUOTA_EXCEEDED"))
-        })
-        .await
+        product.post(&path, json!({"command": "true"})).await.refused(429, "QUOTA_EXCEEDED")
     };
     let (_, refused) = futures::future::join(futures::future::join_all(busy), crowded).await;
     assert_eq!(refused["limit"], json!(2));

@@ -51,6 +51,23 @@ impl Process {
         process
     }
 
+    /// The processes it has started, and those that they have.
+    pub(crate) fn descendants(&self) -> Vec<u32> {
+        let parents: Vec<_> = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok())
+            .filter_map(|pid| Some((pid, parent_of(pid)?)))
+            .collect();
+        let mut family = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(&pid) = family.get(next) {
+            let children = parents.iter().filter(|(_, parent)| *parent == pid);
+            family.extend(children.map(|(child, _)| child));
+            next += 1;
+        }
+        family.split_off(1)
+    }
+
     /// Ends it as a power switch would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -71,4 +88,10 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which is in parentheses and may hold anything: the state, then the parent.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
