@@ -73,7 +73,7 @@ pub(super) async fn read(
         }
     };
     if read.is_ok() {
-        memory.file = Some(path);
+        memory.worked_on(&path);
     }
     narrator.say(&text).await
 }
@@ -90,7 +90,7 @@ pub(super) async fn write(
     if let Some(error) = written.error {
         return narrator.say(&format!("I could not write {}: {error}.", code(&path))).await;
     }
-    memory.file = Some(path.clone());
+    memory.worked_on(&path);
     if run {
         return run_file(narrator, memory, path).await;
     }
@@ -115,7 +115,7 @@ pub(super) async fn edit(
     if let Some(error) = edited.error {
         return narrator.say(&format!("Nothing was changed: {error}.")).await;
     }
-    memory.file = Some(path.clone());
+    memory.worked_on(&path);
     let places: usize = edited.text.parse().unwrap_or(0);
     let text = format!(
         "I replaced {} with {} in {}, {}.",
@@ -150,8 +150,7 @@ pub(super) async fn run_file(
         );
         return narrator.say(&text).await;
     }
-    memory.file = Some(path.clone());
-    memory.command = None;
+    memory.worked_on(&path);
     narrator.say(&told(&path, &outcome)).await
 }
 

@@ -16,6 +16,7 @@ pub(super) struct Memory {
     pub(super) turns: Vec<Turn>,
     /// The file last written, edited or run: what “it” means.
     pub(super) file: Option<String>,
+    /// The command last run, when that was later.
     pub(super) command: Option<String>,
 }
 
@@ -48,6 +49,12 @@ impl Memory {
 
     pub(super) fn is_new(&self) -> bool {
         self.turns.is_empty()
+    }
+
+    /// From now on “it” is this file.
+    pub(super) fn worked_on(&mut self, path: &str) {
+        self.file = Some(path.to_owned());
+        self.command = None;
     }
 
     pub(super) fn keep(&mut self, request: &str, stopped: bool) {

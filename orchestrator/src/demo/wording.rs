@@ -79,6 +79,10 @@ pub(super) fn duration(millis: u64) -> String {
 
 /// A word as a single argument of a shell.
 pub(super) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        return text.to_owned();
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -100,6 +104,8 @@ mod tests {
 
     #[test]
     fn a_shell_word_survives_quotes() {
+        assert_eq!(shell_word("src/main.rs"), "src/main.rs");
+        assert_eq!(shell_word(""), "''");
         assert_eq!(shell_word("it's; rm"), r"'it'\''s; rm'");
     }
 }

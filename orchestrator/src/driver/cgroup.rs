@@ -5,6 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use super::{DriverError, Enforcement, Limits};
@@ -37,6 +38,8 @@ pub(super) struct Group {
 
 /// Length of the period in which a share of the processor is counted, in microseconds.
 const CPU_PERIOD: f64 = 100_000.0;
+const REMOVAL_ATTEMPTS: u32 = 20;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
 
 impl Hierarchy {
     /// Finds out by doing: makes a group with limits, and removes it.
@@ -116,8 +119,15 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         for folder in &self.folders {
-            if let Err(error) = fs::remove_dir(folder) {
-                tracing::debug!(folder = %folder.display(), %error, "control group not removed");
+            // Refused while a process that was killed is not quite gone. Waiting is for the rare case
+            // that nobody waited for the sandbox's end; what is left after it is removed as stale.
+            for _ in 0..REMOVAL_ATTEMPTS {
+                match fs::remove_dir(folder) {
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        std::thread::sleep(REMOVAL_PAUSE);
+                    }
+                    _ => break,
+                }
             }
         }
     }

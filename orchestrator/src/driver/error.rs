@@ -87,3 +87,45 @@ const CAUSES: &[Cause] = &[
                   outside of a container.",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_bubblewrap_prints_becomes_a_reason_and_a_way_out() {
+        let cases = [
+            ("bwrap: setting up uid map: Permission denied", "bwrap-userns-restrict"),
+            ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "larger part"),
+            ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "systempaths"),
+            (
+                "bwrap: Creating new namespace failed: Operation not permitted",
+                "max_user_namespaces",
+            ),
+            (
+                "bwrap: No permissions to create new namespace, likely because the kernel does not \
+                 allow non-privileged user namespaces.",
+                "unprivileged_userns_clone",
+            ),
+            ("sidecar: own mount namespace: Operation not permitted (os error 1)", "SYS_ADMIN"),
+        ];
+        for (output, way_out) in cases {
+            let error = DriverError::from_output(output);
+            assert!(matches!(error, DriverError::CannotIsolate { .. }), "{output}");
+            let words = error.to_string();
+            assert!(words.contains(way_out) && words.contains(output), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_on() {
+        let words = DriverError::from_output("bwrap: something new\n").to_string();
+        assert_eq!(words, "the sandbox did not start: bwrap: something new");
+        assert!(DriverError::from_output("").to_string().contains("no reason"));
+    }
+
+    #[test]
+    fn a_missing_bubblewrap_says_how_to_install_it() {
+        assert!(DriverError::BubblewrapMissing.to_string().contains("apt install bubblewrap"));
+    }
+}

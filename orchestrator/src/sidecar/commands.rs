@@ -27,6 +27,8 @@ const MAX_COMMAND: usize = 128 * 1024 - 1;
 const OUTPUT_GRACE: Duration = Duration::from_millis(100);
 
 const TIMED_OUT: i32 = 124;
+/// 128 + the number of the signal that cannot be caught.
+const KILLED: i32 = 137;
 const PATH: &str = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin";
 
 #[derive(Clone)]
@@ -61,7 +63,8 @@ impl CommandRunner {
         tree.over = true;
         let (stdout, cut_stdout) = tree.stdout.finish().await;
         let (mut stderr, cut_stderr) = tree.stderr.finish().await;
-        if let Some(reason) = self.guard.stopped_since(stops) {
+        let killed = (code == KILLED && !timed_out).then(|| self.killed());
+        if let Some(reason) = self.guard.stopped_since(stops).or(killed) {
             let newline = if stderr.is_empty() || stderr.ends_with('\n') { "" } else { "\n" };
             stderr.push_str(&format!("{newline}{reason}\n"));
         }
@@ -73,6 +76,13 @@ impl CommandRunner {
             truncated: cut_stdout || cut_stderr,
             timed_out,
         })
+    }
+
+    fn killed(&self) -> String {
+        let memory = self.config.limits.memory_mb;
+        format!(
+            "Killed. Most often that means that the sandbox's {memory} MB of memory were used up."
+        )
     }
 
     fn prepare(&self, exec: &Exec, largest_file: u64) -> Result<Command, Problem> {

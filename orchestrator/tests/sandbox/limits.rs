@@ -99,6 +99,9 @@ async fn a_memory_hog_is_killed_and_the_sandbox_goes_on() {
     let result = sandbox.sh("tail /dev/zero; echo ended with $?").await;
     assert!(result.exit_code == 137 || result.stdout.contains("ended with 137"), "{result:?}");
     assert_eq!(sandbox.output("echo alive").await, "alive");
+    let told = sandbox.sh("exec tail /dev/zero").await;
+    assert_eq!(told.exit_code, 137);
+    assert!(told.stderr.contains("96 MB"), "{}", told.stderr);
 }
 
 #[tokio::test]

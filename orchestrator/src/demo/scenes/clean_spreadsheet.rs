@@ -46,7 +46,7 @@ pub(in crate::demo) async fn clean_spreadsheet(
         let text = format!("The script failed ({error}):\n\n{}", quoted(&run.stderr));
         return narrator.say(&text).await;
     }
-    memory.file = Some(clean.clone());
+    memory.worked_on(&clean);
     let after = narrator.call(ToolCall::Read { path: clean.clone() }).await?;
     let dates = if python {
         "Dates that can be read in two ways are left as they are: only you know which one is meant."

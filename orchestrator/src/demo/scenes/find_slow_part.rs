@@ -61,7 +61,7 @@ pub(in crate::demo) async fn find_slow_part(
     if !put(narrator, program.path, program.text).await? {
         return Ok(());
     }
-    memory.file = Some(program.path.to_owned());
+    memory.worked_on(program.path);
     let before = narrator.bash(program.run).await?;
     let profile = narrator.bash(program.profile).await?;
     let text = format!(
@@ -127,7 +127,7 @@ async fn profile_named(
         let text = format!("I could not profile {}:\n\n{}", code(path), quoted(&profile.stderr));
         return narrator.say(&text).await;
     }
-    memory.file = Some(path.to_owned());
+    memory.worked_on(path);
     let at = profile.text.find("function calls").unwrap_or(0);
     let start = profile.text.get(..at).and_then(|head| head.rfind('\n')).unwrap_or(0);
     let table = profile.text.get(start..).unwrap_or_default();

@@ -58,7 +58,7 @@ pub(in crate::demo) async fn fix_loop(
     if !put(narrator, program.path, program.text).await? {
         return Ok(());
     }
-    memory.file = Some(program.path.to_owned());
+    memory.worked_on(program.path);
     let first = narrator.bash(program.command).await?;
     if first.is_ok() {
         return narrator

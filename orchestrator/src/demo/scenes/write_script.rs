@@ -61,7 +61,7 @@ pub(in crate::demo) async fn write_script(
     if !put(narrator, &path, text).await? {
         return Ok(());
     }
-    memory.file = Some(path.clone());
+    memory.worked_on(&path);
     let outcome = narrator.bash(command.clone()).await?;
     let text = match &outcome.error {
         None => format!(
