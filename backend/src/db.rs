@@ -12,7 +12,7 @@ use std::{str::FromStr, time::Duration};
 use sqlx::{
     Executor, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    query_as_with,
+    query_as_with, query_with,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -131,10 +131,11 @@ impl Db {
 
     /// Runs one statement that writes, on its own. Answers how many rows it touched.
     pub(crate) async fn execute(&self, sql: &'static str, args: Vec<Value>) -> Result<u64, Error> {
-        let mut tx = self.begin().await?;
-        let rows = tx.execute(sql, args).await?;
-        tx.commit().await?;
-        Ok(rows)
+        let done = on_either!(self, Kind; Self::Sqlite { write: pool, .. }, Self::Postgres(pool) => async {
+            let query = query_with(sql, bind::<Kind>(args)?);
+            query.execute(pool).await.map(|done| done.rows_affected())
+        });
+        done.map_err(|source| failed(sql, source))
     }
 
     /// Reads at most one row.

@@ -36,32 +36,39 @@ struct SandboxRow {
     remote_id: Option<String>,
 }
 
+/// A sandbox by the names it has before the orchestrator knows of it.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Current {
+    pub(crate) id: String,
+    pub(crate) session_id: String,
+}
+
 /// The chat's live sandbox; a chat without one gets the row of one that is still to be made. Its
 /// identities are stored before anything is asked of the orchestrator.
 pub(crate) async fn current(
     tx: &mut Transaction,
     account: &AccountId,
     chat: &ChatId,
-) -> Result<String, Error> {
-    let live: Option<(String,)> = tx
+) -> Result<Current, Error> {
+    let live: Option<Current> = tx
         .optional(
-            "SELECT id FROM sandboxes
+            "SELECT id, session_id FROM sandboxes
              WHERE chat_id = $1 AND state IN ('provisioning', 'running', 'stopped')",
             args![chat],
         )
         .await?;
-    if let Some((id,)) = live {
-        return Ok(id);
+    if let Some(live) = live {
+        return Ok(live);
     }
-    let (id, session, now) = (Uuid::now_v7(), Uuid::now_v7(), now_ms());
+    let new = Current { id: Uuid::now_v7().to_string(), session_id: Uuid::now_v7().to_string() };
     tx.execute(
         "INSERT INTO sandboxes
          (id, chat_id, account_id, session_id, state, created_at, updated_at)
          VALUES ($1, $2, $3, $4, 'provisioning', $5, $5)",
-        args![id.to_string(), chat, account, session.to_string(), now],
+        args![&new.id, chat, account, &new.session_id, now_ms()],
     )
     .await?;
-    Ok(id.to_string())
+    Ok(new)
 }
 
 impl Backend {

@@ -42,6 +42,7 @@ pub(crate) struct TurnRow {
     pub(crate) settled_seq: i64,
     pub(crate) sandbox_state: String,
     pub(crate) hold: i64,
+    chat_deleted_at: Option<i64>,
 }
 
 impl TurnRow {
@@ -81,8 +82,9 @@ impl Backend {
                         t.max_input_tokens, t.max_output_tokens, t.dispatched_at, t.since_seq,
                         t.stop_requested_at, t.unreachable_since, t.notice, t.report, t.created_at,
                         s.remote_id, s.session_id, s.settled_seq, s.state AS sandbox_state,
-                        h.amount AS hold
+                        h.amount AS hold, c.deleted_at AS chat_deleted_at
                  FROM turns t
+                 JOIN chats c ON c.id = t.chat_id
                  JOIN sandboxes s ON s.id = t.sandbox_id
                  JOIN holds h ON h.turn_id = t.id
                  WHERE t.id = $1",
@@ -97,11 +99,9 @@ impl Backend {
         account: &AccountId,
         turn: &TurnId,
     ) -> Result<TurnRow, Error> {
-        let row = self.turn_row(turn).await?.filter(|row| row.account_id == *account);
-        let row = row.ok_or(Error::NotFound)?;
-        let sql = "SELECT id FROM chats WHERE id = $1 AND deleted_at IS NULL";
-        let chat: Option<(String,)> = self.db().optional(sql, args![&row.chat_id]).await?;
-        chat.map(|_| row).ok_or(Error::NotFound)
+        let row = self.turn_row(turn).await?;
+        let theirs = |row: &TurnRow| row.account_id == *account && row.chat_deleted_at.is_none();
+        row.filter(theirs).ok_or(Error::NotFound)
     }
 
     /// Keeps other workers from the turn for a while.

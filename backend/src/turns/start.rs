@@ -107,16 +107,15 @@ impl Backend {
         };
         let sandbox = sandboxes::current(&mut tx, account, &place.chat).await?;
         let limits = model.limits(hold, self.config().timing.turn);
-        let new = NewTurn { account, request, model, place: &place, sandbox: &sandbox, limits };
+        let new = NewTurn { account, request, model, place: &place, sandbox: &sandbox.id, limits };
         if !self.insert_turn(&mut tx, new).await? {
             return Ok(false);
         }
         if !ledger::hold(&mut tx, account, &request.turn_id, hold).await? {
             return Err(Error::broken("credits went away under the account's lock"));
         }
-        let (session,): (String,) =
-            tx.one("SELECT session_id FROM sandboxes WHERE id = $1", args![&sandbox]).await?;
-        Message::from_person(&request.turn_id, &session, request.text.clone(), now_ms())
+        let text = request.text.clone();
+        Message::from_person(&request.turn_id, &sandbox.session_id, text, now_ms())
             .insert(&mut tx, &place.chat, place.position)
             .await?;
         tx.commit().await?;
@@ -130,34 +129,28 @@ impl Backend {
         new_chat: bool,
     ) -> Result<(), Error> {
         let (limits, now) = (self.config().limits, now_ms());
-        let counted = tx
+        let rates: Rates = tx
             .one(
-                "SELECT COUNT(*), MIN(created_at) FROM turns
-                 WHERE account_id = $1 AND created_at > $2",
-                args![account, now - MINUTE_MS],
+                "SELECT
+                 (SELECT COUNT(*) FROM turns WHERE account_id = $1 AND created_at > $2) AS turns,
+                 (SELECT MIN(created_at) FROM turns WHERE account_id = $1 AND created_at > $2)
+                 AS oldest_turn,
+                 (SELECT COUNT(*) FROM chats WHERE account_id = $1 AND created_at > $3) AS chats,
+                 (SELECT MIN(created_at) FROM chats WHERE account_id = $1 AND created_at > $3)
+                 AS oldest_chat,
+                 (SELECT COUNT(*) FROM turns
+                  WHERE account_id = $1 AND state IN ('provisioning', 'running')) AS running",
+                args![account, now - MINUTE_MS, now - HOUR_MS],
             )
             .await?;
-        within(counted, limits.turns_per_minute, MINUTE_MS, now)?;
+        within(rates.turns, limits.turns_per_minute, rates.oldest_turn, MINUTE_MS, now)?;
         if new_chat {
-            let counted = tx
-                .one(
-                    "SELECT COUNT(*), MIN(created_at) FROM chats
-                     WHERE account_id = $1 AND created_at > $2",
-                    args![account, now - HOUR_MS],
-                )
-                .await?;
-            within(counted, limits.chats_per_hour, HOUR_MS, now)?;
+            within(rates.chats, limits.chats_per_hour, rates.oldest_chat, HOUR_MS, now)?;
         }
-        let (running,): (i64,) = tx
-            .one(
-                "SELECT COUNT(*) FROM turns
-                 WHERE account_id = $1 AND state IN ('provisioning', 'running')",
-                args![account],
-            )
-            .await?;
-        if running >= i64::from(limits.running_turns) {
+        if rates.running >= i64::from(limits.running_turns) {
             return Err(Error::conflict(format!(
-                "{running} of your chats are working already. Wait for one to finish, or stop one."
+                "{} of your chats are working already. Wait for one to finish, or stop one.",
+                rates.running
             )));
         }
         Ok(())
@@ -196,6 +189,16 @@ impl Backend {
             .await?;
         Ok(inserted == 1)
     }
+}
+
+/// What an account did of late.
+#[derive(sqlx::FromRow)]
+struct Rates {
+    turns: i64,
+    oldest_turn: Option<i64>,
+    chats: i64,
+    oldest_chat: Option<i64>,
+    running: i64,
 }
 
 struct NewTurn<'a> {
@@ -280,8 +283,9 @@ fn needed(model: &Model, text: &str) -> Result<Credits, Error> {
 
 /// Whether one more is allowed in a window that has `count` of them, the oldest from `oldest`.
 fn within(
-    (count, oldest): (i64, Option<i64>),
+    count: i64,
     limit: u32,
+    oldest: Option<i64>,
     window_ms: i64,
     now: i64,
 ) -> Result<(), Error> {

@@ -1,7 +1,11 @@
+use std::time::Duration;
+
 use backend::Error;
 
 use crate::support::{
-    Fault, World, on_both_databases,
+    Fault, World,
+    database::TestDatabase,
+    on_both_databases,
     world::{ANSWER_COST, until, usage},
 };
 
@@ -63,6 +67,28 @@ on_both_databases!(
         world.assert_books_balance().await;
     }
 );
+
+on_both_databases!(the_sandbox_stays_until_the_turn_is_billed, async |database: TestDatabase| {
+    let world = World::with(database, |config| {
+        config.timing.call = Duration::from_millis(50);
+        config.timing.quick_call = Duration::from_millis(50);
+        config.timing.lease = Duration::from_millis(50);
+    })
+    .await;
+    let account = world.guest().await;
+    let started = world.running(&account).await;
+    world.orchestrator.say(started.turn_id.as_str(), "One, two", usage(1000, 200));
+    world.orchestrator.fault("record", Fault::Refuse(503));
+    world.backend.delete_chat(&account, &started.chat.id).await.unwrap();
+    world.backend.spawn_jobs();
+    until("the record was asked for in vain", async || world.orchestrator.count("record") > 20)
+        .await;
+    assert_eq!(world.orchestrator.count("delete"), 0);
+    world.orchestrator.heal();
+    gone(&world).await;
+    assert_eq!(world.balance(&account).await, (ALL - ANSWER_COST, 0));
+    world.assert_books_balance().await;
+});
 
 on_both_databases!(deleting_while_the_sandbox_is_made_leaves_none_behind, async |world: World| {
     world.orchestrator.fault("create", Fault::HangAfter);

@@ -141,7 +141,7 @@ impl Backend {
             .execute(
                 "UPDATE turns SET sandbox_id = $2, notice = COALESCE($3, notice)
                  WHERE id = $1 AND state = 'provisioning' AND stop_requested_at IS NULL",
-                args![&row.id, fresh, notice],
+                args![&row.id, &fresh.id, notice],
             )
             .await?;
         // A turn that was stopped in the meantime leaves everything as it was.
