@@ -59,7 +59,7 @@ pub(super) fn error(code: &str, message: impl Into<String>, channel: Option<&str
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ending {
     /// Says it in words first, if there is more to say than the code does.
-    pub(super) frame: Option<ServerFrame>,
+    pub(super) frame: Option<Box<ServerFrame>>,
     pub(super) close: u16,
     pub(super) reason: &'static str,
 }
@@ -73,7 +73,7 @@ impl Ending {
     }
 
     fn with_error(close: u16, reason: &'static str, code: &str, message: &str) -> Self {
-        Self { frame: Some(error(code, message, None)), close, reason }
+        Self { frame: Some(Box::new(error(code, message, None))), close, reason }
     }
 
     pub(super) fn token(error: sandbox_sdk::auth::TokenError) -> Self {
@@ -99,12 +99,12 @@ impl Ending {
     }
 
     pub(super) fn expired() -> Self {
-        let frame = Some(ServerFrame::TokenExpired);
+        let frame = Some(Box::new(ServerFrame::TokenExpired));
         Self { frame, close: close_code::TOKEN, reason: "token expired" }
     }
 
     pub(super) fn draining(retry_after_ms: u64) -> Self {
-        let frame = Some(ServerFrame::Draining { retry_after_ms });
+        let frame = Some(Box::new(ServerFrame::Draining { retry_after_ms }));
         Self { frame, close: close_code::RESTART, reason: "server restart" }
     }
 

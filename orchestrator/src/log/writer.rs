@@ -157,19 +157,16 @@ async fn write_one(
         rows.push(Arc::new(StoredEvent { seq, at, kind: event.kind.into(), data }));
     }
     let last = end + rows.len() as u64;
-    match &change {
-        Some(TurnChange::Begin(turn)) => {
-            if let Some(row) = Store::turn_in_the_way(connection, key, &turn.id).await? {
-                return Ok((Appended::InTheWay(Box::new(row)), Vec::new()));
-            }
-            Store::insert_turn(connection, key, turn, end + 1, at).await?;
+    if let Some(TurnChange::Begin(turn)) = &change {
+        if let Some(row) = Store::turn_in_the_way(connection, key, &turn.id).await? {
+            return Ok((Appended::InTheWay(Box::new(row)), Vec::new()));
         }
-        Some(TurnChange::End(turn)) => {
-            if !Store::end_turn(connection, key, turn, last, at).await? {
-                return Ok((Appended::AlreadyEnded, Vec::new()));
-            }
-        }
-        None => {}
+        Store::insert_turn(connection, key, turn, end + 1, at).await?;
+    }
+    if let Some(TurnChange::End(turn)) = &change
+        && !Store::end_turn(connection, key, turn, last, at).await?
+    {
+        return Ok((Appended::AlreadyEnded, Vec::new()));
     }
     Store::insert_events(connection, key, &rows).await?;
     Ok((Appended::Written { first: end + 1 }, rows))

@@ -1,9 +1,12 @@
 //! The orchestrator as a product sees it: over HTTP and WebSocket, with real sandboxes.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it is all a test")]
+
 mod gateway;
 mod hostile_input;
 mod restart;
 mod sandboxes;
+mod sdk;
 mod support;
 mod turns;
 mod webhooks;

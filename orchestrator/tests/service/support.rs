@@ -1,11 +1,13 @@
 //! A product that drives an orchestrator.
 
+mod fault_proxy;
 mod process;
 mod product;
 mod viewer;
 
 use std::time::Duration;
 
+pub(crate) use fault_proxy::FaultProxy;
 pub(crate) use process::Process;
 pub(crate) use product::Product;
 pub(crate) use viewer::Viewer;
