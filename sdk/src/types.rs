@@ -5,6 +5,7 @@
 
 mod error;
 mod event;
+mod fields;
 mod gateway;
 mod part;
 mod sandbox;

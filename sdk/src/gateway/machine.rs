@@ -12,11 +12,11 @@ mod token;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     backoff::{Backoff, Jitter},
-    types::{ClientFrame, close_code},
+    types::{ClientFrame, Extra, close_code},
 };
 use channel::Channel;
 use link::Link;
@@ -70,13 +70,6 @@ pub struct Machine {
     effects: Vec<Effect>,
 }
 
-/// What is kept across reloads.
-#[derive(Deserialize, Serialize)]
-struct Cursor {
-    epoch: Option<String>,
-    seqs: BTreeMap<String, u64>,
-}
-
 impl Machine {
     /// A machine that does nothing until it is told to connect.
     pub fn new(settings: Settings, now: Now) -> Self {
@@ -84,16 +77,14 @@ impl Machine {
         if names.is_empty() {
             names.push(format!("session:{}", settings.session_id));
         }
-        let stored = match settings.since {
-            Some(_) => None,
-            None => settings.stored.as_deref().and_then(|text| serde_json::from_str(text).ok()),
-        };
-        let stored = stored.unwrap_or(Cursor { epoch: None, seqs: BTreeMap::new() });
-        let channel = |name: String| {
-            let at = settings.since.or_else(|| stored.seqs.get(&name).copied());
-            (name, Channel::new(at))
-        };
-        let channels = names.into_iter().map(channel).collect();
+        // A cursor that the application names wins: it knows what it has shown.
+        let stored = settings.stored.as_deref().filter(|_| settings.since.is_none());
+        let (epoch, seqs) = stored.and_then(read_cursor).unwrap_or_default();
+        let mut channels = BTreeMap::new();
+        for name in names {
+            let at = settings.since.or_else(|| seqs.get(&name)?.as_u64());
+            channels.insert(name, Channel::new(at));
+        }
         let token = Token::new(settings.token.clone(), settings.expires_at, now);
         Self {
             jitter: Jitter::new(settings.seed),
@@ -102,7 +93,7 @@ impl Machine {
             link: Link::Off,
             token,
             channels,
-            epoch: stored.epoch,
+            epoch,
             attempts: 0,
             retry_hint_ms: None,
             refused: false,
@@ -248,12 +239,26 @@ impl Machine {
         if self.persist_at.take().is_none() {
             return;
         }
-        let seqs = self.channels.iter();
-        let seqs = seqs.filter_map(|(name, channel)| Some((name.clone(), channel.at()?))).collect();
-        let cursor = Cursor { epoch: self.epoch.clone(), seqs };
-        if let Ok(text) = serde_json::to_string(&cursor) {
-            self.effects.push(Effect::Persist(text));
+        let mut seqs = Extra::new();
+        for (name, channel) in &self.channels {
+            if let Some(at) = channel.at() {
+                seqs.insert(name.clone(), at.into());
+            }
         }
+        let mut cursor = Extra::new();
+        cursor.insert("seqs".to_owned(), seqs.into());
+        cursor.insert("epoch".to_owned(), self.epoch.clone().into());
+        self.effects.push(Effect::Persist(Value::Object(cursor).to_string()));
+    }
+}
+
+/// The epoch and the sequence number of each channel, as they were persisted.
+fn read_cursor(text: &str) -> Option<(Option<String>, Extra)> {
+    let mut cursor: Extra = serde_json::from_str(text).ok()?;
+    let epoch = cursor.get("epoch").and_then(Value::as_str).map(str::to_owned);
+    match cursor.remove("seqs")? {
+        Value::Object(seqs) => Some((epoch, seqs)),
+        _ => None,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Events of an agent session, as they stand in its log.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Extra, Part, TokenUsage, TurnState};
+use super::{Extra, Part, TokenUsage, TurnState, fields::read_fields};
 
 /// The event types this version understands. Any other type passes through.
 pub mod event_type {
@@ -53,15 +53,14 @@ pub enum EventBody {
 }
 
 /// A turn begins.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionStarted {
     /// Equal to the turn id that the product chose.
     pub execution_id: String,
-    #[serde(default)]
     pub session_id: String,
     /// Model that the turn runs on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
@@ -69,103 +68,117 @@ pub struct ExecutionStarted {
 
 /// A part came or grew. With `delta`, the part's text grew by it and `part` may carry an empty text;
 /// without, `part` is the whole part and replaces what was there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PartUpdated {
     /// The whole part, or with a delta what it is apart from its text.
     pub part: Part,
     /// What the text grew by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delta: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// Progress in words.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StatusUpdate {
     /// `started`, `processing`, …
     pub status: String,
     /// In words, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// Something went wrong in the turn. A `done` follows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TurnError {
     /// What went wrong, for people.
     pub message: String,
     /// Stable, for programs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// The turn's outcome. `final_text` is authoritative: it replaces whatever a viewer put together.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnResult {
     /// The whole answer in markdown.
-    #[serde(default)]
     pub final_text: String,
     /// Metered by the orchestrator.
-    #[serde(default)]
     pub token_usage: TokenUsage,
     /// Which turn it was.
-    #[serde(default)]
     pub metadata: TurnMetadata,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// Which turn of which session an outcome belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnMetadata {
-    #[serde(default)]
     pub session_id: String,
-    #[serde(default)]
     pub turn_id: String,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// The last event of a turn, whatever happened. Exactly one a turn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnDone {
-    #[serde(default)]
     pub turn_id: String,
     /// How it ended; never [`TurnState::Running`].
-    #[serde(default = "completed", deserialize_with = "outcome")]
     pub outcome: TurnState,
     /// Metered by the orchestrator.
-    #[serde(default)]
     pub token_usage: TokenUsage,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-/// A `done` without an outcome says that nothing went wrong.
-fn completed() -> TurnState {
-    TurnState::Completed
-}
-
-/// Reads an outcome in a word or in an object. A word that nobody knows is not a success.
-fn outcome<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TurnState, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    let word = value.as_str().or_else(|| {
-        ["type", "status"].into_iter().find_map(|key| value.get(key).and_then(Value::as_str))
-    });
-    Ok(match word {
-        Some("completed" | "complete" | "success") => TurnState::Completed,
-        Some("aborted" | "cancelled" | "canceled") => TurnState::Aborted,
-        Some("interrupted") => TurnState::Interrupted,
-        _ => TurnState::Failed,
-    })
+read_fields! {
+    ExecutionStarted {
+        execution_id: required("executionId"),
+        session_id: optional("sessionId"),
+        model: optional("model");
+        extra
+    }
+    PartUpdated {
+        part: required("part"),
+        delta: optional("delta");
+        extra
+    }
+    StatusUpdate {
+        status: required("status"),
+        detail: optional("detail");
+        extra
+    }
+    TurnError {
+        message: required("message"),
+        code: optional("code");
+        extra
+    }
+    TurnResult {
+        final_text: optional("finalText"),
+        token_usage: optional("tokenUsage"),
+        metadata: optional("metadata");
+        extra
+    }
+    TurnMetadata {
+        session_id: optional("sessionId"),
+        turn_id: optional("turnId");
+        extra
+    }
+    TurnDone {
+        turn_id: optional("turnId"),
+        outcome: outcome("outcome"),
+        token_usage: optional("tokenUsage");
+        extra
+    }
 }
 
 impl Event {
@@ -182,18 +195,21 @@ impl Event {
 
     /// Decodes the data by the type.
     pub fn body(&self) -> EventBody {
-        fn data<T: DeserializeOwned>(event: &Event, wrap: fn(T) -> EventBody) -> EventBody {
-            serde_json::from_value(Value::Object(event.data.clone())).map_or(EventBody::Other, wrap)
-        }
-        match self.kind.as_str() {
-            event_type::EXECUTION_STARTED => data(self, EventBody::ExecutionStarted),
-            event_type::PART_UPDATED => data(self, |part| EventBody::PartUpdated(Box::new(part))),
-            event_type::STATUS => data(self, EventBody::Status),
-            event_type::ERROR => data(self, EventBody::Error),
-            event_type::RESULT => data(self, EventBody::Result),
-            event_type::DONE => data(self, EventBody::Done),
-            _ => EventBody::Other,
-        }
+        let data = || self.data.clone();
+        let body = match self.kind.as_str() {
+            event_type::EXECUTION_STARTED => {
+                ExecutionStarted::from_fields(data()).map(EventBody::ExecutionStarted)
+            }
+            event_type::PART_UPDATED => {
+                PartUpdated::from_fields(data()).map(|part| EventBody::PartUpdated(Box::new(part)))
+            }
+            event_type::STATUS => StatusUpdate::from_fields(data()).map(EventBody::Status),
+            event_type::ERROR => TurnError::from_fields(data()).map(EventBody::Error),
+            event_type::RESULT => TurnResult::from_fields(data()).map(EventBody::Result),
+            event_type::DONE => TurnDone::from_fields(data()).map(EventBody::Done),
+            _ => return EventBody::Other,
+        };
+        body.unwrap_or(EventBody::Other)
     }
 }
 

@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Extra};
+use super::{
+    Event, Extra,
+    fields::{optional, read_fields, required},
+};
 
 /// Subprotocol a client offers beside `bearer.<base64url(token)>`; the only one the server selects.
 pub const SUBPROTOCOL: &str = "tangle.session.v1";
 
 /// What the gateway sends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type")]
 pub enum ServerFrame {
     /// The first frame of a connection.
@@ -24,11 +27,7 @@ pub enum ServerFrame {
     AgentEvent(Box<AgentEventFrame>),
     /// Answer to `subscribe`: what is watched now, and what may not be.
     #[serde(rename = "subscribed")]
-    Subscribed {
-        channels: Vec<String>,
-        #[serde(default)]
-        denied: Vec<DeniedChannel>,
-    },
+    Subscribed { channels: Vec<String>, denied: Vec<DeniedChannel> },
     /// Answer to `unsubscribe`.
     #[serde(rename = "unsubscribed")]
     Unsubscribed { channels: Vec<String> },
@@ -76,7 +75,7 @@ pub enum ServerFrame {
     Error {
         code: String,
         message: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
     },
     /// The server is going away; come back after the given pause.
@@ -88,7 +87,7 @@ pub enum ServerFrame {
 }
 
 /// First frame of every connection.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connected {
     /// Names the connection in the logs.
@@ -106,7 +105,6 @@ pub struct Connected {
     /// Channels that are watched from the beginning.
     pub subscribed: Vec<String>,
     /// Channels that were asked for and may not be watched.
-    #[serde(default)]
     pub denied: Vec<DeniedChannel>,
     /// Last sequence number of each subscribed channel.
     pub last_seq: BTreeMap<String, u64>,
@@ -117,7 +115,7 @@ pub struct Connected {
 }
 
 /// A channel that may not be watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeniedChannel {
     /// `session:<id>`, `agent:<id>`, …
     pub channel: String,
@@ -126,7 +124,7 @@ pub struct DeniedChannel {
 }
 
 /// An event of the session's log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AgentEventFrame {
     /// `session:<id>`, `agent:<id>`, …
     pub channel: String,
@@ -135,10 +133,104 @@ pub struct AgentEventFrame {
     /// Milliseconds since the Unix epoch, when it was appended.
     pub timestamp: i64,
     /// From the log, not live.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
     /// The event.
     pub data: Event,
+}
+
+read_fields! {
+    Connected {
+        connection_id: optional("connectionId"),
+        session_id: optional("sessionId"),
+        server_instance_id: optional("serverInstanceId"),
+        epoch: required("epoch"),
+        expires_at: optional("expiresAt"),
+        heartbeat_interval_ms: optional("heartbeatIntervalMs"),
+        subscribed: optional("subscribed"),
+        denied: optional("denied"),
+        last_seq: optional("lastSeq"),
+        protocol: optional("protocol");
+        extra
+    }
+    DeniedChannel {
+        channel: required("channel"),
+        reason: optional("reason")
+    }
+    AgentEventFrame {
+        channel: required("channel"),
+        seq: required("seq"),
+        timestamp: optional("timestamp"),
+        replay: optional("replay"),
+        data: required("data")
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerFrame {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        Self::from_fields(Extra::deserialize(source)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl ServerFrame {
+    fn from_fields(mut fields: Extra) -> serde_json::Result<Self> {
+        let kind: String = required(&mut fields, "type")?;
+        let mut rest = fields;
+        let fields = &mut rest;
+        Ok(match kind.as_str() {
+            "connection.established" => Self::Established { data: required(fields, "data")? },
+            "agent.event" => Self::AgentEvent(Box::new(AgentEventFrame::from_fields(rest)?)),
+            "subscribed" => Self::Subscribed {
+                channels: required(fields, "channels")?,
+                denied: optional(fields, "denied")?,
+            },
+            "unsubscribed" => Self::Unsubscribed { channels: required(fields, "channels")? },
+            "replay.start" => Self::ReplayStart {
+                channel: required(fields, "channel")?,
+                since: required(fields, "since")?,
+                from: optional(fields, "from")?,
+                to: optional(fields, "to")?,
+                total: optional(fields, "total")?,
+                truncated: optional(fields, "truncated")?,
+                oldest_seq: optional(fields, "oldestSeq")?,
+            },
+            "replay.complete" => Self::ReplayComplete {
+                channel: required(fields, "channel")?,
+                since: optional(fields, "since")?,
+                replayed: optional(fields, "replayed")?,
+                last_seq: optional(fields, "lastSeq")?,
+                truncated: optional(fields, "truncated")?,
+            },
+            "backpressure.warning" => Self::Backpressure {
+                channel: required(fields, "channel")?,
+                dropped: optional(fields, "dropped")?,
+                dropped_count: optional(fields, "droppedCount")?,
+                since: required(fields, "since")?,
+                total_dropped: optional(fields, "totalDropped")?,
+                suggest_replay: optional(fields, "suggestReplay")?,
+            },
+            "token.expiring" => Self::TokenExpiring {
+                seconds_remaining: optional(fields, "secondsRemaining")?,
+                expires_at: required(fields, "expiresAt")?,
+            },
+            "token.expired" => Self::TokenExpired,
+            "token.updated" => Self::TokenUpdated { expires_at: required(fields, "expiresAt")? },
+            "ping" => Self::Ping { timestamp: optional(fields, "timestamp")? },
+            "pong" => Self::Pong { timestamp: optional(fields, "timestamp")? },
+            "error" => Self::Error {
+                code: optional(fields, "code")?,
+                message: required(fields, "message")?,
+                channel: optional(fields, "channel")?,
+            },
+            "server.draining" => {
+                Self::Draining { retry_after_ms: optional(fields, "retryAfterMs")? }
+            }
+            _ => {
+                rest.insert("type".to_owned(), kind.into());
+                Self::Other(rest)
+            }
+        })
+    }
 }
 
 /// What a viewer sends.

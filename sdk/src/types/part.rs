@@ -1,21 +1,22 @@
 //! Parts: the pieces an agent's message is made of.
 
-use serde::{Deserialize, Serialize, ser::SerializeMap};
+use serde::{Serialize, ser::SerializeMap};
 use serde_json::Value;
+
+mod read;
 
 use super::Extra;
 
 /// One piece of a message. `id` names the piece for its whole life: a later part with the same `id`
 /// replaces the earlier one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
     /// Unique in its session.
-    #[serde(default)]
     pub id: String,
-    #[serde(rename = "sessionID", default)]
+    #[serde(rename = "sessionID")]
     pub session_id: String,
     /// The message the part belongs to. One turn of the agent is one message.
-    #[serde(rename = "messageID", default)]
+    #[serde(rename = "messageID")]
     pub message_id: String,
     /// What the part holds.
     #[serde(flatten)]
@@ -23,7 +24,7 @@ pub struct Part {
 }
 
 /// What a part holds, told apart by its `type`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum PartBody {
     /// Prose of the answer.
@@ -44,21 +45,19 @@ pub enum PartBody {
 }
 
 /// Prose of the answer, in markdown.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TextPart {
-    #[serde(default)]
     pub text: String,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// What the agent thought before it spoke or acted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ReasoningPart {
-    #[serde(default)]
     pub text: String,
     /// How long it lasted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeSpan>,
     #[serde(flatten)]
     pub extra: Extra,
@@ -77,41 +76,6 @@ pub struct ToolPart {
     pub metadata: Option<Value>,
     /// Fields not named here. Those of `state` stand under the key `state`.
     pub extra: Extra,
-}
-
-/// Other spellings of `callID`.
-const CALL_IDS: [&str; 3] = ["callId", "toolCallId", "toolUseId"];
-
-impl<'de> Deserialize<'de> for ToolPart {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Wire {
-            #[serde(rename = "callID", default)]
-            call_id: String,
-            tool: String,
-            state: Extra,
-            #[serde(default)]
-            metadata: Option<Value>,
-            #[serde(flatten)]
-            extra: Extra,
-        }
-        let Wire { mut call_id, tool, state: mut fields, metadata, mut extra } =
-            Wire::deserialize(deserializer)?;
-        if call_id.is_empty()
-            && let Some(Value::String(other)) = CALL_IDS.iter().find_map(|name| extra.get(*name))
-        {
-            call_id.clone_from(other);
-        }
-        let state: ToolState = serde_json::from_value(Value::Object(fields.clone()))
-            .map_err(serde::de::Error::custom)?;
-        if let Ok(Value::Object(known)) = serde_json::to_value(&state) {
-            fields.retain(|name, _| !known.contains_key(name));
-        }
-        if !fields.is_empty() {
-            extra.insert("state".to_owned(), Value::Object(fields));
-        }
-        Ok(Self { call_id, tool, state, metadata, extra })
-    }
 }
 
 impl Serialize for ToolPart {
@@ -141,45 +105,34 @@ impl Serialize for ToolPart {
 }
 
 /// Where a tool call stands. It only moves forward: a settled call never runs again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ToolState {
     /// The agent is still writing the input.
-    Pending {
-        #[serde(default)]
-        input: Value,
-    },
+    Pending { input: Value },
     /// The tool works.
     Running {
-        #[serde(default)]
         input: Value,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        #[serde(default)]
         time: TimeSpan,
     },
     /// The tool has done its work.
     Completed {
-        #[serde(default)]
         input: Value,
         /// What the tool gave: text, or an object such as `{stdout, stderr, exitCode}`.
-        #[serde(default)]
         output: Value,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        #[serde(default)]
         time: TimeSpan,
     },
     /// The tool failed, or was cut off.
-    #[serde(alias = "failed")]
     Error {
-        #[serde(default)]
         input: Value,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        #[serde(default, skip_serializing_if = "Value::is_null")]
+        #[serde(skip_serializing_if = "Value::is_null")]
         output: Value,
-        #[serde(default)]
         time: TimeSpan,
     },
 }
@@ -202,67 +155,55 @@ impl ToolState {
 }
 
 /// A file the agent hands over.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FilePart {
     /// Name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
     /// `image/png`, …
-    #[serde(
-        rename = "mediaType",
-        alias = "mime",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "mediaType", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// Where to get it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// The agent begins one step: one call of its model and the tools that follow from it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepStartPart {
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// The agent ends a step. The figures are the agent's own report: shown, never billed from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepFinishPart {
     /// Why the step ended, in the words of the model.
-    #[serde(default)]
     pub reason: String,
-    #[serde(default)]
     pub tokens: StepTokens,
     /// US dollars.
-    #[serde(default)]
     pub cost: f64,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// Tokens of one step, as the agent reports them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepTokens {
-    #[serde(default)]
     pub input: u64,
-    #[serde(default)]
     pub output: u64,
-    #[serde(default)]
     pub reasoning: u64,
     #[serde(flatten)]
     pub extra: Extra,
 }
 
 /// Start and end in milliseconds since the Unix epoch; no end while it lasts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TimeSpan {
-    #[serde(default)]
     pub start: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<i64>,
 }
 

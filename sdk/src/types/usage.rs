@@ -1,31 +1,41 @@
 //! Token usage, in one normalised shape for all providers.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Extra;
+use super::{Extra, fields::read_fields};
 
 /// Tokens used by one turn. `input_tokens` excludes what was read from or written to a cache.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenUsage {
     /// Tokens read by the model.
-    #[serde(default)]
     pub input_tokens: u64,
     /// Reasoning tokens are part of this figure.
-    #[serde(default)]
     pub output_tokens: u64,
     /// The provider's own sum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<u64>,
     /// Read from the provider's cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read_input_tokens: Option<u64>,
     /// Written to the provider's cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_creation_input_tokens: Option<u64>,
     /// Of the output, what was thought.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+read_fields! {
+    TokenUsage {
+        input_tokens: optional("inputTokens"),
+        output_tokens: optional("outputTokens"),
+        total_tokens: optional("totalTokens"),
+        cache_read_input_tokens: optional("cacheReadInputTokens"),
+        cache_creation_input_tokens: optional("cacheCreationInputTokens"),
+        reasoning_tokens: optional("reasoningTokens");
+        extra
+    }
 }

@@ -1,12 +1,7 @@
 //! What the gateway sends.
 
 use super::{Backpressure, MAX_RETRY_HINT_MS, Machine, Notice, Reset, link::Link, model::Effect};
-use crate::types::{
-    AgentEventFrame, ClientFrame, Connected, DeniedChannel, Event, Extra, ServerFrame,
-};
-
-/// Frames that have to be readable: one that is not is an error, not something from the future.
-const KNOWN: [&str; 3] = ["connection.established", "agent.event", "replay.start"];
+use crate::types::{AgentEventFrame, ClientFrame, Connected, DeniedChannel, Event, ServerFrame};
 
 impl Machine {
     pub(super) fn frame(&mut self, text: &str) {
@@ -62,15 +57,8 @@ impl Machine {
             // `token.expired` announces close 4401, which says the same.
             ServerFrame::TokenExpired
             | ServerFrame::Unsubscribed { .. }
-            | ServerFrame::Pong { .. } => {}
-            ServerFrame::Other(fields) => self.unknown(&fields),
-        }
-    }
-
-    fn unknown(&mut self, fields: &Extra) {
-        let kind = fields.get("type").and_then(|kind| kind.as_str());
-        if kind.is_none_or(|kind| KNOWN.contains(&kind)) {
-            self.error("a frame cannot be read", "BAD_FRAME");
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Other(_) => {}
         }
     }
 

@@ -1,10 +1,12 @@
 //! The token: when to get another one, and what to do with it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
 
 use super::{Machine, Notice, Now, link::Link, model::Effect};
-use crate::{gateway::RefreshedToken, types::ClientFrame};
+use crate::{
+    gateway::RefreshedToken,
+    types::{ClientFrame, Extra},
+};
 
 /// How long before its end a token is replaced; a short-lived one in the last quarter of its life.
 const RENEW_BEFORE_MS: i64 = 60_000;
@@ -164,10 +166,6 @@ impl Machine {
 
 /// When a token says that it ends. Nothing is verified: that is the gateway's part.
 fn expiry_in(token: &str) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: i64,
-    }
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice::<Claims>(&payload).ok().map(|claims| claims.exp)
+    serde_json::from_slice::<Extra>(&payload).ok()?.get("exp")?.as_i64()
 }
