@@ -27,7 +27,7 @@ pub use error::Error;
 pub use ids::{AccountId, ChatId, TurnId};
 pub use ledger::Audit;
 pub use messages::{Message, MessageState, Receipt, Role};
-pub use prices::{Model, PriceError, Prices};
+pub use prices::{PriceError, Prices};
 pub use sandboxes::SandboxState;
 pub use tokens::StreamGrant;
 pub use turns::{

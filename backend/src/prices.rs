@@ -25,7 +25,7 @@ pub struct Prices {
 
 /// A model, its price and its ceilings.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) price: Price,
     pub(crate) max_input_tokens: u64,
