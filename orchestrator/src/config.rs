@@ -68,7 +68,7 @@ pub struct Config {
 pub struct Tuning {
     /// A connection without a token must send one within this time.
     pub auth_timeout: Duration,
-    /// Pause between two pings; a viewer that is silent for two of them is gone.
+    /// Pause between two pings; a viewer that answers none for two of them is gone.
     pub heartbeat: Duration,
     /// How long before its end a token is announced to expire.
     pub token_expiring_lead: Duration,

@@ -34,6 +34,9 @@ use runner::Turn;
 
 pub(crate) use outcome::Stop;
 
+/// Pauses while a turn that has begun waits for its runner.
+const ABORT_PAUSES: [Duration; 6] = [Duration::from_millis(20); 6];
+
 /// The only agent of this version, and the model name it goes by.
 const DEMO: &str = "demo";
 
@@ -147,7 +150,6 @@ impl Turns {
         };
         let started =
             Event::new(event_type::EXECUTION_STARTED, &started).map_err(StoreError::from)?;
-        // Known to `abort` before it can be known to anyone else.
         let (stop, stopped) = watch::channel(None);
         let ended = CancellationToken::new();
         let appended =
@@ -167,6 +169,10 @@ impl Turns {
             stop,
             ended: ended.clone(),
         };
+        if self.0.tasks.is_closed() {
+            // The shutdown has asked all others already.
+            active.ask(&Stop::shutdown());
+        }
         self.active().insert(session_id, active);
         let turn = Turn { id: turn_id, sandbox_id, log, prompt, backend, limits, input_tokens };
         let turns = self.clone();
@@ -178,16 +184,40 @@ impl Turns {
     }
 
     /// Asks the running turn of a session to stop. What it said until then stands.
-    pub(crate) fn abort(&self, session_id: &str, turn_id: Option<&str>) -> Aborted {
+    pub(crate) async fn abort(
+        &self,
+        session_id: &str,
+        turn_id: Option<&str>,
+    ) -> Result<Aborted, TurnError> {
+        // A turn stands in the database a moment before its runner can be asked.
+        for pause in ABORT_PAUSES {
+            if self.ask(session_id, turn_id, &Stop::Aborted) {
+                return Ok(Aborted { cancelled: true, reason: None });
+            }
+            if !self.0.store.is_running(session_id, turn_id).await? {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Ok(Aborted { cancelled: false, reason: Some("not running".to_owned()) })
+    }
+
+    fn ask(&self, session_id: &str, turn_id: Option<&str>, reason: &Stop) -> bool {
         let active = self.active();
         let running = active.get(session_id);
-        match running.filter(|active| turn_id.is_none_or(|id| id == active.turn_id)) {
-            Some(active) => {
-                active.stop.send_if_modified(|stop| stop.replace(Stop::Aborted).is_none());
-                Aborted { cancelled: true, reason: None }
-            }
-            None => Aborted { cancelled: false, reason: Some("not running".to_owned()) },
-        }
+        let running = running.filter(|active| turn_id.is_none_or(|id| id == active.turn_id));
+        // The first reason counts.
+        running
+            .inspect(|active| {
+                active.stop.send_if_modified(|stop| {
+                    let first = stop.is_none();
+                    if first {
+                        *stop = Some(reason.clone());
+                    }
+                    first
+                });
+            })
+            .is_some()
     }
 
     /// Ends all turns of a sandbox for the given reason and waits, not for ever, until they have.
@@ -229,9 +259,8 @@ impl Turns {
     /// Ends every turn; none starts any more.
     pub(crate) async fn shutdown(&self, grace: Duration) {
         self.0.tasks.close();
-        let stop = Stop::interrupted("ORCHESTRATOR_STOPPED", "The orchestrator was stopped.");
         for active in self.active().values() {
-            active.ask(&stop);
+            active.ask(&Stop::shutdown());
         }
         if tokio::time::timeout(grace, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("turns still running at shutdown; the next start will end them");

@@ -124,7 +124,7 @@ pub(super) async fn abort(
         let reason = Some("no such session".to_owned());
         return Ok(JsonBody(Aborted { cancelled: false, reason }));
     }
-    Ok(JsonBody(app.turns.abort(&sid, abort.turn_id.as_deref())))
+    Ok(JsonBody(app.turns.abort(&sid, abort.turn_id.as_deref()).await?))
 }
 
 impl App {

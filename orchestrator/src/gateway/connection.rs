@@ -15,7 +15,7 @@ use super::{
     frames::{self, Ending, Format},
     guards::Guards,
     inbox::{self, RateLimit, Said},
-    outbox::Outbox,
+    outbox::{self, Outbox},
     subscriptions::{Granted, Next, Subscriptions},
 };
 use crate::clock::now_ms;
@@ -44,19 +44,32 @@ struct Connection {
 pub(super) async fn serve(gateway: Gateway, socket: WebSocket, admission: Admission) {
     let (sink, mut reader) = socket.split();
     let outbox = Outbox::new(sink, gateway.0.tuning.slow_reader_limit);
-    let Some(seat) = gateway.seat() else {
-        return outbox.close(Ending::overloaded()).await;
+    let (outbox, ending) = attend(gateway, outbox, &mut reader, admission).await;
+    outbox.close(ending).await;
+    // Unread messages would turn the end of the connection into a reset, and the code would be lost.
+    let rest = async { while let Some(Ok(_)) = reader.next().await {} };
+    drop(timeout(outbox::FAREWELL, rest).await);
+}
+
+async fn attend(
+    gateway: Gateway,
+    outbox: Outbox,
+    reader: &mut Reader,
+    admission: Admission,
+) -> (Outbox, Ending) {
+    let Some(_seat) = gateway.seat() else {
+        return (outbox, Ending::overloaded());
     };
-    let claims = match admit(&gateway, &mut reader, &admission).await {
+    let claims = match admit(&gateway, reader, &admission).await {
         Ok(claims) => claims,
-        Err(ending) => return outbox.close(ending).await,
+        Err(ending) => return (outbox, ending),
     };
     let mut connection = match Connection::open(gateway, outbox, claims, &admission).await {
         Ok(connection) => connection,
-        Err((outbox, ending)) => return outbox.close(ending).await,
+        Err(refused) => return refused,
     };
     let ending = match connection.greet(admission).await {
-        Ok(()) => connection.run(&mut reader).await,
+        Ok(()) => connection.run(reader).await,
         Err(ending) => ending,
     };
     tracing::debug!(
@@ -65,8 +78,7 @@ pub(super) async fn serve(gateway: Gateway, socket: WebSocket, admission: Admiss
         reason = ending.reason,
         "viewer gone"
     );
-    connection.outbox.close(ending).await;
-    drop(seat);
+    (connection.outbox, ending)
 }
 
 /// Takes the token from the request or from the first message.
@@ -278,7 +290,9 @@ impl Connection {
     /// Both kinds of ping: a browser's page sees one, its engine answers the other.
     async fn ping(&mut self) -> Result<(), Ending> {
         let interval = self.gateway.0.tuning.heartbeat;
-        if self.heard.elapsed() > interval * 2 {
+        // It has had half an interval and more to answer the last one: a viewer that went right
+        // after an answer is found out two intervals later.
+        if self.heard.elapsed() > interval + interval / 2 {
             return Err(Ending::silent());
         }
         self.next_ping = Instant::now() + interval;

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How long a viewer is waited for that has to go.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The writing half of a connection.
 #[derive(Debug)]

@@ -211,3 +211,23 @@ async fn nothing_is_appended_to_a_deleted_session_and_its_numbers_are_not_reused
     bench.store.delete_sandbox("box").await.unwrap();
     assert!(bench.store.session("s").await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn what_was_not_committed_is_not_seen_and_its_numbers_are_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::open(dir.path()).await;
+    let log = bench.session("s", "u").await;
+    bench.append(&log, vec![event(1, 1)]).await;
+    let mut writer = bench.store.begin().await.unwrap();
+    sqlx::query("ALTER TABLE events RENAME TO away").execute(&mut *writer).await.unwrap();
+    writer.commit().await.unwrap();
+    let refused = bench.logs.append(&log, vec![event(2, 1)], None).await;
+    assert!(matches!(refused, Err(LogError::Store(_))));
+    assert_eq!(log.head().seq, 1);
+    let mut writer = bench.store.begin().await.unwrap();
+    sqlx::query("ALTER TABLE away RENAME TO events").execute(&mut *writer).await.unwrap();
+    writer.commit().await.unwrap();
+    assert_eq!(bench.append(&log, vec![event(3, 1)]).await, (2, 2));
+    let mut cursor = bench.logs.cursor(log, 0);
+    assert_eq!(read_all(&mut cursor, 1000).await, [(1, 1), (2, 3)]);
+}

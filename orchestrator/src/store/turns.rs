@@ -131,6 +131,19 @@ impl Store {
         Ok(found)
     }
 
+    /// Whether a turn runs in the session: the given one, or any.
+    pub(crate) async fn is_running(&self, session: &str, turn: Option<&str>) -> Result<bool> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM turns JOIN sessions ON sessions.key = turns.session
+             WHERE sessions.id = ?1 AND state = 'running' AND (?2 IS NULL OR turns.id = ?2)",
+        )
+        .bind(session)
+        .bind(turn)
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(found.is_some())
+    }
+
     /// The turn of that id, or else the one that runs in the session: why a new one can't begin.
     pub(crate) async fn turn_in_the_way(
         connection: &mut SqliteConnection,

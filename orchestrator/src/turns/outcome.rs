@@ -25,6 +25,10 @@ impl Stop {
         Self::Interrupted(turn_error(code, message))
     }
 
+    pub(super) fn shutdown() -> Self {
+        Self::interrupted("ORCHESTRATOR_STOPPED", "The orchestrator was stopped.")
+    }
+
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Aborted => Outcome { state: TurnState::Aborted, error: None },

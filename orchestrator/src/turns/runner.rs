@@ -28,6 +28,12 @@ use crate::{
 
 /// Events of the agent that become one append.
 const BATCH: usize = 64;
+/// Output tokens of a turn whose dispatch names no limit.
+const MAX_OUTPUT_TOKENS: u64 = 1_000_000;
+/// Bytes of events that a turn may leave in the log, whatever they are.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// What a status or a warning counts for: the most it may have is not much more.
+const NOTICE_BYTES: usize = 1024;
 /// Time an agent has to end after it was told to.
 const ABORT_GRACE: Duration = Duration::from_secs(3);
 /// Pauses between tries to write to the log.
@@ -59,7 +65,9 @@ struct Progress {
     max_output: u64,
     error: Option<TurnError>,
     finished: Option<TurnState>,
-    over_limit: bool,
+    bytes: usize,
+    /// What the turn has to end with, because it went too far.
+    exceeded: Option<Outcome>,
 }
 
 impl Turns {
@@ -145,8 +153,10 @@ impl Turns {
                 abort(sidecar, &turn.id).await;
                 return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
             }
-            if progress.over_limit && ending.is_none() {
-                ending = Some(out_of_credits());
+            if let Some(exceeded) = progress.exceeded.take()
+                && ending.is_none()
+            {
+                ending = Some(exceeded);
                 deadline = Instant::now() + ABORT_GRACE;
                 abort(sidecar, &turn.id).await;
             }
@@ -227,10 +237,11 @@ impl Progress {
         Self {
             names: Names::new(turn.log.id(), &turn.id),
             message: Message::default(),
-            max_output: turn.limits.max_output_tokens.unwrap_or(u64::MAX),
+            max_output: turn.limits.max_output_tokens.unwrap_or(MAX_OUTPUT_TOKENS),
             error: None,
             finished: None,
-            over_limit: false,
+            bytes: 0,
+            exceeded: None,
         }
     }
 
@@ -245,7 +256,11 @@ impl Progress {
                     self.take_update(update, events);
                 }
             }
-            Said::Notice(event) => events.push(event),
+            Said::Notice(event) if self.bytes < MAX_BYTES => {
+                self.bytes += NOTICE_BYTES;
+                events.push(event);
+            }
+            Said::Notice(_) => {}
             Said::Error(error) => self.error = Some(error),
             Said::Finished(state) => self.finished = Some(state),
             Said::Nothing => {}
@@ -253,11 +268,15 @@ impl Progress {
     }
 
     fn take_update(&mut self, update: PartUpdated, events: &mut Vec<Event>) {
-        let event = Event::new(event_type::PART_UPDATED, &update);
-        if !self.message.take(update, self.max_output) {
-            self.over_limit = true;
-        } else if let Ok(event) = event {
+        let size = serde_json::to_string(&update).map_or(0, |json| json.len());
+        let Ok(event) = Event::new(event_type::PART_UPDATED, &update) else { return };
+        if self.bytes + size > MAX_BYTES {
+            self.exceeded = Some(Outcome::failed("TURN_TOO_LARGE", "The turn produced too much."));
+        } else if self.message.take(update, self.max_output) {
+            self.bytes += size;
             events.push(event);
+        } else {
+            self.exceeded = Some(out_of_credits());
         }
     }
 
