@@ -16,6 +16,8 @@ use tower::ServiceExt;
 
 /// A client that takes longer for the head of a request, or between two requests, is let go.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest head of a request: browsers send all the cookies of a host, whoever set them.
+const HEAD_LIMIT: usize = 64 * 1024;
 /// Pause after the system refused another connection, usually for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,6 +66,7 @@ fn connection(socket: TcpStream, peer: SocketAddr, router: Router, graceful: &Gr
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(socket), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

@@ -50,15 +50,18 @@ impl Site {
     /// When the current folder is not known, which a relative path needs.
     pub fn open(root: &Path, reload_port: Option<u16>) -> std::io::Result<Self> {
         let root = std::path::absolute(root)?;
+        // A release build carries hashes in the names of its files and lists them here. Without a list
+        // Leptos would take its names from the environment it was compiled in; an empty one means
+        // that names are plain.
         let hashes = root.join("hash.txt");
+        let hashes = if hashes.exists() { hashes } else { PathBuf::from("/dev/null") };
         let options = LeptosOptions::builder()
             .output_name("skein")
             .site_root(root.to_string_lossy())
             .site_pkg_dir("pkg")
             .env(if reload_port.is_some() { Env::DEV } else { Env::PROD })
             .reload_port(reload_port.map_or(3001, u32::from))
-            // Release builds carry a hash in the names of their files and list it beside them.
-            .hash_files(hashes.exists())
+            .hash_files(true)
             .hash_file(hashes.to_string_lossy().as_ref().into())
             .build();
         Ok(Self { options, root })

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -29,10 +29,13 @@ fn server(folder: &TempDir) -> Command {
 
 /// What a start that fails prints: one line, no ready line, a failure.
 fn refusal(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "", "it is not ready");
+    let mut failing = Started(command.spawn().unwrap());
+    let (mut said, mut ready) = (String::new(), String::new());
+    // Ends with the program, or with the ready line of one that should not have started.
+    BufReader::new(failing.0.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "", "it is not ready");
+    failing.0.stderr.as_mut().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(failing.0.wait().unwrap().code(), Some(1), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "one line: {said}");
     assert!(said.starts_with("error: "), "{said}");
     said
@@ -169,10 +172,14 @@ fn an_orchestrator_elsewhere_needs_its_key() {
 }
 
 #[test]
-fn without_bubblewrap_it_says_how_to_install_it() {
+fn an_orchestrator_that_cannot_start_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let said = refusal(server(&folder).env("PATH", Path::new("/nonexistent")));
-    assert_says(&said, &["bubblewrap", "apt install bubblewrap"]);
+    let said = refusal(server(&folder).env("SKEIN_SIDECAR_BINARY", "/nowhere/sidecar"));
+    assert_says(&said, &["the orchestrator can't start", "sidecar"]);
+    let shared = folder.path().join("data/secrets.toml");
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = refusal(&mut server(&folder));
+    assert_says(&said, &["chmod 600", shared.to_str().unwrap()]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Running {
         self.folder
     }
 
-    /// Command lines of the processes that work in this server's folder.
+    /// Command lines of the processes in this server's sandboxes.
     pub(crate) fn processes(&self) -> Vec<String> {
         processes_of(self.folder.path())
     }
@@ -130,13 +130,14 @@ impl Guest<'_> {
     }
 }
 
-/// Command lines of all processes that name the folder.
+/// Command lines of all processes that have a part of the folder mounted: those in its sandboxes.
 pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
-    let folder = folder.to_string_lossy().into_owned();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&folder))
-        .collect()
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    let inside = processes.filter(|process| {
+        std::fs::read_to_string(process.join("mountinfo"))
+            .is_ok_and(|mounts| mounts.contains(&name))
+    });
+    let lines = inside.filter_map(|process| std::fs::read(process.join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
 }
