@@ -81,16 +81,18 @@ impl World {
         self.carry_out();
     }
 
+    /// What the viewer asks for while time passes is carried out between its ticks.
     fn wait(&mut self, millis: u64) {
         let end = self.rig.now.mono_ms + millis;
-        while let Some(at) = self.rig.machine.deadline().filter(|at| *at <= end) {
-            let pause = at.saturating_sub(self.rig.now.mono_ms);
+        loop {
+            let next = self.rig.machine.deadline().filter(|at| *at <= end).unwrap_or(end);
+            let pause = next.saturating_sub(self.rig.now.mono_ms);
             self.rig.wait(pause);
-            self.input(Input::Tick);
+            self.carry_out();
+            if next == end {
+                return;
+            }
         }
-        let rest = end.saturating_sub(self.rig.now.mono_ms);
-        self.rig.wait(rest);
-        self.carry_out();
     }
 
     fn carry_out(&mut self) {

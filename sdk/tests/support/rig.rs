@@ -70,9 +70,12 @@ impl Rig {
     /// Lets time pass, ticking whenever the machine asked for it.
     pub(crate) fn wait(&mut self, millis: u64) {
         let end = self.now.mono_ms + millis;
+        let mut ticks = 0;
         while let Some(deadline) = self.machine.deadline().filter(|deadline| *deadline <= end) {
             self.advance_to(deadline);
             self.input(Input::Tick);
+            ticks += 1;
+            assert!(ticks < 10_000, "the machine asks for ticks without end");
         }
         self.advance_to(end);
     }
