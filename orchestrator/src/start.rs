@@ -100,6 +100,46 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
     let driver = Bubblewrap::probe(options).await?;
     report(&driver.report());
 
+    let base_url = match &config.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{local_addr}"),
+    };
+    let tuning = config.tuning.clone();
+    let (app, webhooks, writer) = assemble(config, secrets, &folder, driver, base_url).await?;
+    let closing = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let accepting = tokio::spawn(serve::serve(
+        listener,
+        api::router(app.clone()),
+        tuning.socket_send_buffer,
+        closing.clone(),
+        connections.clone(),
+    ));
+    let sandboxes = app.sandboxes.clone();
+    let idle_watch = tokio::spawn(sandboxes.watch_idle(tuning.idle_check, closing.clone()));
+    tracing::info!(%local_addr, epoch = app.logs.epoch(), "orchestrator listens");
+    Ok(Orchestrator {
+        app,
+        webhooks,
+        local_addr,
+        grace: tuning.shutdown_grace,
+        closing,
+        connections,
+        accepting,
+        idle_watch,
+        writer,
+        _lock: lock,
+    })
+}
+
+/// Makes the parts, the lower ones first, and puts in order what the last run left.
+async fn assemble(
+    config: Config,
+    secrets: Secrets,
+    folder: &Path,
+    driver: Bubblewrap,
+    base_url: String,
+) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
     let store = Store::open(&folder.join("orchestrator.db")).await?;
     let (logs, writer) = EventLog::open(store.clone()).await?;
     let sandboxes = SandboxesConfig {
@@ -117,47 +157,16 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
         Turns::new(store.clone(), logs.clone(), sandboxes.clone(), webhooks.clone(), max_turn);
     // Before anyone is let in: nobody shall see a turn that says it runs and does not.
     turns.recover().await.map_err(|error| StartError::Recovery(error.to_string()))?;
-    let tuning = config.tuning;
     let gateway = Gateway::new(
         logs.clone(),
         &config.product_id,
         &secrets.signing_secret,
         &config.allowed_origins,
-        tuning.clone(),
+        config.tuning,
     )?;
-    let base_url = config.public_url.unwrap_or_else(|| format!("http://{local_addr}"));
-    let app = Arc::new(App {
-        store,
-        logs,
-        sandboxes: sandboxes.clone(),
-        turns,
-        gateway,
-        keys: api::keys(secrets.api_key),
-        base_url: base_url.trim_end_matches('/').to_owned(),
-    });
-    let closing = CancellationToken::new();
-    let connections = TaskTracker::new();
-    let accepting = tokio::spawn(serve::serve(
-        listener,
-        api::router(app.clone()),
-        tuning.socket_send_buffer,
-        closing.clone(),
-        connections.clone(),
-    ));
-    let idle_watch = tokio::spawn(sandboxes.watch_idle(tuning.idle_check, closing.clone()));
-    tracing::info!(%local_addr, epoch = app.logs.epoch(), "orchestrator listens");
-    Ok(Orchestrator {
-        app,
-        webhooks,
-        local_addr,
-        grace: tuning.shutdown_grace,
-        closing,
-        connections,
-        accepting,
-        idle_watch,
-        writer,
-        _lock: lock,
-    })
+    let keys = api::keys(secrets.api_key);
+    let app = App { store, logs, sandboxes, turns, gateway, keys, base_url };
+    Ok((Arc::new(app), webhooks, writer))
 }
 
 impl Orchestrator {

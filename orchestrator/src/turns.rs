@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    log::{Appended, EventLog, LogError, TurnChange},
+    log::{Appended, EventLog, LogError, SessionLog, TurnChange},
     sandboxes::{SandboxError, Sandboxes},
     store::{NewTurn, Store, StoreError},
     webhook::Webhooks,
@@ -141,28 +141,12 @@ impl Turns {
         let log = self.0.logs.known_session(&row).await?;
         let Dispatch { turn_id, backend, limits, .. } = dispatch;
         let input_tokens = prompt_tokens(&prompt);
-        let begin = NewTurn { id: turn_id.clone(), model: DEMO.to_owned(), input_tokens };
-        let started = ExecutionStarted {
-            execution_id: turn_id.clone(),
-            session_id: session_id.clone(),
-            model: Some(DEMO.to_owned()),
-            ..ExecutionStarted::default()
-        };
-        let started =
-            Event::new(event_type::EXECUTION_STARTED, &started).map_err(StoreError::from)?;
-        let (stop, stopped) = watch::channel(None);
-        let ended = CancellationToken::new();
-        let appended =
-            self.0.logs.append(&log, vec![started], Some(TurnChange::Begin(begin))).await?;
-        let Some(receipt) = appended.receipt(&session_id, &turn_id) else {
-            return Err(match appended {
-                Appended::InTheWay(row) => TurnError::Busy { turn_id: row.id },
-                _ => TurnError::NotFound("turn"),
-            });
-        };
+        let receipt = self.claim(&log, &turn_id, input_tokens).await?;
         if receipt.already_existed {
             return Ok(receipt);
         }
+        let (stop, stopped) = watch::channel(None);
+        let ended = CancellationToken::new();
         let active = Active {
             turn_id: turn_id.clone(),
             sandbox_id: sandbox_id.clone(),
@@ -181,6 +165,29 @@ impl Turns {
             ended.cancel();
         });
         Ok(receipt)
+    }
+
+    /// Writes the turn's row and its first event, unless the turn is known.
+    async fn claim(
+        &self,
+        log: &Arc<SessionLog>,
+        turn_id: &str,
+        input_tokens: u64,
+    ) -> Result<DispatchReceipt, TurnError> {
+        let turn = NewTurn { id: turn_id.to_owned(), model: DEMO.to_owned(), input_tokens };
+        let started = ExecutionStarted {
+            execution_id: turn_id.to_owned(),
+            session_id: log.id().to_owned(),
+            model: Some(DEMO.to_owned()),
+            ..ExecutionStarted::default()
+        };
+        let started = Event::new(event_type::EXECUTION_STARTED, &started);
+        let started = vec![started.map_err(StoreError::from)?];
+        let appended = self.0.logs.append(log, started, Some(TurnChange::Begin(turn))).await?;
+        appended.receipt(log.id(), turn_id).ok_or_else(|| match appended {
+            Appended::InTheWay(row) => TurnError::Busy { turn_id: row.id },
+            Appended::Written { .. } | Appended::AlreadyEnded => TurnError::NotFound("turn"),
+        })
     }
 
     /// Asks the running turn of a session to stop. What it said until then stands.

@@ -19,7 +19,7 @@ const MAX_OUTPUT: usize = 8 * 1024;
 
 /// What came from the agent.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(super) enum Word {
     Updates(Vec<PartUpdated>),
     /// Goes into the log as it is.
     Notice(Event),
@@ -51,22 +51,22 @@ impl Names {
     }
 
     /// Reads an event of the agent.
-    pub(super) fn read(&self, event: Event) -> Said {
+    pub(super) fn read(&self, event: Event) -> Word {
         match (event.kind.as_str(), event.body()) {
             (event_type::PART_UPDATED, EventBody::PartUpdated(mut update)) => {
                 self.adopt(&mut update.part);
-                Said::Updates(fit(*update))
+                Word::Updates(fit(*update))
             }
-            (event_type::STATUS, EventBody::Status(_)) if is_small(&event) => Said::Notice(event),
-            (event_type::WARNING, _) if is_small(&event) => Said::Notice(event),
-            (event_type::ERROR, EventBody::Error(error)) => Said::Error(shorten_error(error)),
+            (event_type::STATUS, EventBody::Status(_)) if is_small(&event) => Word::Notice(event),
+            (event_type::WARNING, _) if is_small(&event) => Word::Notice(event),
+            (event_type::ERROR, EventBody::Error(error)) => Word::Error(shorten_error(error)),
             (AGENT_FINISHED, _) => {
                 let end = serde_json::from_value::<AgentFinished>(event.data.into());
-                Said::Finished(end.map_or(TurnState::Failed, |end| end.outcome))
+                Word::Finished(end.map_or(TurnState::Failed, |end| end.outcome))
             }
             (kind, _) => {
                 tracing::debug!(kind, "event of an agent not taken");
-                Said::Nothing
+                Word::Nothing
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
 
     fn updates(value: Value) -> Vec<PartUpdated> {
         match names().read(event(value)) {
-            Said::Updates(updates) => updates,
+            Word::Updates(updates) => updates,
             other => panic!("{other:?}"),
         }
     }
@@ -195,7 +195,7 @@ mod tests {
     fn events_that_only_the_orchestrator_may_write_are_not_taken() {
         for kind in ["result", "done", "execution.started", "container.removed", ""] {
             let data = json!({"outcome": "completed", "executionId": "t1", "finalText": "x"});
-            assert_eq!(names().read(event(json!({"type": kind, "data": data}))), Said::Nothing);
+            assert_eq!(names().read(event(json!({"type": kind, "data": data}))), Word::Nothing);
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let end = |outcome| {
             names().read(event(json!({"type": AGENT_FINISHED, "data": {"outcome": outcome}})))
         };
-        assert_eq!(end(json!("completed")), Said::Finished(TurnState::Completed));
-        assert_eq!(end(json!({"a": 1})), Said::Finished(TurnState::Failed));
+        assert_eq!(end(json!("completed")), Word::Finished(TurnState::Completed));
+        assert_eq!(end(json!({"a": 1})), Word::Finished(TurnState::Failed));
     }
 }

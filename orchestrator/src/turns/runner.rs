@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use sandbox_sdk::types::{
     BackendChoice, Event, PartUpdated, TurnError, TurnLimits, TurnState, event_type,
 };
@@ -13,15 +13,15 @@ use tokio::{
 
 use super::{
     Turns,
-    ingest::{Names, Said},
+    ingest::{Names, Word},
     meter::Message,
     outcome::{Outcome, Stop, last_events},
 };
 use crate::{
     clock::now_ms,
     log::{Appended, LogError, SessionLog, TurnChange},
-    sandboxes::SandboxError,
-    sidecar::{AgentRun, SidecarClient},
+    sandboxes::Lease,
+    sidecar::{AgentRun, SidecarClient, SidecarError},
     store::{EndedTurn, token_usage},
     webhook::TurnEnded,
 };
@@ -45,6 +45,9 @@ const RETRY: [Duration; 4] = [
 ];
 
 pub(super) type Stopped = watch::Receiver<Option<Stop>>;
+
+/// What comes from an agent: an event, or the end of the line.
+type Said = Result<Event, SidecarError>;
 
 /// A turn to run. Its row and its first event stand already.
 #[derive(Debug)]
@@ -90,78 +93,77 @@ impl Turns {
         if turn.limits.max_input_tokens.is_some_and(|most| turn.input_tokens > most) {
             return out_of_credits();
         }
-        let lease = tokio::select! {
+        let started = tokio::select! {
             biased;
             stop = stop_of(&mut stopped) => return stop.outcome(),
-            lease = self.0.sandboxes.lease(&turn.sandbox_id) => lease,
+            started = self.start_agent(turn) => started,
         };
-        let lease = match lease {
-            Ok(lease) => lease,
-            Err(error) => return not_started(&error),
-        };
+        match started {
+            Ok((lease, said)) => self.follow(turn, progress, stopped, lease.sidecar(), said).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Resumes the sandbox if need be, and hands the turn to its agent.
+    async fn start_agent(
+        &self,
+        turn: &Turn,
+    ) -> Result<(Lease, impl Stream<Item = Said> + Unpin + use<>), Outcome> {
+        let lease = self.0.sandboxes.lease(&turn.sandbox_id).await;
+        let lease =
+            lease.map_err(|error| Outcome::failed("SANDBOX_UNAVAILABLE", error.to_string()))?;
         let run = AgentRun {
             session_id: turn.log.id().to_owned(),
             turn_id: turn.id.clone(),
             message: turn.prompt.clone(),
             backend: turn.backend.clone(),
         };
+        match lease.sidecar().run_agent(&run).await {
+            Ok(said) => Ok((lease, said)),
+            Err(error) => Err(Outcome::failed("AGENT_NOT_STARTED", error.to_string())),
+        }
+    }
+
+    /// Takes what the agent says into the log until it is silent, or has to be.
+    async fn follow(
+        &self,
+        turn: &Turn,
+        progress: &mut Progress,
+        mut stopped: Stopped,
+        sidecar: &SidecarClient,
+        said: impl Stream<Item = Said> + Unpin,
+    ) -> Outcome {
         let asked = turn.limits.max_duration_ms.map(Duration::from_millis);
         let duration = self.0.max_duration.min(asked.unwrap_or(self.0.max_duration));
         let mut deadline = Instant::now() + duration;
-        let sidecar = lease.sidecar();
-        let said = tokio::select! {
-            biased;
-            stop = stop_of(&mut stopped) => return stop.outcome(),
-            said = sidecar.run_agent(&run) => said,
-        };
-        let mut said = match said {
-            Ok(said) => said.ready_chunks(BATCH),
-            Err(error) => return Outcome::failed("AGENT_NOT_STARTED", error.to_string()),
-        };
+        let mut said = said.ready_chunks(BATCH);
+        // Set once the agent was told to end; it may still have a word until the deadline.
         let mut ending: Option<Outcome> = None;
-        loop {
-            let chunk = tokio::select! {
+        while progress.finished.is_none() {
+            let end = tokio::select! {
                 biased;
-                stop = stop_of(&mut stopped), if ending.is_none() => {
-                    if let Stop::Interrupted(_) = stop {
-                        return stop.outcome();
-                    }
-                    ending = Some(stop.outcome());
-                    deadline = Instant::now() + ABORT_GRACE;
-                    abort(sidecar, &turn.id).await;
-                    continue;
-                }
+                stop = stop_of(&mut stopped), if ending.is_none() => match stop {
+                    Stop::Interrupted(_) => return stop.outcome(),
+                    Stop::Aborted => Some(stop.outcome()),
+                },
                 () = sleep_until(deadline) => {
-                    let outcome = ending.unwrap_or_else(|| too_long(duration));
                     abort(sidecar, &turn.id).await;
-                    return outcome;
+                    return ending.unwrap_or_else(|| too_long(duration));
                 }
-                chunk = said.next() => chunk,
-            };
-            let Some(chunk) = chunk else { break };
-            let mut events = Vec::with_capacity(chunk.len());
-            for item in chunk {
-                match item {
-                    Ok(event) => progress.take(event, &mut events),
-                    Err(error) => {
-                        tracing::warn!(turn = turn.id, %error, "agent stream broke off");
-                        progress.error.get_or_insert_with(agent_died);
+                chunk = said.next() => {
+                    let Some(chunk) = chunk else { break };
+                    let events = progress.take_chunk(turn, chunk);
+                    if let Err(error) = self.append(&turn.log, events).await {
+                        abort(sidecar, &turn.id).await;
+                        return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
                     }
+                    progress.exceeded.take()
                 }
-            }
-            if let Err(error) = self.append(&turn.log, events).await {
-                abort(sidecar, &turn.id).await;
-                return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
-            }
-            if let Some(exceeded) = progress.exceeded.take()
-                && ending.is_none()
-            {
-                ending = Some(exceeded);
+            };
+            if let (Some(end), None) = (end, &ending) {
+                ending = Some(end);
                 deadline = Instant::now() + ABORT_GRACE;
                 abort(sidecar, &turn.id).await;
-            }
-            if progress.finished.is_some() {
-                break;
             }
         }
         progress.outcome(ending)
@@ -246,24 +248,38 @@ impl Progress {
     }
 
     /// Turns what the agent said into events of the log.
+    fn take_chunk(&mut self, turn: &Turn, chunk: Vec<Said>) -> Vec<Event> {
+        let mut events = Vec::with_capacity(chunk.len());
+        for said in chunk {
+            match said {
+                Ok(event) => self.take(event, &mut events),
+                Err(error) => {
+                    tracing::warn!(turn = turn.id, %error, "agent stream broke off");
+                    self.error.get_or_insert_with(agent_died);
+                }
+            }
+        }
+        events
+    }
+
     fn take(&mut self, event: Event, events: &mut Vec<Event>) {
         if self.finished.is_some() {
             return;
         }
         match self.names.read(event) {
-            Said::Updates(updates) => {
+            Word::Updates(updates) => {
                 for update in updates {
                     self.take_update(update, events);
                 }
             }
-            Said::Notice(event) if self.bytes < MAX_BYTES => {
+            Word::Notice(event) if self.bytes < MAX_BYTES => {
                 self.bytes += NOTICE_BYTES;
                 events.push(event);
             }
-            Said::Notice(_) => {}
-            Said::Error(error) => self.error = Some(error),
-            Said::Finished(state) => self.finished = Some(state),
-            Said::Nothing => {}
+            Word::Notice(_) => {}
+            Word::Error(error) => self.error = Some(error),
+            Word::Finished(state) => self.finished = Some(state),
+            Word::Nothing => {}
         }
     }
 
@@ -330,8 +346,4 @@ fn agent_died() -> TurnError {
         code: Some("AGENT_DIED".to_owned()),
         extra: Default::default(),
     }
-}
-
-fn not_started(error: &SandboxError) -> Outcome {
-    Outcome::failed("SANDBOX_UNAVAILABLE", error.to_string())
 }
