@@ -89,13 +89,18 @@ fn key(page: Page, event: &web_sys::KeyboardEvent) {
         event.prevent_default();
         page.destination.set(Some(("/".into(), false)));
         focus("message");
-    } else if event.key() == "Escape" && !event.default_prevented() {
+    } else if event.key() == "Escape" && !event.default_prevented() && !in_a_field(event) {
         if page.drawer.get_untracked() {
             close_drawer(page);
         } else if page.deleting.with_untracked(Option::is_none) {
             actions::stop(page, page.current.get_untracked());
         }
     }
+}
+
+/// In a field of one line Escape means that field.
+fn in_a_field(event: &web_sys::KeyboardEvent) -> bool {
+    event.target().is_some_and(|target| target.has_type::<web_sys::HtmlInputElement>())
 }
 
 /// Moves the clock on while somebody looks at seconds.
@@ -145,9 +150,21 @@ pub fn close_drawer(page: Page) {
 
 /// Copies a text, and says so.
 pub fn copy(page: Page, text: &str) {
-    let done = window().navigator().clipboard().write_text(text);
+    let navigator = window().navigator();
+    // Browsers hide the clipboard from pages that came over an open connection.
+    let clipboard = js_sys::Reflect::get(&navigator, &"clipboard".into());
+    if clipboard.is_ok_and(|clipboard| clipboard.is_undefined()) {
+        return page.announce("The browser does not allow copying here.");
+    }
+    let done = navigator.clipboard().write_text(text);
     leptos::task::spawn_local(async move {
         let copied = wasm_bindgen_futures::JsFuture::from(done).await.is_ok();
-        page.announce(if copied { "Copied." } else { "The browser does not allow copying." });
+        page.announce(if copied { "Copied." } else { "The browser does not allow copying here." });
     });
+}
+
+/// How the page's shortcuts are written on this computer's keys.
+pub fn command_key() -> &'static str {
+    let platform = window().navigator().platform().unwrap_or_default();
+    if platform.starts_with("Mac") || platform.starts_with("iP") { "⌘ K" } else { "Ctrl K" }
 }

@@ -12,6 +12,7 @@ mod log;
 mod person_message;
 mod prose;
 mod receipt;
+mod rendered;
 mod run;
 mod sidebar;
 mod step;
@@ -25,3 +26,6 @@ pub use header::Header;
 pub use log::Log;
 pub use sidebar::Sidebar;
 pub use strip::Strip;
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests;

@@ -51,7 +51,7 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
     };
     view! {
         <article class="message agent">
-            <h3 class="sr-only">"Agent"</h3>
+            <h2 class="sr-only">"Agent"</h2>
             <For
                 each=move || segments.get()
                 key=|segment| segment.id().to_owned()

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::{ev, html};
 
 use super::icon::{Icon, Sign};
-use crate::state::{Conversation, Page, actions, drafts};
+use crate::state::{Conversation, Page, Phase, actions, drafts};
 
 #[component]
 pub fn Composer(page: Page) -> impl IntoView {
@@ -16,7 +16,8 @@ pub fn Composer(page: Page) -> impl IntoView {
         let Some(field) = field.get_untracked() else { return };
         let chat = page.current.get_untracked();
         let text = field.value();
-        if chat.turn.with_untracked(Option::is_some) || text.trim().is_empty() {
+        let ready = *chat.phase.read_untracked() == Phase::Ready;
+        if !ready || chat.turn.with_untracked(Option::is_some) || text.trim().is_empty() {
             return;
         }
         write(&field, "");

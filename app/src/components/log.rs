@@ -109,9 +109,11 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
 fn Content(page: Page, chat: Conversation) -> impl IntoView {
     let entries = chat.entries.clone();
     let empty = Memo::new(move |_| entries.with(Vec::is_empty));
+    let phase = chat.phase.clone();
+    let phase = Memo::new(move |_| phase.get());
     move || {
         let (chat, entries) = (chat.clone(), chat.entries.clone());
-        match chat.phase.get() {
+        match phase.get() {
             Phase::Loading => view! { <p class="loading">"Opening the chat…"</p> }.into_any(),
             Phase::Missing => view! { <Missing /> }.into_any(),
             Phase::Failed(error) => view! { <Failure page chat error /> }.into_any(),

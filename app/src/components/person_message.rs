@@ -6,7 +6,7 @@ use leptos::prelude::*;
 pub fn PersonMessage(text: String) -> impl IntoView {
     view! {
         <article class="message person">
-            <h3 class="sr-only">"You"</h3>
+            <h2 class="sr-only">"You"</h2>
             <div class="bubble">{text}</div>
         </article>
     }

@@ -4,7 +4,8 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use crate::markdown::{self, LiveMarkdown, Step};
+use super::rendered::Rendered;
+use crate::markdown::{LiveMarkdown, Step};
 use crate::state::Prose;
 
 /// What is on the page of a text.
@@ -21,12 +22,8 @@ pub fn ProseView(prose: Prose, live: Memo<bool>, current: Signal<bool>) -> impl 
     let element = NodeRef::<html::Div>::new();
     let text = prose.text;
     // A text that is being written begins empty; the effect writes it.
-    let whole = if live.get_untracked() {
-        String::new()
-    } else {
-        text.with_untracked(|text| markdown::render(&text.text))
-    };
     let settled = !live.get_untracked();
+    let whole = if settled { text.with_untracked(|text| text.text.clone()) } else { String::new() };
     Effect::new(move |written: Option<Option<Written>>| {
         let element = element.get()?;
         let mut written = written.flatten();
@@ -50,7 +47,7 @@ pub fn ProseView(prose: Prose, live: Memo<bool>, current: Signal<bool>) -> impl 
             Some(now)
         })
     });
-    view! { <div node_ref=element class="prose" class:writing=current inner_html=whole></div> }
+    view! { <div node_ref=element class="prose" class:writing=current inner_html=Rendered::Markdown(whole)></div> }
 }
 
 impl Written {

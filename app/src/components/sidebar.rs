@@ -12,6 +12,8 @@ use crate::state::Page;
 pub fn Sidebar(page: Page) -> impl IntoView {
     let search = RwSignal::new(String::new());
     let drawer = page.drawer;
+    let shortcut = RwSignal::new("Ctrl K");
+    Effect::new(move |_| shortcut.set(browser::command_key()));
     let modal = move || drawer.get().then_some("true");
     view! {
         <aside
@@ -46,7 +48,7 @@ pub fn Sidebar(page: Page) -> impl IntoView {
                 <Icon sign=Sign::Plus />
                 "New chat"
                 <kbd class="needs-js" aria-hidden="true">
-                    "Ctrl K"
+                    {shortcut}
                 </kbd>
             </a>
             <nav aria-label="Chats">

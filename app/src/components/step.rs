@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use sandbox_sdk::types::ToolPart;
 
 use super::icon::{Icon, Sign};
-use crate::highlight;
+use super::rendered::Rendered;
 use crate::state::Page;
 use crate::tool::{self, Line, Output, Side, Summary};
 use crate::words;
@@ -68,16 +68,12 @@ fn unfolded(output: Output) -> AnyView {
             </div>
         }
         .into_any(),
-        Output::File { text, language } => {
-            let mut html = String::new();
-            highlight::write_html(&text, &language, &mut html);
-            view! {
-                <div class="output">
-                    <pre tabindex="0" inner_html=html></pre>
-                </div>
-            }
-            .into_any()
+        Output::File { text, language } => view! {
+            <div class="output">
+                <pre tabindex="0" inner_html=Rendered::Code { text, language }></pre>
+            </div>
         }
+        .into_any(),
         Output::Diff(lines) => view! {
             <div class="output">
                 <pre tabindex="0">{lines.into_iter().map(line).collect_view()}</pre>

@@ -33,6 +33,19 @@ impl Button {
 #[component]
 pub fn Strip(page: Page) -> impl IntoView {
     let said = Memo::new(move |_| said(page, &page.current.get()));
+    // A screen reader hears what changed, but not every second.
+    let kind = Memo::new(move |_| {
+        said.with(|said| {
+            said.as_ref().map(|said| said.words.replace(|c: char| c.is_ascii_digit(), ""))
+        })
+    });
+    Effect::new(move |_| {
+        if kind.with(Option::is_some)
+            && let Some(said) = said.get_untracked()
+        {
+            page.announce(said.words);
+        }
+    });
     let press = move |button| {
         let chat = page.current.get_untracked();
         match button {

@@ -34,7 +34,7 @@ pub fn ThoughtView(page: Page, step: Step, current: Signal<bool>) -> impl IntoVi
                     {title}
                 </span>
             </summary>
-            <div class="thought">{move || text.with(|text| text.text.clone())}</div>
+            <div class="thought" tabindex="0">{move || text.with(|text| text.text.clone())}</div>
         </details>
     }
     .into_any()

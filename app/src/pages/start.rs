@@ -41,8 +41,12 @@ pub fn Start(page: Page, chat: Conversation) -> impl IntoView {
     };
     view! {
         <div class="start">
-            <h2>"What should we work on?"</h2>
-            <p>"The agent gets its own sandbox: it can run code, edit files and show you the result."</p>
+            <div class="greeting">
+                <h2>"What should we work on?"</h2>
+                <p>
+                    "The agent gets its own sandbox: it can run code, edit files and show you the result."
+                </p>
+            </div>
             <div class="starters needs-js">{STARTERS.map(starter).into_iter().collect_view()}</div>
         </div>
     }

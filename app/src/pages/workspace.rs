@@ -7,7 +7,7 @@ use leptos_router::hooks::use_location;
 use crate::api;
 use crate::browser;
 use crate::components::{Composer, ConfirmDelete, Header, Log, Sidebar, Strip};
-use crate::state::{First, Page, Place, page};
+use crate::state::{First, Page, Phase, Place, page};
 
 /// Loads what the first page shows, and shows it. Everything later goes through the page's state.
 #[component]
@@ -43,6 +43,9 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
         Some(_) => title_text(format!("{} · Skein", page.title())),
         None => "Skein".into(),
     };
+    // Where there is no conversation, there is nothing to write to.
+    let closed =
+        move || matches!(page.current.get().phase.get(), Phase::Missing | Phase::Failed(_));
     view! {
         <Title text=title />
         <div class="frame" class:drawer-open=page.drawer>
@@ -54,7 +57,7 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
             <main class="sheet" inert=page.drawer>
                 {view! { <Header page /> }.into_any()}
                 {view! { <Log page /> }.into_any()}
-                <div class="dock">
+                <div class="dock" hidden=closed>
                     <div class="column">
                         {view! { <Strip page /> }.into_any()}
                         {view! { <Composer page /> }.into_any()}

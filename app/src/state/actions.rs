@@ -65,19 +65,23 @@ pub fn refresh(page: Page, conversation: Conversation) {
     }
     spawn_local(async move {
         match api::open_chat(id.clone()).await {
-            Ok(_) if conversation.has_follower() => {}
+            // Something was sent meanwhile: what is shown is newer.
+            Ok(_) if conversation.turn.with_untracked(Option::is_some) && shown(&conversation) => {}
             Ok(chat) => {
                 page.show(&conversation, chat);
                 follow_active(page, conversation);
             }
             Err(error) => {
-                let shown = *conversation.phase.read_untracked() == Phase::Ready;
-                if !shown || error == AppError::NotFound {
+                if !shown(&conversation) || error == AppError::NotFound {
                     conversation.fail(error);
                 }
             }
         }
     });
+}
+
+fn shown(conversation: &Conversation) -> bool {
+    *conversation.phase.read_untracked() == Phase::Ready
 }
 
 /// Asks the server for the list of chats again.

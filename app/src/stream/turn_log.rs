@@ -47,13 +47,9 @@ impl TurnLog {
                     Change::None => Next::Nothing,
                 }
             }
-            EventBody::ExecutionStarted(started) if started.execution_id == self.turn_id => {
-                self.reported.model = started.model;
-                Next::Nothing
-            }
             EventBody::Done(done) if done.turn_id == self.turn_id => {
-                self.reported.input_tokens = done.token_usage.input_tokens;
-                self.reported.output_tokens = done.token_usage.output_tokens;
+                self.reported.input_tokens = Some(done.token_usage.input_tokens);
+                self.reported.output_tokens = Some(done.token_usage.output_tokens);
                 Next::Finish
             }
             _ => Next::Nothing,
@@ -109,7 +105,8 @@ mod tests {
         };
         assert_eq!(log.apply(&done("t0")), Next::Nothing);
         assert_eq!(log.apply(&done("t1")), Next::Finish);
-        assert_eq!((log.reported().input_tokens, log.reported().output_tokens), (3, 5));
+        assert_eq!(log.reported().input_tokens, Some(3));
+        assert_eq!(log.reported().output_tokens, Some(5));
     }
 
     #[test]

@@ -66,7 +66,6 @@ pub fn stop(page: Page, conversation: Conversation) {
         return;
     }
     conversation.set_stage(&turn.id, Stage::Stopping, now());
-    page.announce("Stopping.");
     spawn_local(async move {
         for attempt in 0..TRIES {
             match api::stop_turn(turn.id.clone()).await {
@@ -130,7 +129,6 @@ fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &
         ),
         error => format!("{error} Nothing was sent, your text is kept."),
     };
-    page.announce(words.clone());
     conversation.complain(error);
     conversation.notice.update(|notice| {
         if let Some(notice) = notice {
