@@ -1,5 +1,8 @@
 import { expect, type Locator, type Page } from "@playwright/test";
 
+/** Takes the demo agent half a minute and more, at the pace of the tests that break into it. */
+export const LONG_REQUEST = "write a long markdown answer of 24000 characters";
+
 /** The product's page, by the names a person hears or reads. */
 export class ChatPage {
   readonly page: Page;
@@ -65,7 +68,7 @@ export class ChatPage {
 
   /** Waits until the last answer is complete, its receipt included. */
   async settled(): Promise<void> {
-    await expect(this.stop).toBeHidden({ timeout: 60_000 });
+    await expect(this.stop).toBeHidden({ timeout: 90_000 });
     await expect(this.answers).toHaveCount(await this.questions.count());
     await expect(this.lastAnswer.locator(".receipt")).toBeVisible();
   }
@@ -78,10 +81,16 @@ export class ChatPage {
     await expect(this.stop).toBeVisible();
   }
 
-  /** The prose of an answer, without tools, buttons and figures. */
+  /** The prose of an answer: no tools, buttons and figures, and no white space, which is layout. */
   async prose(answer = this.lastAnswer): Promise<string> {
-    const texts = await answer.locator(".prose").allInnerTexts();
-    return texts.join("\n").replace(/\s+/g, " ").trim();
+    const texts = await answer.locator(".prose").evaluateAll((all) =>
+      all.map((prose) => {
+        const copy = prose.cloneNode(true) as Element;
+        for (const button of copy.querySelectorAll("button")) button.remove();
+        return copy.textContent ?? "";
+      }),
+    );
+    return texts.join("").replace(/\s+/g, "");
   }
 
   /** The chat that is open, from the address. */

@@ -1,6 +1,6 @@
 // The fixtures that every spec starts from.
-import { test as base, expect, type BrowserContext, type Page } from "@playwright/test";
-import { ChatPage } from "./chat-page.ts";
+import { test as base, expect, type BrowserContext } from "@playwright/test";
+import { ChatPage, LONG_REQUEST } from "./chat-page.ts";
 import { ConsoleGate } from "./console-gate.ts";
 import { Stack, type StackOptions } from "./stack.ts";
 
@@ -53,4 +53,4 @@ export const test = base.extend<Fixtures>({
   },
 });
 
-export { expect, ChatPage, type Page };
+export { expect, ChatPage, LONG_REQUEST };

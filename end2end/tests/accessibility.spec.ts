@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Page } from "@playwright/test";
-import { expect, test } from "../support/test.ts";
+import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 for (const colorScheme of ["dark", "light"] as const) {
   test.describe(`in the ${colorScheme} theme`, () => {
-    test.use({ colorScheme, stackOptions: { paceMs: 15 } });
+    test.use({ colorScheme, stackOptions: { paceMs: 25 } });
 
     test("axe finds nothing, from the empty page to a stopped answer", async ({ chat, page }) => {
       await chat.open("/");
@@ -15,7 +15,7 @@ for (const colorScheme of ["dark", "light"] as const) {
       await chat.askAndWait("write a small program, run it, and fix what fails");
       await unfoldAll(page);
       expect(await violations(page), "tools and code").toEqual([]);
-      await chat.ask("write a long markdown answer");
+      await chat.ask(LONG_REQUEST);
       await chat.inTheMiddleOfText();
       expect(await violations(page), "while it streams").toEqual([]);
       await chat.stop.click();

@@ -1,8 +1,8 @@
 import { call, messages, newTurnId, startTurn } from "../support/api.ts";
-import { ChatPage, expect, test } from "../support/test.ts";
+import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("somebody else", () => {
-  test.use({ stackOptions: { paceMs: 15 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("can't open, watch, stop, complete, rename, continue or delete a chat", async ({
     chat,
@@ -12,7 +12,7 @@ test.describe("somebody else", () => {
   }) => {
     consoleGate.allow(/Failed to load resource/);
     await chat.open("/");
-    await chat.ask("write a long markdown answer");
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     const chat_id = await chat.chatId();
     const turn_id = (await messages(page, chat_id))[0]?.turn_id;
@@ -39,9 +39,9 @@ test.describe("somebody else", () => {
 
     const response = await stranger.page.goto(`/chat/${chat_id}`);
     expect(response?.status()).toBe(404);
-    await expect(stranger.page.locator("body")).not.toContainText("write a long markdown answer");
+    await expect(stranger.page.locator("body")).not.toContainText(LONG_REQUEST);
     await stranger.page.goto("/");
-    await expect(stranger.chats).not.toContainText("write a long markdown answer");
+    await expect(stranger.chats).not.toContainText(LONG_REQUEST);
 
     await expect(chat.stop).toBeVisible();
     await chat.stop.click();

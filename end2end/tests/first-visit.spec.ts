@@ -1,18 +1,18 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { balance } from "../support/api.ts";
-import { expect, test } from "../support/test.ts";
+import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("a first visit", () => {
-  test.use({ stackOptions: { paceMs: 15 } });
+  test.use({ stackOptions: { paceMs: 10 } });
 
   test("leads from an empty page to an answer that is read while it is written", async ({
     chat,
     page,
   }) => {
     await chat.open("/");
-    await chat.ask("write a long markdown answer");
-    await expect(chat.questions.first()).toContainText("write a long markdown answer");
+    await chat.ask(LONG_REQUEST);
+    await expect(chat.questions.first()).toContainText(LONG_REQUEST);
     await page.waitForURL(/\/chat\/./);
 
     const lengths: number[] = [];
@@ -24,7 +24,7 @@ test.describe("a first visit", () => {
     await expect(chat.stop).toBeVisible();
     await expect(chat.sandbox).toContainText(/running/i);
     await chat.settled();
-    expect(await chat.prose()).toContain("demo agent");
+    await expect(chat.lastAnswer).toContainText("demo agent");
     await expect(chat.chats.getByRole("link", { name: /write a long markdown/ })).toBeVisible();
   });
 });

@@ -1,12 +1,12 @@
-import { expect, test } from "../support/test.ts";
+import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("with the keyboard only", () => {
-  test.use({ stackOptions: { paceMs: 15 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("from page load to an answer and its stop", async ({ chat, page }) => {
     await chat.open("/");
     await tabTo(chat.input);
-    await page.keyboard.type("write a long markdown answer");
+    await page.keyboard.type(LONG_REQUEST);
     await page.keyboard.press("Enter");
     await chat.inTheMiddleOfText();
     await expect(chat.input).toBeFocused();

@@ -1,11 +1,9 @@
 import { messages } from "../support/api.ts";
-import { ChatPage, expect, test } from "../support/test.ts";
+import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 import type { FaultProxy } from "../support/fault-proxy.ts";
 
-const LONG = "write a long markdown answer";
-
 test.describe("when the network to the gateway breaks in the middle of an answer", () => {
-  test.use({ stackOptions: { paceMs: 15, breakable: true } });
+  test.use({ stackOptions: { paceMs: 25, breakable: true } });
 
   test.beforeEach(async ({ consoleGate }) => {
     consoleGate.allow(/WebSocket connection to .* failed/);
@@ -14,7 +12,7 @@ test.describe("when the network to the gateway breaks in the middle of an answer
   test("a cut and its repair cost no character", async ({ chat, stack }) => {
     const network = required(stack.network);
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     network.cut();
     await expect(chat.page.getByText(/connection lost/i)).toBeVisible();
@@ -26,7 +24,7 @@ test.describe("when the network to the gateway breaks in the middle of an answer
   test("many short breaks cost no character", async ({ chat, stack }) => {
     const network = required(stack.network);
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     for (const characters of [200, 800, 1400, 2000]) {
       await chat.inTheMiddleOfText(characters);
       network.reset();
@@ -43,7 +41,7 @@ test.describe("when the network to the gateway breaks in the middle of an answer
     test.slow();
     const network = required(stack.network);
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     network.swallow();
     await expect
@@ -61,12 +59,12 @@ test.describe("when the network to the gateway breaks in the middle of an answer
   }) => {
     const network = required(stack.network);
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText(200);
     network.cut();
     const chatId = await chat.chatId();
     // Nobody watches, and it is settled all the same.
-    await expect.poll(async () => (await messages(page, chatId)).length).toBe(2);
+    await expect.poll(async () => (await messages(page, chatId)).length, { timeout: 90_000 }).toBe(2);
     network.restore();
     await chat.settled();
     await isWhatWasRecorded(chat);

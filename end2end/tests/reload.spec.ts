@@ -1,14 +1,12 @@
-import { ChatPage, expect, test } from "../support/test.ts";
-
-const LONG = "write a long markdown answer";
+import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("a reload loses nothing and doubles nothing", () => {
-  test.use({ stackOptions: { paceMs: 15 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("before the first piece of text", async ({ chat, page, context }) => {
-    const undisturbed = await askElsewhere(context, LONG);
+    const undisturbed = await askElsewhere(context, LONG_REQUEST);
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.chatId();
     await chat.reload();
     await expect(chat.questions).toHaveCount(1);
@@ -19,9 +17,9 @@ test.describe("a reload loses nothing and doubles nothing", () => {
   });
 
   test("in the middle of the text, several times", async ({ chat, context }) => {
-    const undisturbed = await askElsewhere(context, LONG);
+    const undisturbed = await askElsewhere(context, LONG_REQUEST);
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     for (const characters of [300, 1200, 2400]) {
       await chat.inTheMiddleOfText(characters);
       const before = await chat.prose();

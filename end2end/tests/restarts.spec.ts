@@ -1,10 +1,8 @@
 import { balance, messages } from "../support/api.ts";
-import { expect, test } from "../support/test.ts";
-
-const LONG = "write a long markdown answer";
+import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("the orchestrator runs beside the server", () => {
-  test.use({ stackOptions: { paceMs: 15, orchestrator: "separate" } });
+  test.use({ stackOptions: { paceMs: 25, orchestrator: "separate" } });
 
   test.beforeEach(async ({ consoleGate }) => {
     consoleGate.allow(/WebSocket connection to .* failed/, /Failed to load resource/);
@@ -16,7 +14,7 @@ test.describe("the orchestrator runs beside the server", () => {
     page,
   }) => {
     await chat.open("/");
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     await stack.server.kill();
     await stack.startServer();
@@ -58,7 +56,7 @@ test.describe("the orchestrator runs beside the server", () => {
   }) => {
     await chat.open("/");
     const before = await balance(page);
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     const read = await chat.prose();
     await stack.orchestrator?.kill();
@@ -87,7 +85,7 @@ test.describe("the orchestrator runs beside the server", () => {
 });
 
 test.describe("the orchestrator runs inside the server", () => {
-  test.use({ stackOptions: { paceMs: 15 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("both are killed and restarted in the middle: the turn ends in words", async ({
     chat,
@@ -98,7 +96,7 @@ test.describe("the orchestrator runs inside the server", () => {
     consoleGate.allow(/WebSocket connection to .* failed/, /Failed to load resource/);
     await chat.open("/");
     const before = await balance(page);
-    await chat.ask(LONG);
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     await stack.server.kill();
     await stack.startServer();

@@ -1,5 +1,5 @@
 import { balance, call, messages, newTurnId, startTurn } from "../support/api.ts";
-import { ChatPage, expect, test } from "../support/test.ts";
+import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test("a double click on Send asks once", async ({ chat, page }) => {
   await chat.open("/");
@@ -39,11 +39,11 @@ test("the same turn from two tabs is one answer and one debit", async ({ chat, p
 });
 
 test.describe("two tabs on one chat", () => {
-  test.use({ stackOptions: { paceMs: 15 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("the second tab sees the live turn, and stops it for both", async ({ chat, context }) => {
     await chat.open("/");
-    await chat.ask("write a long markdown answer");
+    await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     const second = new ChatPage(await context.newPage());
     await second.open(`/chat/${await chat.chatId()}`);

@@ -2,7 +2,7 @@
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { docsFolder, resultsFolder } from "../support/environment.ts";
-import { ChatPage, expect, test } from "../support/test.ts";
+import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 const SIZES = {
   desktop: { viewport: { width: 1440, height: 900 } },
@@ -14,7 +14,7 @@ const folder = join(resultsFolder, "screenshots");
 for (const [size, device] of Object.entries(SIZES)) {
   for (const colorScheme of ["dark", "light"] as const) {
     test.describe(`${size}, ${colorScheme}`, () => {
-      test.use({ ...device, colorScheme, stackOptions: { paceMs: 15, breakable: true } });
+      test.use({ ...device, colorScheme, stackOptions: { paceMs: 25, breakable: true } });
 
       test("pictures of a conversation", async ({ chat, page, stack, consoleGate }) => {
         consoleGate.allow(/WebSocket connection to .* failed/);
@@ -36,7 +36,7 @@ for (const [size, device] of Object.entries(SIZES)) {
           for (const element of all as HTMLDetailsElement[]) element.open = true;
         });
         await shoot("4-unfolded");
-        await chat.ask("write a long markdown answer");
+        await chat.ask(LONG_REQUEST);
         await chat.inTheMiddleOfText();
         await shoot("5-streaming");
         stack.network?.cut();
@@ -54,7 +54,7 @@ for (const [size, device] of Object.entries(SIZES)) {
         consoleGate.allow(/WebSocket connection to .* failed/, /Failed to load resource/);
         const shoot = pictures(chat, `${size}-${colorScheme}`);
         await chat.open("/");
-        await chat.ask("write a long markdown answer");
+        await chat.ask(LONG_REQUEST);
         await chat.inTheMiddleOfText();
         await stack.server.kill();
         await chat.input.fill("are you there?");

@@ -1,9 +1,7 @@
 import { balance, messages } from "../support/api.ts";
-import { expect, test } from "../support/test.ts";
+import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
-const LONG = "write a long markdown answer";
-
-test.use({ stackOptions: { paceMs: 15 } });
+test.use({ stackOptions: { paceMs: 25 } });
 
 test("stop, then reload: the partial answer is kept, marked, and charged for what it is", async ({
   chat,
@@ -11,7 +9,7 @@ test("stop, then reload: the partial answer is kept, marked, and charged for wha
 }) => {
   await chat.open("/");
   const before = await balance(page);
-  await chat.ask(LONG);
+  await chat.ask(LONG_REQUEST);
   await chat.inTheMiddleOfText();
   await chat.stop.click();
   await chat.settled();
@@ -37,7 +35,7 @@ test("stop, then reload: the partial answer is kept, marked, and charged for wha
 
 test("stop right after sending ends the turn", async ({ chat, page }) => {
   await chat.open("/");
-  await chat.ask(LONG);
+  await chat.ask(LONG_REQUEST);
   await chat.stop.click();
   await chat.settled();
   await chat.reload();
@@ -59,7 +57,7 @@ test("stop ends a command that runs for long", async ({ chat }) => {
 
 test("stop after a reload reaches the same turn", async ({ chat }) => {
   await chat.open("/");
-  await chat.ask(LONG);
+  await chat.ask(LONG_REQUEST);
   await chat.inTheMiddleOfText();
   await chat.reload();
   await chat.stop.click();
@@ -69,13 +67,13 @@ test("stop after a reload reaches the same turn", async ({ chat }) => {
 
 test("retry asks the same again", async ({ chat }) => {
   await chat.open("/");
-  await chat.ask(LONG);
+  await chat.ask(LONG_REQUEST);
   await chat.inTheMiddleOfText();
   await chat.stop.click();
   await chat.settled();
   await chat.retry.last().click();
   await expect(chat.questions).toHaveCount(2);
-  await expect(chat.questions.last()).toContainText(LONG);
+  await expect(chat.questions.last()).toContainText(LONG_REQUEST);
   await chat.stop.click();
   await chat.settled();
 });
