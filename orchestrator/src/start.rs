@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -102,7 +102,7 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
 
     let base_url = match &config.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{local_addr}"),
+        None => format!("http://{}", reachable(local_addr)),
     };
     let tuning = config.tuning.clone();
     let (app, webhooks, writer) = assemble(config, secrets, &folder, driver, base_url).await?;
@@ -243,6 +243,16 @@ fn claim_folder(data: &Path) -> Result<(PathBuf, fs::File), StartError> {
         Err(fs::TryLockError::WouldBlock) => Err(StartError::AlreadyRunning { path: folder }),
         Err(fs::TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// An address to connect to: what listens everywhere is reached over loopback.
+fn reachable(mut listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listening.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listening.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    listening
 }
 
 fn report(report: &DriverReport) {
