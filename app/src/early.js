@@ -1,5 +1,3 @@
-// Before the first paint: the chosen theme. Before the page is alive: what is pressed is remembered,
-// so that it can be done then.
 (() => {
   const root = document.documentElement;
   try {

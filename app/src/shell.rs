@@ -6,7 +6,8 @@ use leptos_meta::{HashedStylesheet, MetaTags};
 
 use crate::App;
 
-/// Runs before the first paint and before the page is alive.
+/// Before the first paint it sets the chosen theme. Before the page is alive it remembers what is
+/// pressed, so that it can be done then.
 const EARLY: &str = include_str!("early.js");
 
 /// The whole document, rendered by the server.

@@ -3,12 +3,17 @@
 use leptos::prelude::*;
 
 use super::theme_button::ThemeButton;
+use crate::model::Credits;
 use crate::state::Page;
 
 #[component]
 pub fn Account(page: Page) -> impl IntoView {
     let left = move || match page.balance.get() {
-        Some(balance) => format!("{} credits left", balance.available),
+        // What turns in progress have reserved is not spent yet.
+        Some(balance) => {
+            let left = Credits(balance.available.0.saturating_add(balance.held.0));
+            format!("{left} credits left")
+        }
         None => "Credits unknown".into(),
     };
     view! {

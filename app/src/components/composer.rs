@@ -6,6 +6,9 @@ use leptos::{ev, html};
 use super::icon::{Icon, Sign};
 use crate::state::{Conversation, Page, Phase, actions, drafts};
 
+const NO_SCRIPT: &str = "<p class=\"no-js\">Sending a message needs JavaScript. What is here can be \
+    read without it.</p>";
+
 #[component]
 pub fn Composer(page: Page) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
@@ -59,7 +62,7 @@ pub fn Composer(page: Page) -> impl IntoView {
     };
     view! {
         <div class="composer">
-            <noscript inner_html="<p class=\"no-js\">Sending a message needs JavaScript. What is here can be read without it.</p>"></noscript>
+            <noscript inner_html=NO_SCRIPT></noscript>
             <textarea
                 node_ref=field
                 id="message"

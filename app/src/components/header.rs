@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::icon::{Icon, Sign};
 use crate::browser;
 use crate::model::SandboxState;
-use crate::state::{Page, Stage};
+use crate::state::{Page, Phase, Stage};
 use crate::words;
 
 #[component]
@@ -18,6 +18,7 @@ pub fn Header(page: Page) -> impl IntoView {
         let state = if provisioning { SandboxState::Provisioning } else { chat.sandbox.get() };
         words::sandbox(state)
     });
+    let missing = move || page.current.get().phase.get() == Phase::Missing;
     view! {
         <header class="top">
             <button
@@ -32,7 +33,7 @@ pub fn Header(page: Page) -> impl IntoView {
                 <Icon sign=Sign::Menu />
             </button>
             <h1>{move || page.title()}</h1>
-            <span class="chip" role="status" aria-label="Sandbox">
+            <span class="chip" role="status" aria-label="Sandbox" hidden=missing>
                 <span class=move || sandbox.get().2></span>
                 <span class="long">{move || sandbox.get().0}</span>
                 <span class="short" aria-hidden="true">

@@ -14,6 +14,7 @@ struct Written {
     /// Bytes of the text that went into it.
     seen: usize,
     generation: u32,
+    element: web_sys::Element,
     tail: web_sys::Element,
 }
 
@@ -55,11 +56,15 @@ impl Written {
         let tail = document().create_element("div").ok()?;
         tail.set_class_name("tail");
         element.append_child(&tail).ok()?;
-        Some(Self { markdown: LiveMarkdown::default(), seen: 0, generation, tail })
+        let element = element.clone();
+        Some(Self { markdown: LiveMarkdown::default(), seen: 0, generation, element, tail })
     }
 
     fn write(&mut self, text: &str) {
         if let Some(more) = text.get(self.seen..).filter(|more| !more.is_empty()) {
+            if self.tail.parent_element().is_none() {
+                self.element.append_child(&self.tail).ok();
+            }
             self.markdown.push(more);
             self.seen = text.len();
             for step in self.markdown.steps() {
@@ -68,9 +73,13 @@ impl Written {
         }
     }
 
+    /// Nothing is open any more: the page is as if it had come so from the server.
     fn finish(&mut self) {
         let step = self.markdown.finish();
-        self.apply(step);
+        if self.tail.parent_element().is_some() {
+            self.apply(step);
+            self.tail.remove();
+        }
     }
 
     fn apply(&self, step: Step) {

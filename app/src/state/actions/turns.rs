@@ -11,8 +11,7 @@ use crate::api;
 use crate::error::AppError;
 use crate::ids;
 use crate::model::{
-    BalanceView, ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState,
-    TurnStatus,
+    ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState, TurnStatus,
 };
 use crate::state::{Action, AgentMessage, Conversation, Link, Notice, Page, Stage, Wake, drafts};
 
@@ -344,17 +343,10 @@ fn take(page: Page, conversation: &Conversation, status: TurnStatus) -> bool {
         return false;
     };
     let followed = conversation.is_following(&status.turn_id);
-    page.balance.update(|balance| {
-        let before = balance.unwrap_or(BalanceView {
-            available: outcome.balance,
-            held: Default::default(),
-            guest: true,
-        });
-        *balance = Some(BalanceView { available: outcome.balance, ..before });
-    });
     let ended = crate::words::ending(outcome.message.state, outcome.error.as_deref());
     conversation.settle(outcome);
     page.set_running(&status.chat_id, false);
+    super::refresh_balance(page);
     if followed {
         page.announce(ended.unwrap_or_else(|| "The answer is complete.".into()));
     }
