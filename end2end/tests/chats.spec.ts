@@ -2,7 +2,7 @@ import { call } from "../support/api.ts";
 import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("several chats", () => {
-  test.use({ stackOptions: { paceMs: 10 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("two stream at once, each its own", async ({ chat, context }) => {
     await chat.open("/");

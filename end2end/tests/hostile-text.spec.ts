@@ -28,7 +28,7 @@ test("harmful text that a person sends or a command prints is only text", async 
   await chat.open("/");
   await chat.askAndWait(HOSTILE);
   await expect(chat.questions.first()).toContainText("<script>window.harmed = 1</script>");
-  await chat.askAndWait(`run: cat <<'END'\n${HOSTILE}\nEND`);
+  await chat.askAndWait(`run: echo ${Buffer.from(HOSTILE).toString("base64")} | base64 -d`);
   await expect(chat.lastAnswer).toContainText("<script>window.harmed = 1</script>");
   await staysHarmless(chat);
   await chat.reload();

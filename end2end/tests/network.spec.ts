@@ -15,7 +15,7 @@ test.describe("when the network to the gateway breaks in the middle of an answer
     await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     network.cut();
-    await expect(chat.page.getByText(/connection lost/i)).toBeVisible();
+    await expect(chat.page.getByText(/connection lost/i).first()).toBeVisible();
     network.restore();
     await chat.settled();
     await isWhatWasRecorded(chat);
@@ -44,12 +44,11 @@ test.describe("when the network to the gateway breaks in the middle of an answer
     await chat.ask(LONG_REQUEST);
     await chat.inTheMiddleOfText();
     network.swallow();
-    await expect
-      .poll(() => network.accepted, { timeout: 90_000 })
-      .toBeGreaterThan(1);
-    network.restore();
+    // The gateway can't be reached until the end; the server can.
     await chat.settled();
     await isWhatWasRecorded(chat);
+    network.restore();
+    await chat.askAndWait("list the files");
   });
 
   test("an answer that ends while the line is down is there when it is back", async ({

@@ -78,9 +78,11 @@ test.describe("the orchestrator runs beside the server", () => {
     await chat.askAndWait("list the files");
     await stack.orchestrator?.kill();
     await chat.ask("list the files again");
-    await expect(chat.page.getByText(/can(’|'|no)t be reached|not available|unavailable/i).first())
-      .toBeVisible({ timeout: 60_000 });
+    await expect(chat.page.getByText(/does not answer/).first()).toBeVisible();
+    await expect(chat.stop, "giving up is possible").toBeVisible();
     await stack.startOrchestrator();
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".ending")).toHaveCount(0);
   });
 });
 

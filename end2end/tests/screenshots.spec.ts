@@ -40,7 +40,7 @@ for (const [size, device] of Object.entries(SIZES)) {
         await chat.inTheMiddleOfText();
         await shoot("5-streaming");
         stack.network?.cut();
-        await expect(page.getByText(/connection lost/i)).toBeVisible();
+        await expect(page.getByText(/connection lost/i).first()).toBeVisible();
         await shoot("6-offline");
         stack.network?.restore();
         await chat.stop.click();
