@@ -1,5 +1,6 @@
 //! The program: how it starts, what it says when it can't, how it ends.
 #![cfg(feature = "embedded")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "it is all a test")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

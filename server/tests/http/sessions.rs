@@ -98,7 +98,7 @@ async fn a_cookie_that_is_no_text_is_no_session() {
 async fn the_database_holds_nothing_that_opens_a_session() {
     let app = TestApp::start().await;
     let guest = app.guest().await;
-    let cookie = guest.cookie.clone().unwrap();
+    let cookie = guest.cookie.unwrap();
     let token = cookie.split_once('=').unwrap().1.as_bytes();
     let database = app.database_bytes();
     assert!(database.windows(5).any(|bytes| bytes == b"Hello"), "the message is there");
