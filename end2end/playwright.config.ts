@@ -8,7 +8,8 @@ export default defineConfig({
   // Every test starts a product of its own, so any two can run side by side.
   fullyParallel: true,
   workers: 2,
-  retries: 0,
+  // A machine that is busy with something else gets a second chance, named as flaky in the report.
+  retries: process.env.CI ? 1 : 0,
   forbidOnly: Boolean(process.env.CI),
   timeout: 180_000,
   expect: { timeout: 20_000 },
@@ -26,6 +27,8 @@ export default defineConfig({
         "--disable-component-update",
         "--disable-sync",
         "--disable-quic",
+        // Drawing in software: a graphics process would only emulate a card.
+        "--disable-gpu",
         "--no-first-run",
       ],
     },
