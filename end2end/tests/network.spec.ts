@@ -25,12 +25,14 @@ test.describe("when the network to the gateway breaks in the middle of an answer
     const network = required(stack.network);
     await chat.open("/");
     await chat.ask(LONG_REQUEST);
-    for (const characters of [200, 800, 1400, 2000]) {
-      await chat.inTheMiddleOfText(characters);
+    await chat.inTheMiddleOfText(200);
+    for (let connections = 1; connections <= 4; connections += 1) {
+      await expect.poll(() => network.open).toBeGreaterThan(0);
       network.reset();
+      await expect.poll(() => network.accepted).toBeGreaterThan(connections);
     }
+    await expect(chat.stop).toBeVisible();
     await chat.settled();
-    expect(network.accepted).toBeGreaterThan(3);
     await isWhatWasRecorded(chat);
   });
 
