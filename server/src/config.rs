@@ -21,8 +21,8 @@ pub struct Config {
     /// Folder with the built site: the browser's module, styles, fonts.
     #[arg(long, env = "SKEIN_SITE_ROOT", default_value = "target/site")]
     pub site_root: PathBuf,
-    /// Origins under which browsers reach this server, parted by commas [default: http://<addr>, and
-    /// http://localhost:<port> on a loopback address].
+    /// Origins under which browsers reach this server, parted by commas [default: the listen address,
+    /// and on a loopback address `localhost` too].
     #[arg(long, env = "SKEIN_ORIGIN", value_delimiter = ',')]
     pub origin: Vec<Origin>,
     /// Proxies in front of this server, whose X-Forwarded-For counts: addresses or networks, parted
