@@ -46,7 +46,7 @@ fn come_alive(page: Page) {
     set_interval(move || tick(page), TICK);
     set_interval(
         move || {
-            if page.is_busy() && !hidden() {
+            if page.is_busy() && page.online.get_untracked() && !hidden() {
                 actions::refresh_list(page);
             }
         },

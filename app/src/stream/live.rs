@@ -17,6 +17,8 @@ use crate::state::{AgentMessage, Conversation, Link, Wake};
 const SLOW_FRAME_MS: i64 = 14;
 /// Between two frames that are slow.
 const SLOW_PAUSE: Duration = Duration::from_millis(50);
+/// A page in the background draws no frames. What waits for one longer than this is shown anyway.
+const LATE_MS: i64 = 250;
 /// How long the strip says what was caught up.
 const CAUGHT_UP_SAID: Duration = Duration::from_secs(6);
 /// A connection without an event for so long is worth a question.
@@ -33,7 +35,8 @@ pub struct Stream {
 struct View {
     log: TurnLog,
     message: AgentMessage,
-    scheduled: bool,
+    /// When the next showing was asked for.
+    scheduled: Option<i64>,
     slow: bool,
     last_event: i64,
     /// The connection was lost after it had been there.
@@ -45,7 +48,7 @@ pub fn open(conversation: Conversation, message: AgentMessage, grant: StreamGran
     let view = Rc::new(RefCell::new(View {
         log: TurnLog::new(&message.turn_id),
         message,
-        scheduled: false,
+        scheduled: None,
         slow: false,
         last_event: now(),
         lost: false,
@@ -156,13 +159,18 @@ fn settle_link(link: &ArcRwSignal<Link>) {
 
 /// Shows what has changed with the next frame; later, when frames have become slow.
 fn schedule(view: &Rc<RefCell<View>>) {
-    let slow = {
+    let (waiting_since, slow) = {
         let mut view = view.borrow_mut();
-        if std::mem::replace(&mut view.scheduled, true) {
-            return;
-        }
-        view.slow
+        let since = view.scheduled;
+        view.scheduled = since.or_else(|| Some(now()));
+        (since, view.slow)
     };
+    if let Some(since) = waiting_since {
+        if now() - since > LATE_MS {
+            show(view);
+        }
+        return;
+    }
     let view = Rc::clone(view);
     if slow {
         set_timeout(move || show(&view), SLOW_PAUSE);
@@ -174,7 +182,7 @@ fn schedule(view: &Rc<RefCell<View>>) {
 fn show(view: &Rc<RefCell<View>>) {
     let mut view = view.borrow_mut();
     let start = now();
-    view.scheduled = false;
+    view.scheduled = None;
     let changed = view.log.take_changed();
     view.message.update(view.log.parts(), changed.into_iter());
     view.slow = now() - start > SLOW_FRAME_MS;
