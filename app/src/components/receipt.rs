@@ -72,7 +72,7 @@ pub fn ReceiptLine(
             </footer>
         }
     };
-    move || (!live.get()).then(|| line())
+    move || (!live.get()).then(&line)
 }
 
 /// Model, duration and price.

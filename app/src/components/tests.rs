@@ -1,4 +1,5 @@
 //! What the server renders of single components.
+#![allow(clippy::unwrap_used, reason = "in a test it is the failure")]
 
 use leptos::prelude::*;
 use sandbox_sdk::types::Part;

@@ -215,7 +215,7 @@ impl AgentMessage {
             PartBody::Text(text) => {
                 let text = GrowingText { text: text.text.clone(), generation: 0 };
                 let text = ArcRwSignal::new(text);
-                let prose = Prose { id: id.clone(), text: text.clone() };
+                let prose = Prose { id, text: text.clone() };
                 self.segments.update(|segments| segments.push(Segment::Prose(prose)));
                 View::Prose(text)
             }
@@ -223,16 +223,16 @@ impl AgentMessage {
                 let text = GrowingText { text: thought.text.clone(), generation: 0 };
                 let time = ArcRwSignal::new(thought.time);
                 let kind = StepKind::Thought { text: ArcRwSignal::new(text), time };
-                self.add_step(Step { id: id.clone(), kind: kind.clone() });
+                self.add_step(Step { id, kind: kind.clone() });
                 View::Step(kind)
             }
             PartBody::Tool(tool) => {
                 let kind = StepKind::Tool(ArcRwSignal::new(tool.clone()));
-                self.add_step(Step { id: id.clone(), kind: kind.clone() });
+                self.add_step(Step { id, kind: kind.clone() });
                 View::Step(kind)
             }
             PartBody::File(file) => {
-                let segment = Segment::File { id: id.clone(), file: file.clone() };
+                let segment = Segment::File { id, file: file.clone() };
                 self.segments.update(|segments| segments.push(segment));
                 View::None
             }
@@ -284,10 +284,10 @@ impl Shown {
                     time.set(part.time);
                 }
             }
-            (View::Step(StepKind::Tool(tool)), PartBody::Tool(part)) => {
-                if *tool.read_untracked() != *part {
-                    tool.set(part.clone());
-                }
+            (View::Step(StepKind::Tool(tool)), PartBody::Tool(part))
+                if *tool.read_untracked() != *part =>
+            {
+                tool.set(part.clone());
             }
             _ => {}
         }

@@ -56,6 +56,7 @@ impl TurnLog {
         }
     }
 
+    #[cfg(feature = "hydrate")]
     pub(super) fn parts(&self) -> &[Part] {
         self.transcript.parts()
     }
@@ -66,7 +67,7 @@ impl TurnLog {
     }
 
     pub(super) fn reported(&self) -> ReportedUsage {
-        self.reported.clone()
+        self.reported
     }
 }
 

@@ -235,9 +235,8 @@ async fn await_stream(
             }
         }
         let pause = if failures == 0 { PROVISIONING_POLL_MS } else { backoff_ms(failures) };
-        match woken(wake, pause).await {
-            Some(Wake::Leave) => return None,
-            Some(_) | None => {}
+        if let Some(Wake::Leave) = woken(wake, pause).await {
+            return None;
         }
     }
 }
@@ -314,7 +313,7 @@ async fn settle(
 ) {
     let mut attempt: u64 = 0;
     loop {
-        match api::complete_turn(turn_id.to_owned(), used.clone()).await {
+        match api::complete_turn(turn_id.to_owned(), used).await {
             Ok(status) => {
                 if take(page, conversation, status) {
                     return;
