@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sandbox_sdk::transcript::{Change, Transcript};
-use sandbox_sdk::types::{Event, EventBody, Part};
+use sandbox_sdk::types::{Event, EventBody};
 
 use crate::model::ReportedUsage;
 
@@ -57,7 +57,7 @@ impl TurnLog {
     }
 
     #[cfg(feature = "hydrate")]
-    pub(super) fn parts(&self) -> &[Part] {
+    pub(super) fn parts(&self) -> &[sandbox_sdk::types::Part] {
         self.transcript.parts()
     }
 
