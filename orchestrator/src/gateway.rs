@@ -27,6 +27,7 @@ use axum::{
 };
 use sandbox_sdk::auth::{KeyError, ReadTokenVerifier, VerifierConfig};
 use secrecy::SecretString;
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{api::App, config::Tuning, error::ApiError, log::EventLog};
@@ -54,7 +55,10 @@ struct Inner {
     /// Names this process to viewers.
     instance: String,
     open: AtomicUsize,
+    /// Cancelled when viewers should go once they have everything.
     draining: CancellationToken,
+    /// Cancelled when they have to go at once.
+    closing: CancellationToken,
     connections: TaskTracker,
 }
 
@@ -87,6 +91,7 @@ impl Gateway {
             instance: uuid::Uuid::now_v7().simple().to_string(),
             open: AtomicUsize::new(0),
             draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
             connections: TaskTracker::new(),
         })))
     }
@@ -101,11 +106,15 @@ impl Gateway {
         self.0.open.load(Ordering::Relaxed)
     }
 
-    /// Tells every viewer to come back later, and waits until they are gone.
+    /// Tells every viewer to come back later, after what the log holds already, and waits until they
+    /// are gone.
     pub(crate) async fn shutdown(&self) {
         self.0.draining.cancel();
         self.0.connections.close();
-        self.0.connections.wait().await;
+        if timeout(outbox::FAREWELL, self.0.connections.wait()).await.is_err() {
+            self.0.closing.cancel();
+            self.0.connections.wait().await;
+        }
     }
 
     fn seat(&self) -> Option<Seat> {

@@ -144,7 +144,12 @@ impl Connection {
         let now = Instant::now();
         Ok(Self {
             id: uuid::Uuid::now_v7().simple().to_string(),
-            guards: Guards::new(claims, &log, tuning.unknown_session_grace, gateway.draining()),
+            guards: Guards::new(
+                claims,
+                &log,
+                tuning.unknown_session_grace,
+                gateway.0.closing.clone(),
+            ),
             subscriptions: Subscriptions::new(gateway.0.logs.clone(), log),
             format: admission.format,
             heard: now,
@@ -185,6 +190,7 @@ impl Connection {
     }
 
     async fn run(&mut self, reader: &mut Reader) -> Ending {
+        let draining = self.gateway.draining();
         loop {
             let done = tokio::select! {
                 biased;
@@ -199,6 +205,10 @@ impl Connection {
                         Err(Ending::internal())
                     }
                 },
+                // Last, so that a viewer sees how its turn ended before it is sent away.
+                () = draining.cancelled(), if self.subscriptions.caught_up() => {
+                    Err(Ending::draining())
+                }
             };
             if let Err(ending) = done {
                 return ending;

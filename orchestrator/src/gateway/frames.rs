@@ -103,7 +103,10 @@ impl Ending {
         Self { frame, close: close_code::TOKEN, reason: "token expired" }
     }
 
-    pub(super) fn draining(retry_after_ms: u64) -> Self {
+    pub(super) fn draining() -> Self {
+        // Spread, so that not all viewers come back in the same moment.
+        let jitter = uuid::Uuid::now_v7().as_u128() % 1500;
+        let retry_after_ms = 250 + u64::try_from(jitter).unwrap_or(0);
         let frame = Some(Box::new(ServerFrame::Draining { retry_after_ms }));
         Self { frame, close: close_code::RESTART, reason: "server restart" }
     }

@@ -25,8 +25,7 @@ pub(super) struct Guards {
     head: watch::Receiver<Head>,
     /// Until then the session may stay unknown.
     grace_ends: Instant,
-    draining: CancellationToken,
-    retry_after_ms: u64,
+    closing: CancellationToken,
 }
 
 impl Guards {
@@ -34,17 +33,9 @@ impl Guards {
         claims: ReadClaims,
         log: &SessionLog,
         grace: Duration,
-        draining: CancellationToken,
+        closing: CancellationToken,
     ) -> Self {
-        // Spread, so that not all viewers come back in the same moment.
-        let jitter = uuid::Uuid::now_v7().as_u128() % 1500;
-        Self {
-            claims,
-            head: log.watch(),
-            grace_ends: Instant::now() + grace,
-            draining,
-            retry_after_ms: 250 + u64::try_from(jitter).unwrap_or(0),
-        }
+        Self { claims, head: log.watch(), grace_ends: Instant::now() + grace, closing }
     }
 
     pub(super) fn claims(&self) -> &ReadClaims {
@@ -76,7 +67,7 @@ impl Guards {
                 Life::Unknown => false,
             };
             tokio::select! {
-                () = self.draining.cancelled() => return Ending::draining(self.retry_after_ms),
+                () = self.closing.cancelled() => return Ending::draining(),
                 () = sleep(self.remaining().min(CLOCK_CHECK)) => {
                     if self.remaining().is_zero() {
                         return Ending::expired();

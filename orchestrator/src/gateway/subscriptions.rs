@@ -118,6 +118,12 @@ impl Subscriptions {
         self.open.iter().map(|open| (open.channel.clone(), seq(open))).collect()
     }
 
+    /// Whether everything that the logs hold was given out.
+    pub(super) fn caught_up(&self) -> bool {
+        let behind = |cursor: &Cursor| cursor.at() < cursor.head().seq;
+        !self.open.iter().any(|open| open.cursor.as_ref().is_some_and(behind))
+    }
+
     /// Waits for what is to be sent next. Nothing is lost when the wait is given up.
     pub(super) async fn next(&mut self) -> Result<Next, StoreError> {
         if self.open.is_empty() {

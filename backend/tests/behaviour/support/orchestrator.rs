@@ -26,6 +26,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const API_KEY: &str = "orch_prod_test";
+const EVENTS_OF_A_TURN: u64 = 5;
 
 /// What happens to a kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +195,7 @@ impl Orchestrator {
             }];
             record.final_text = text.to_owned();
             record.token_usage = usage;
-            record.last_seq = record.first_seq + 4;
+            record.last_seq = record.first_seq + EVENTS_OF_A_TURN - 1;
         });
     }
 
@@ -367,7 +368,7 @@ async fn dispatch(
             if busy {
                 return error(ErrorCode::InvalidState, "another turn runs");
             }
-            let first_seq = book.turns.len() as u64 * 10 + 1;
+            let first_seq = book.turns.len() as u64 * EVENTS_OF_A_TURN + 1;
             let record: TurnRecord = serde_json::from_value(json!({
                 "sessionId": session, "turnId": body.turn_id, "state": "running", "model": "demo",
                 "firstSeq": first_seq, "lastSeq": first_seq, "startedAt": 1_700_000_000_000_i64,
