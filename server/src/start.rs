@@ -8,6 +8,7 @@ mod folder;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use backend::{Backend, BackendConfig, Credits, Limits, Prices, Timing};
@@ -171,6 +172,11 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
+/// In an address these two characters would not stand for themselves.
+fn sqlite_url(file: &Path) -> String {
+    format!("sqlite:{}", file.display().to_string().replace('%', "%25").replace('?', "%3f"))
+}
+
 async fn connect(
     config: &Config,
     reach: &Reach,
@@ -179,7 +185,7 @@ async fn connect(
 ) -> Result<Backend, StartError> {
     let database_url = match &config.database_url {
         Some(url) => url.expose_secret().to_owned(),
-        None => format!("sqlite:{}", config.data.join("skein.sqlite").display()),
+        None => sqlite_url(&config.data.join("skein.sqlite")),
     };
     let backend = Backend::connect(BackendConfig {
         database_url,

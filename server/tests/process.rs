@@ -108,6 +108,15 @@ fn the_second_start_finds_what_the_first_one_left() {
 }
 
 #[test]
+fn a_data_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("my data? 100%25 #1");
+    let mut started = Started(server(&folder).env("SKEIN_DATA", &data).spawn().unwrap());
+    started.address();
+    assert!(data.join("skein.sqlite").exists());
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_way_to_another() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
