@@ -377,6 +377,16 @@ async fn what_is_safe_is_tried_again_until_it_succeeds() {
 }
 
 #[tokio::test]
+async fn a_service_that_wants_to_be_left_alone_for_ever_gets_no_second_call() {
+    let pause = [("retry-after", "18446744073709551615")];
+    let service = Service::default().then_response((StatusCode::SERVICE_UNAVAILABLE, pause, "{}"));
+    let client = service.clone().start().await;
+    let error = client.sandboxes().get("sandbox-1").await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(24 * 3600)));
+    assert_eq!(service.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_dispatch_is_tried_again_with_the_same_turn() {
     let receipt = json!({
         "sessionId": "s", "turnId": "turn-1", "alreadyExisted": true, "state": "running"

@@ -11,6 +11,9 @@ use crate::types::{ErrorCode, Extra};
 /// Keys under which services wrap what was asked for.
 const ENVELOPES: [&str; 7] =
     ["data", "result", "sandboxes", "sandbox", "project", "session", "turn"];
+/// Longest pause that a service may ask for. Beyond it there is no use in waiting, and a clock may
+/// overflow.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Longest part of a plain-text answer that goes into an error.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -66,12 +69,13 @@ pub(super) fn api_error(
         fields.remove(key);
     }
     let seconds = retry_after.and_then(|value| value.trim().parse().ok());
+    let pause = seconds.map(Duration::from_secs).or_else(|| retry_after_in(&fields));
     Error::Api {
         status,
         code: code.unwrap_or_else(|| code_of(status).to_owned()),
         message,
         request_id,
-        retry_after: seconds.map(Duration::from_secs).or_else(|| retry_after_in(&fields)),
+        retry_after: pause.map(|pause| pause.min(MAX_RETRY_AFTER)),
         details: Box::new(fields),
     }
 }
@@ -159,5 +163,8 @@ mod tests {
             Some(2000)
         );
         assert_eq!(advice("{}", None), None);
+        let day = Some(24 * 3600 * 1000);
+        assert_eq!(advice("{}", Some("18446744073709551615")), day);
+        assert_eq!(advice(r#"{"retryAfter":18446744073709551615}"#, None), day);
     }
 }
