@@ -118,7 +118,7 @@ async fn a_sandbox_is_made_found_listed_stopped_resumed_and_deleted() {
         .then(200, json!({"success": true}))
         .then(200, sandbox("running"))
         .then(200, json!({"success": true}))
-        .then(404, json!({}));
+        .then(404, json!({"code": "NOT_FOUND"}));
     let client = service.clone().start().await;
     let sandboxes = client.sandboxes();
 
@@ -189,7 +189,7 @@ async fn waiting_ends_with_the_wanted_state() {
 async fn waiting_for_a_sandbox_that_is_lost_says_so_at_once() {
     let mut failed = sandbox("failed");
     failed["error"] = json!("no space left");
-    let service = Service::default().then(200, failed).then(404, json!({}));
+    let service = Service::default().then(200, failed).then(404, json!({"code": "NOT_FOUND"}));
     let client = service.start().await;
     for expected in [SandboxStatus::Failed, SandboxStatus::Deleted] {
         let options = WaitOptions::default();
@@ -281,9 +281,9 @@ async fn a_turn_is_mapped_dispatched_watched_and_stopped() {
             json!({"data": {"session": {"sessionId": "s", "state": "running", "lastSeq": 9}}}),
         )
         .then(200, record)
-        .then(404, json!({}))
+        .then(404, json!({"code": "NOT_FOUND"}))
         .then(200, json!({"cancelled": true}))
-        .then(404, json!({}));
+        .then(404, json!({"code": "NOT_FOUND"}));
     let client = service.clone().start().await;
     let mapping = SessionMapping {
         user_id: "u".into(),

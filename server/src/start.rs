@@ -76,6 +76,9 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let reach = Reach::external(&config.orchestrator)?.ok_or(StartError::NoOrchestrator)?;
 
     let gateway_url = config.orchestrator.gateway_url.clone().unwrap_or(reach.gateway_url());
+    for mistake in origins.mistakes(&gateway_url) {
+        tracing::warn!("{mistake}");
+    }
     let backend = match connect(&config, &reach, &gateway_url, prices).await {
         Ok(backend) => backend,
         Err(error) => {

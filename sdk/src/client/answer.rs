@@ -14,6 +14,8 @@ const ENVELOPES: [&str; 7] =
 /// Longest pause that a service may ask for. Beyond it there is no use in waiting, and a clock may
 /// overflow.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+const NOT_FOUND: u16 = 404;
+const BAD_GATEWAY: u16 = 502;
 /// Longest part of a plain-text answer that goes into an error.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -68,6 +70,9 @@ pub(super) fn api_error(
     for key in ["success", "code", "message"] {
         fields.remove(key);
     }
+    // Without a code it is not the service that speaks, but something before it that can't find the
+    // service: nobody may conclude from it that a sandbox or a turn is gone.
+    let status = if status == NOT_FOUND && code.is_none() { BAD_GATEWAY } else { status };
     let seconds = retry_after.and_then(|value| value.trim().parse().ok());
     let pause = seconds.map(Duration::from_secs).or_else(|| retry_after_in(&fields));
     Error::Api {
@@ -147,6 +152,16 @@ mod tests {
                 }
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn only_the_service_itself_can_say_that_something_does_not_exist() {
+        let own = api_error(404, br#"{"error":{"code":"NOT_FOUND","message":"m"}}"#, None, None);
+        assert!(own.is_not_found() && !own.is_retryable());
+        for body in ["", "404 page not found", "<h1>404</h1>", r#"{"message":"no route"}"#] {
+            let foreign = api_error(404, body.as_bytes(), None, None);
+            assert!(!foreign.is_not_found() && foreign.is_retryable(), "{body}: {foreign:?}");
         }
     }
 

@@ -128,6 +128,10 @@ fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &
         ),
         error => format!("{error} Nothing was sent, your text is kept."),
     };
+    if let AppError::Conflict { .. } = error {
+        // Nothing was stored. The id may be taken: another try needs one of its own.
+        conversation.was_sent();
+    }
     conversation.complain(error);
     conversation.notice.update(|notice| {
         if let Some(notice) = notice {
