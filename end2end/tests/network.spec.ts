@@ -72,6 +72,92 @@ test.describe("when the network to the gateway breaks in the middle of an answer
   });
 });
 
+test.describe("when the gateway refuses for good", () => {
+  test.use({ stackOptions: { paceMs: 25 } });
+
+  test("it is left alone until the person asks, and the answer is whole then", async ({
+    chat,
+    page,
+  }) => {
+    let refusing = true;
+    let connections = 0;
+    await page.routeWebSocket(/\/session/, (socket) => {
+      connections += 1;
+      if (refusing) void socket.close({ code: 4404, reason: "unknown session" });
+      else socket.connectToServer();
+    });
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+    const count = (name: string) => asked.filter((path) => path === `/api/${name}`).length;
+
+    await chat.open("/");
+    await chat.ask(LONG_REQUEST);
+    await expect(page.locator(".strip")).toContainText("connection to the agent is lost");
+    await page.waitForTimeout(6_000);
+    expect(connections).toBe(1);
+    // Until there was a stream, and then after one second, three and seven.
+    const before = count("refresh_token");
+    expect(count("turn_status")).toBeLessThan(20);
+    await page.getByRole("button", { name: "Reconnect now" }).click();
+    await expect.poll(() => connections).toBe(2);
+    expect(count("refresh_token")).toBe(before + 1);
+    await expect(page.locator(".strip")).toContainText("connection to the agent is lost");
+
+    refusing = false;
+    await page.getByRole("button", { name: "Reconnect now" }).click();
+    await chat.inTheMiddleOfText();
+    await chat.settled();
+    await isWhatWasRecorded(chat);
+  });
+});
+
+test.describe("when the browser is offline", () => {
+  test.use({ stackOptions: { paceMs: 25 } });
+
+  test("the page says so, with and without an answer under way", async ({
+    chat,
+    page,
+    context,
+    consoleGate,
+  }) => {
+    consoleGate.allow(/Failed to load resource/, /WebSocket connection to .* failed/);
+    const strip = page.locator(".strip");
+    await chat.open("/");
+    await context.setOffline(true);
+    await expect(strip).toContainText("You are offline. What you write is kept");
+    await context.setOffline(false);
+    await expect(strip).toBeHidden();
+    await chat.ask(LONG_REQUEST);
+    await chat.inTheMiddleOfText();
+    await context.setOffline(true);
+    await expect(strip).toContainText("You are offline. The answer goes on");
+    await context.setOffline(false);
+    await expect(strip).not.toContainText("You are offline");
+    await chat.settled();
+    await isWhatWasRecorded(chat);
+  });
+});
+
+test("an answer whose end can't be told to the server says so, until it can", async ({
+  chat,
+  page,
+  consoleGate,
+}) => {
+  consoleGate.allow(/Failed to load resource/);
+  let away = true;
+  await page.route("**/api/complete_turn", (route) => (away ? route.abort() : route.continue()));
+  await chat.open("/");
+  await chat.ask("list the files");
+  const strip = page.locator(".strip");
+  await expect(strip).toContainText("The answer is here");
+  await strip.getByRole("button", { name: "Dismiss" }).click();
+  await expect(chat.input).toBeFocused();
+  await expect(strip).toContainText("The answer is here");
+  away = false;
+  await chat.settled();
+  await expect(strip).toBeHidden();
+});
+
 /** What was put together from the stream is what the server has on record. */
 async function isWhatWasRecorded(chat: ChatPage): Promise<void> {
   const streamed = await chat.prose();
