@@ -11,8 +11,8 @@ test.describe("several chats", () => {
     const second = new ChatPage(await context.newPage());
     await second.open("/");
     await second.ask("run: for i in 1 2 3 4 5 6; do echo step-$i; sleep 0.5; done");
-    await chat.inTheMiddleOfText(200);
     await expect(second.stop).toBeVisible();
+    await chat.inTheMiddleOfText(200);
     await second.settled();
     await chat.settled();
     await expect(second.lastAnswer).toContainText("step-6");

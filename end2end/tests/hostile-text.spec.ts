@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import { type PartUpdate, partUpdates } from "../support/stream.ts";
 import { ChatPage, expect, test } from "../support/test.ts";
 
 const HOSTILE = [
@@ -60,7 +61,7 @@ test("a line of a million characters does not break the page", async ({ chat }) 
 test("a streamed line of a million characters does not break the page", async ({ chat, page }) => {
   await replaceAnswersInTheStream(page, `${"long ".repeat(200_000)}\n\nthe end`);
   await chat.open("/");
-  await chat.ask("run: sleep 2; echo done");
+  await chat.ask("run: sleep 8; echo done");
   await expect(chat.lastAnswer).toContainText("the end");
   await chat.settled();
   await chat.askAndWait("list the files");
@@ -71,7 +72,7 @@ test("a tool with an endless name does not break the page", async ({ chat, page 
     if (update.part.type === "tool") update.part.tool = "weather".repeat(100);
   });
   await chat.open("/");
-  await chat.ask("run: sleep 4; echo done");
+  await chat.ask("run: sleep 8; echo done");
   await expect(chat.lastAnswer.locator(".step").first()).toContainText("weatherweather");
   expect(await chat.overflow()).toEqual({ page: 0, conversation: 0 });
   await chat.settled();
@@ -104,19 +105,6 @@ async function replaceInTheStream(
     partUpdates(parsed).forEach(change);
     return JSON.stringify(parsed);
   }
-}
-
-interface PartUpdate {
-  part: { type: string; text?: string; tool?: string };
-  delta?: string;
-}
-
-/** Every part anywhere in a frame, however frames nest them. */
-function partUpdates(value: unknown): PartUpdate[] {
-  if (typeof value !== "object" || value === null) return [];
-  const update = value as Partial<PartUpdate>;
-  const own = typeof update.part?.type === "string" ? [update as PartUpdate] : [];
-  return [...own, ...Object.values(value).flatMap(partUpdates)];
 }
 
 async function staysHarmless(chat: ChatPage): Promise<void> {

@@ -1,3 +1,5 @@
+import type { Page } from "@playwright/test";
+import { type PartUpdate, partUpdates } from "../support/stream.ts";
 import { type ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.use({ viewport: { width: 1200, height: 600 }, stackOptions: { paceMs: 25 } });
@@ -32,7 +34,8 @@ test("the end stays in view until the reader scrolls up, and again when he asks"
 
 test("what unfolds near the end offers the way to the end", async ({ chat }) => {
   await chat.open("/");
-  await chat.askAndWait("run: seq 1 200");
+  await chat.askAndWait("write a long markdown answer");
+  await chat.askAndWait("run: seq 1 9");
   await isAtTheEnd(chat);
   const step = chat.lastAnswer.locator("details.step > summary").first();
   const before = await step.boundingBox();
@@ -43,17 +46,44 @@ test("what unfolds near the end offers the way to the end", async ({ chat }) => 
   await isAtTheEnd(chat);
 });
 
-test("steps that the reader has opened do not fold when the answer goes on", async ({ chat }) => {
+test("steps that the reader looks into do not fold when the answer goes on", async ({
+  chat,
+  page,
+}) => {
+  const release = await holdAtTheSecondStep(page);
   await chat.open("/");
   await chat.ask("write a small program, run it, and fix what fails");
   const run = chat.lastAnswer.locator("details.run:not(.single)").first();
-  await expect(run).toHaveAttribute("open", "");
   await run.locator("details.step > summary").first().click();
+  release();
   await chat.settled();
-  await expect(run, "it is being read").toHaveAttribute("open", "");
+  await expect(run, "it is being read").toHaveAttribute("open");
+  const others = chat.lastAnswer.locator("details.run:not(.single):not([open])");
+  const folded = await others.count();
   await run.locator("summary.fold").first().click();
-  await expect(run).not.toHaveAttribute("open");
+  await expect(others).toHaveCount(folded + 1);
 });
+
+/** Holds the stream back where a run gets its second step, until the function it gives is called. */
+async function holdAtTheSecondStep(page: Page): Promise<() => void> {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  await page.routeWebSocket(/\/session/, (socket) => {
+    const server = socket.connectToServer();
+    let before: PartUpdate["part"] | undefined;
+    let held = false;
+    server.onMessage(async (frame) => {
+      if (held) await released;
+      socket.send(frame);
+      for (const { part } of partUpdates(JSON.parse(String(frame)))) {
+        if ((part.type !== "text" && part.type !== "tool") || part.id === before?.id) continue;
+        held ||= part.type === "tool" && before?.type === "tool";
+        before = part;
+      }
+    });
+  });
+  return release;
+}
 
 async function top(chat: ChatPage): Promise<number> {
   return chat.conversation.evaluate((log) => log.scrollTop);
