@@ -6,7 +6,8 @@ use leptos::ev;
 use leptos::prelude::*;
 use leptos::wasm_bindgen::JsCast;
 use leptos_router::NavigateOptions;
-use leptos_router::hooks::use_navigate;
+use leptos_router::hooks::{use_location, use_navigate};
+use leptos_router::location::{BrowserUrl, LocationProvider};
 
 use crate::state::{Link, Page, Place, actions};
 
@@ -22,6 +23,14 @@ pub fn attach(page: Page, place: Memo<Place>) {
         if let Some((to, replace)) = page.destination.get() {
             page.destination.set(None);
             navigate(&to, NavigateOptions { replace, scroll: false, ..Default::default() });
+        }
+    });
+    let (path, history) = (use_location().pathname, use_context::<BrowserUrl>());
+    Effect::new(move |_| {
+        path.track();
+        // A link's address is shown when its page is there, and here it is there at once.
+        if let Some(history) = &history {
+            history.ready_to_complete();
         }
     });
     Effect::new(move |before: Option<Place>| {
@@ -233,6 +242,11 @@ pub fn follow_link(page: Page, event: &web_sys::MouseEvent) {
 /// In another tab or window: this page stays as it is.
 fn opens_elsewhere(event: &web_sys::MouseEvent) -> bool {
     event.meta_key() || event.ctrl_key() || event.shift_key() || event.alt_key()
+}
+
+/// In the browser's own way: the tables that it takes are not part of the module.
+pub fn lowercase(text: &str) -> String {
+    js_sys::JsString::from(text).to_lower_case().into()
 }
 
 /// Copies a text, and says so.

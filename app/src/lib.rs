@@ -10,6 +10,7 @@ pub mod api;
 mod browser;
 mod components;
 pub mod error;
+mod first;
 mod highlight;
 mod ids;
 mod markdown;
@@ -24,16 +25,14 @@ mod words;
 
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
-use leptos_router::SsrMode;
-use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::path;
+use leptos_router::components::Router;
 
 use pages::Workspace;
 #[cfg(feature = "ssr")]
-pub use shell::shell;
+pub use {first::First, shell::shell};
 
 /// The page, whatever its address: one frame around all of them, so that what goes on in it outlives
-/// a change of address. The routes only say which addresses there are.
+/// a change of address. Where an address leads says [`state::Place`].
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -41,10 +40,6 @@ pub fn App() -> impl IntoView {
     view! {
         <Router>
             <Workspace />
-            <FlatRoutes fallback=|| ()>
-                <Route path=path!("/") view=|| () ssr=SsrMode::Async />
-                <Route path=path!("/chat/:id") view=|| () ssr=SsrMode::Async />
-            </FlatRoutes>
         </Router>
     }
 }

@@ -5,13 +5,15 @@ use leptos::prelude::*;
 use leptos_meta::{HashedStylesheet, MetaTags};
 
 use crate::App;
+use crate::first::{self, First};
 
 /// Before the first paint it sets the chosen theme. Before the page is alive it remembers what is
 /// pressed, so that it can be done then.
 const EARLY: &str = include_str!("early.js");
 
 /// The whole document, rendered by the server.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
+pub fn shell(options: LeptosOptions) -> AnyView {
+    let first = First::given().to_script();
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -38,6 +40,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="stylesheet" href="/theme.css" />
                 <link rel="icon" r#type="image/svg+xml" href="/favicon.svg" />
                 <script nonce=use_nonce() inner_html=EARLY></script>
+                <script id=first::ELEMENT r#type="application/json" nonce=use_nonce() inner_html=first></script>
                 <AutoReload options=options.clone() />
                 <HydrationScripts options />
                 <MetaTags />
@@ -47,4 +50,5 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
             </body>
         </html>
     }
+    .into_any()
 }

@@ -11,7 +11,7 @@ mod message;
 
 use leptos::prelude::*;
 
-use crate::error::AppError;
+use crate::first::First;
 use crate::model::{BalanceView, ChatPage, ChatSummary};
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
@@ -35,16 +35,6 @@ impl Place {
             _ => Self::Unknown,
         }
     }
-}
-
-/// What the first page comes with from the server.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct First {
-    pub chats: Result<Vec<ChatSummary>, AppError>,
-    pub balance: Result<BalanceView, AppError>,
-    pub chat: Option<Result<ChatPage, AppError>>,
-    /// The server's clock, by which both sides render the same page.
-    pub now: i64,
 }
 
 /// The page's state.

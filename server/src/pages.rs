@@ -1,50 +1,64 @@
 //! Pages: rendered by the app, with what its server functions need in their context.
 
-use app::App;
+use std::sync::PoisonError;
+
+use any_spawner::Executor;
+use app::First;
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::response::Response;
 use axum::routing::get;
-use http::StatusCode;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use leptos::prelude::*;
+use leptos::reactive::computed::ScopedFuture;
+use leptos_axum::{ResponseOptions, ResponseParts};
 
 use crate::AppState;
 use crate::middleware::PageNonce;
 
-/// A route for each page that the app knows.
-pub(crate) fn router(state: &AppState) -> Router<AppState> {
-    let (pages, _) = leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(
-        App,
-        None,
-        context(state),
-    );
-    let render = leptos_axum::render_route_with_context::<AppState, _>(
-        pages.clone(),
-        context(state),
-        shell(state),
-    );
-    pages.iter().fold(Router::new(), |router, page| {
-        let render = render.clone();
-        let handler = async move |State(state): State<AppState>, request: Request| {
-            let cookie = state.context().visitor_cookie(request.headers());
-            let mut response = render(State(state), request).await;
-            if let Some(cookie) = cookie {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            response
-        };
-        router.route(page.path(), get(handler))
-    })
+/// The pages' routes. What else has no route of its own is asked for as a file first.
+pub(crate) fn router() -> Router<AppState> {
+    // What a page spawns while it renders runs on tokio. A second router finds that settled.
+    Executor::init_tokio().ok();
+    Router::new().route("/", get(page)).route("/chat/{id}", get(page))
 }
 
-/// The page that says there is no such page.
-pub(crate) async fn not_found(state: &AppState, request: Request) -> Response {
-    let render = leptos_axum::render_app_async_with_context(context(state), shell(state));
-    let mut response = render(request).await;
-    *response.status_mut() = StatusCode::NOT_FOUND;
+/// The page of any address: loaded, then rendered.
+pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
+    let cookie = state.context().visitor_cookie(request.headers());
+    let (parts, body) = request.into_parts();
+    let (first, answer) = load(&state, &parts).await;
+    let context = context(&state);
+    let with_first = move || {
+        context();
+        provide_context(first.clone());
+    };
+    let render = leptos_axum::render_app_async_with_context(with_first, shell(&state));
+    let mut response = render(Request::from_parts(parts, body)).await;
+    if let Some(status) = answer.status {
+        *response.status_mut() = status;
+    }
+    response.headers_mut().extend(answer.headers);
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     response
+}
+
+/// What the page comes with, and what that makes of the response.
+async fn load(state: &AppState, parts: &Parts) -> (First, ResponseParts) {
+    let answer = ResponseOptions::default();
+    let first = Owner::new().with(|| {
+        provide_context(parts.clone());
+        provide_context(answer.clone());
+        context(state)();
+        let path = parts.uri.path().to_owned();
+        ScopedFuture::new(async move { First::load(&path).await })
+    });
+    let first = first.await;
+    let answer = answer.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+    (first, answer)
 }
 
 /// What pages and server functions find in their context, beside the parts of their request.
@@ -62,5 +76,5 @@ pub(crate) fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'st
 
 fn shell(state: &AppState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static + use<> {
     let options = LeptosOptions::from_ref(state);
-    move || app::shell(options.clone()).into_any()
+    move || app::shell(options.clone())
 }

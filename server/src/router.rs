@@ -25,7 +25,7 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(routes::health::readyz))
         .route(WEBHOOK, post(routes::webhook::receive))
         .merge(routes::server_functions::router())
-        .merge(pages::router(&state))
+        .merge(pages::router())
         .fallback(routes::assets::serve)
         .with_state(state.clone());
     let routes = guarded(routes, &state);

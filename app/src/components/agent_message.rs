@@ -1,5 +1,6 @@
 //! What the agent did and said in one turn.
 
+use leptos::either::EitherOf4;
 use leptos::prelude::*;
 
 use super::prose::ProseView;
@@ -24,12 +25,12 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
         let current =
             Signal::derive(move || live.get() && last.with(|last| last.as_ref() == Some(&id)));
         match segment {
-            Segment::Prose(prose) => view! { <ProseView prose live current /> }.into_any(),
-            Segment::Thought(step) => view! { <ThoughtView page step current /> }.into_any(),
-            Segment::Run(run) => view! { <RunView page run current live /> }.into_any(),
+            Segment::Prose(prose) => EitherOf4::A(view! { <ProseView prose live current /> }),
+            Segment::Thought(step) => EitherOf4::B(view! { <ThoughtView page step current /> }),
+            Segment::Run(run) => EitherOf4::C(view! { <RunView page run current live /> }),
             Segment::File { file, .. } => {
                 let name = file.filename.unwrap_or_else(|| "a file".into());
-                view! { <p class="step flat">"Made " <code>{plain(&name)}</code></p> }.into_any()
+                EitherOf4::D(view! { <p class="step flat">"Made " <code>{plain(&name)}</code></p> })
             }
         }
     };

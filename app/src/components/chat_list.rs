@@ -1,5 +1,6 @@
 //! The list of chats by day, or those whose title holds what is searched for.
 
+use leptos::either::Either;
 use leptos::prelude::*;
 
 use super::chat_row::ChatRow;
@@ -12,8 +13,11 @@ pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
     // The clock moves on twice a second while something runs; the groups need only its days.
     let day = Memo::new(move |_| (page.clock.get() + page.zone_ms.get()) / 60_000);
     let groups = Memo::new(move |_| {
-        let sought = search.get().trim().to_lowercase();
-        let fits = |chat: &ChatSummary| chat.title.to_lowercase().contains(&sought);
+        let sought = search.get();
+        let sought = (!sought.trim().is_empty()).then(|| browser::lowercase(sought.trim()));
+        let fits = |chat: &ChatSummary| {
+            sought.as_ref().is_none_or(|sought| browser::lowercase(&chat.title).contains(sought))
+        };
         let chats = page.chats.with(|chats| chats.iter().filter(|c| fits(c)).cloned().collect());
         let zone = page.zone_ms.get();
         by_day(chats, day.get() * 60_000 - zone, zone)
@@ -32,17 +36,14 @@ pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
     };
     let nothing = move || {
         if failed.get() {
-            Some(
-                view! {
-                    <p class="none">"Your chats could not be loaded."</p>
-                    <button type="button" class="button needs-js" on:click=try_again>
-                        "Try again"
-                    </button>
-                }
-                .into_any(),
-            )
+            Some(Either::Left(view! {
+                <p class="none">"Your chats could not be loaded."</p>
+                <button type="button" class="button needs-js" on:click=try_again>
+                    "Try again"
+                </button>
+            }))
         } else {
-            none().map(|words| view! { <p class="none">{words}</p> }.into_any())
+            none().map(|words| Either::Right(view! { <p class="none">{words}</p> }))
         }
     };
     view! {

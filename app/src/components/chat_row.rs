@@ -1,5 +1,6 @@
 //! One chat in the list: a link, and what can be done to it.
 
+use leptos::either::Either;
 use leptos::prelude::*;
 use leptos::{ev, html};
 
@@ -57,9 +58,9 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
         <li class="chat-row">
             {move || {
                 if renaming.get() {
-                    view! { <Rename page chat=chat.get_value() renaming /> }.into_any()
+                    Either::Left(view! { <Rename page chat=chat.get_value() renaming /> })
                 } else {
-                    link().into_any()
+                    Either::Right(link())
                 }
             }}
         </li>

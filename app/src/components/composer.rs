@@ -1,5 +1,6 @@
 //! Where the person writes.
 
+use leptos::either::Either;
 use leptos::prelude::*;
 use leptos::{ev, html};
 
@@ -54,10 +55,11 @@ pub fn Composer(page: Page) -> impl IntoView {
     let name = move || if running.get() { "Stop response" } else { "Send message" };
     let hint = move || {
         if running.get() {
-            view! { <kbd>"Esc"</kbd> " stops the answer" }.into_any()
+            Either::Left(view! { <kbd>"Esc"</kbd> " stops the answer" })
         } else {
-            view! { <kbd>"Enter"</kbd> " sends, " <kbd>"Shift Enter"</kbd> " begins a new line" }
-                .into_any()
+            Either::Right(
+                view! { <kbd>"Enter"</kbd> " sends, " <kbd>"Shift Enter"</kbd> " begins a new line" },
+            )
         }
     };
     view! {

@@ -1,5 +1,6 @@
 //! The conversation. It stays at its end while it grows, until the reader scrolls up.
 
+use leptos::either::{Either, EitherOf5};
 use leptos::prelude::*;
 use leptos::wasm_bindgen::{JsCast, closure::Closure};
 use leptos::{ev, html};
@@ -131,21 +132,24 @@ fn Content(page: Page, chat: Conversation) -> impl IntoView {
     move || {
         let (chat, entries) = (chat.clone(), chat.entries.clone());
         match phase.get() {
-            Phase::Loading => view! { <p class="loading">"Opening the chat…"</p> }.into_any(),
-            Phase::Missing => view! { <Missing /> }.into_any(),
-            Phase::Failed(error) => view! { <Failure page chat error /> }.into_any(),
-            Phase::Ready if empty.get() => view! { <Start page chat /> }.into_any(),
-            Phase::Ready => view! {
+            Phase::Loading => EitherOf5::A(view! { <p class="loading">"Opening the chat…"</p> }),
+            Phase::Missing => EitherOf5::B(view! { <Missing /> }),
+            Phase::Failed(error) => EitherOf5::C(view! { <Failure page chat error /> }),
+            Phase::Ready if empty.get() => EitherOf5::D(view! { <Start page chat /> }),
+            Phase::Ready => EitherOf5::E(view! {
                 <For each=move || entries.get() key=Entry::key let:entry>
                     {match entry {
-                        Entry::Person { text, .. } => view! { <PersonMessage text /> }.into_any(),
+                        Entry::Person { text, .. } => {
+                            Either::Left(view! { <PersonMessage text /> })
+                        }
                         Entry::Agent(message) => {
-                            view! { <AgentMessageView page chat=chat.clone() message /> }.into_any()
+                            Either::Right(
+                                view! { <AgentMessageView page chat=chat.clone() message /> },
+                            )
                         }
                     }}
                 </For>
-            }
-            .into_any(),
+            }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Steps of the agent, one under the other: open while they run, folded under one line afterwards.
 
+use leptos::either::Either;
 use leptos::prelude::*;
 
 use super::fold::fold;
@@ -38,11 +39,11 @@ pub fn RunView(page: Page, run: Run, current: Signal<bool>, live: Memo<bool>) ->
         (failed > 0).then(|| view! { <span class="failures">{format!("· {failed} failed")}</span> })
     };
     let show = move |step: Step| match step.kind {
-        StepKind::Tool(tool) => view! { <StepView page tool live /> }.into_any(),
+        StepKind::Tool(tool) => Either::Left(view! { <StepView page tool live /> }),
         StepKind::Thought { .. } => {
             // A thought between steps has been thought when the next one begins.
             let current = Signal::derive(|| false);
-            view! { <ThoughtView page step current /> }.into_any()
+            Either::Right(view! { <ThoughtView page step current /> })
         }
     };
     view! {

@@ -1,5 +1,6 @@
 //! One tool call: a quiet line that unfolds to its output.
 
+use leptos::either::EitherOf4;
 use leptos::prelude::*;
 use sandbox_sdk::types::ToolPart;
 
@@ -56,30 +57,27 @@ fn counts(summary: &Summary) -> impl IntoView + use<> {
     )
 }
 
-fn unfolded(output: Output) -> AnyView {
+fn unfolded(output: Output) -> impl IntoView {
     match output {
-        Output::Nothing => view! { <p class="output empty">"No output."</p> }.into_any(),
-        Output::Terminal { text, exit_code } => view! {
+        Output::Nothing => EitherOf4::A(view! { <p class="output empty">"No output."</p> }),
+        Output::Terminal { text, exit_code } => EitherOf4::B(view! {
             <div class="output">
                 <pre tabindex="0">{text}</pre>
                 {exit_code
                     .filter(|code| *code != 0)
                     .map(|code| view! { <p class="number">{format!("Ended with code {code}")}</p> })}
             </div>
-        }
-        .into_any(),
-        Output::File { text, language } => view! {
+        }),
+        Output::File { text, language } => EitherOf4::C(view! {
             <div class="output">
                 <pre tabindex="0" inner_html=Rendered::Code { text, language }></pre>
             </div>
-        }
-        .into_any(),
-        Output::Diff(lines) => view! {
+        }),
+        Output::Diff(lines) => EitherOf4::D(view! {
             <div class="output">
                 <pre tabindex="0">{lines.into_iter().map(line).collect_view()}</pre>
             </div>
-        }
-        .into_any(),
+        }),
     }
 }
 

@@ -11,8 +11,9 @@ use super::person_message::PersonMessage;
 use super::strip::Strip;
 use super::{Composer, Header};
 use crate::error::AppError;
+use crate::first::First;
 use crate::model::{Credits, Message, MessageState, Receipt, Role};
-use crate::state::{AgentMessage, Conversation, Entry, First, Link, Page, Place};
+use crate::state::{AgentMessage, Conversation, Entry, Link, Page, Place};
 
 /// The component's HTML, without the marks that hydration needs.
 fn html<V: IntoView>(view: impl FnOnce(Page) -> V) -> String {

@@ -9,7 +9,7 @@ use crate::words;
 
 #[component]
 pub fn ThoughtView(page: Page, step: Step, current: Signal<bool>) -> impl IntoView {
-    let StepKind::Thought { text, time } = step.kind else { return ().into_any() };
+    let StepKind::Thought { text, time } = step.kind else { return None };
     let thinking = {
         let time = time.clone();
         Memo::new(move |_| {
@@ -28,7 +28,7 @@ pub fn ThoughtView(page: Page, step: Step, current: Signal<bool>) -> impl IntoVi
         None => "Thought".into(),
     };
     let (open, touch) = fold(move || thinking.get());
-    view! {
+    Some(view! {
         <details class="thinking" open=open on:click=touch>
             <summary class="fold">
                 <Icon sign=Sign::Chevron class="icon chevron" />
@@ -38,8 +38,7 @@ pub fn ThoughtView(page: Page, step: Step, current: Signal<bool>) -> impl IntoVi
             </summary>
             <div class="thought" tabindex="0">{move || text.with(|text| text.text.clone())}</div>
         </details>
-    }
-    .into_any()
+    })
 }
 
 /// A thought is not measured in tenths.

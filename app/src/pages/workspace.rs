@@ -4,27 +4,19 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 
-use crate::api;
 use crate::browser;
 use crate::components::{Composer, ConfirmDelete, Header, Log, Sidebar, Strip};
-use crate::state::{First, Page, Phase, Place, page};
+use crate::first::First;
+use crate::state::{Page, Phase, Place, page};
 
-/// Loads what the first page shows, and shows it. Everything later goes through the page's state.
+/// Shows what the page came with. Everything later goes through the page's state.
 #[component]
 pub fn Workspace() -> impl IntoView {
     let page = page();
     let location = use_location();
     let place = Memo::new(move |_| Place::of(&location.pathname.get()));
-    let first = Resource::new_blocking(|| (), move |()| load(place.get_untracked()));
-    view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                let first = first.await;
-                page.seed(place.get_untracked(), first);
-                view! { <Frame page place /> }.into_any()
-            })}
-        </Suspense>
-    }
+    page.seed(place.get_untracked(), First::given());
+    view! { <Frame page place /> }
 }
 
 /// On the server a title is written into the document as it stands; the browser takes it as text.
@@ -59,55 +51,22 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
             <a class="skip button" href="#message" rel="external">
                 "Skip to the message"
             </a>
-            {view! { <Sidebar page /> }.into_any()}
+            <Sidebar page />
             <div class="scrim needs-js" on:click=move |_| browser::close_drawer(page)></div>
             <main class="sheet" inert=page.drawer>
-                {view! { <Header page /> }.into_any()}
-                {view! { <Log page /> }.into_any()}
+                <Header page />
+                <Log page />
                 <div class="dock" hidden=closed>
                     <div class="column">
-                        {view! { <Strip page /> }.into_any()}
-                        {view! { <Composer page /> }.into_any()}
+                        <Strip page />
+                        <Composer page />
                     </div>
                 </div>
             </main>
-            {view! { <ConfirmDelete page /> }.into_any()}
+            <ConfirmDelete page />
             <p class="sr-only" role="status">
                 {page.announcement}
             </p>
         </div>
     }
-}
-
-/// What the server knows when the page is asked for.
-async fn load(place: Place) -> First {
-    let (chats, balance) = (api::list_chats().await, api::balance().await);
-    let chat = match place {
-        Place::Chat(id) => Some(api::open_chat(id).await),
-        Place::New => None,
-        Place::Unknown => {
-            not_found();
-            None
-        }
-    };
-    First { chats, balance, chat, now: server_now() }
-}
-
-#[cfg(feature = "ssr")]
-fn not_found() {
-    crate::api::request::answered(crate::error::AppError::NotFound);
-}
-
-#[cfg(not(feature = "ssr"))]
-fn not_found() {}
-
-#[cfg(feature = "ssr")]
-fn server_now() -> i64 {
-    use std::time::{SystemTime, UNIX_EPOCH};
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-#[cfg(not(feature = "ssr"))]
-fn server_now() -> i64 {
-    crate::state::actions::now()
 }

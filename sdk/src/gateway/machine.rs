@@ -254,7 +254,7 @@ impl Machine {
 
 /// The epoch and the sequence number of each channel, as they were persisted.
 fn read_cursor(text: &str) -> Option<(Option<String>, Extra)> {
-    let mut cursor: Extra = serde_json::from_str(text).ok()?;
+    let mut cursor: Extra = serde_json::from_slice(text.as_bytes()).ok()?;
     let epoch = cursor.get("epoch").and_then(Value::as_str).map(str::to_owned);
     match cursor.remove("seqs")? {
         Value::Object(seqs) => Some((epoch, seqs)),

@@ -28,7 +28,7 @@ pub(crate) async fn serve(State(state): State<AppState>, request: Request) -> Re
         .precompressed_gzip();
     let Ok(found) = folder.oneshot(again()).await;
     if found.status() == StatusCode::NOT_FOUND {
-        return nothing_here(&state, again()).await;
+        return nothing_here(state, again()).await;
     }
     let mut response = found.map(Body::new);
     if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
@@ -38,10 +38,10 @@ pub(crate) async fn serve(State(state): State<AppState>, request: Request) -> Re
     response
 }
 
-async fn nothing_here(state: &AppState, request: Request) -> Response {
+async fn nothing_here(state: AppState, request: Request) -> Response {
     let accepted = request.headers().get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
     if accepted.is_some_and(|accepted| accepted.contains("text/html")) {
-        return pages::not_found(state, request).await;
+        return pages::page(State(state), request).await;
     }
     (StatusCode::NOT_FOUND, "Not found.\n").into_response()
 }
