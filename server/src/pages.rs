@@ -1,5 +1,7 @@
 //! Pages: rendered by the app, with what its server functions need in their context.
 
+use std::sync::LazyLock;
+
 use app::App;
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
@@ -9,23 +11,24 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use leptos::prelude::*;
+use leptos_axum::AxumRouteListing;
 
 use crate::AppState;
 use crate::middleware::PageNonce;
 
+/// The pages that the app knows. It is asked once a process: while it is, Leptos lets no resource of
+/// the process load, and a page that another router renders in that moment would wait for ever.
+static PAGES: LazyLock<Vec<AxumRouteListing>> =
+    LazyLock::new(|| leptos_axum::generate_route_list(App));
+
 /// A route for each page that the app knows.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
-    let (pages, _) = leptos_axum::generate_route_list_with_exclusions_and_ssg_and_context(
-        App,
-        None,
-        context(state),
-    );
     let render = leptos_axum::render_route_with_context::<AppState, _>(
-        pages.clone(),
+        PAGES.clone(),
         context(state),
         shell(state),
     );
-    pages.iter().fold(Router::new(), |router, page| {
+    PAGES.iter().fold(Router::new(), |router, page| {
         let render = render.clone();
         let handler = async move |State(state): State<AppState>, request: Request| {
             let cookie = state.context().visitor_cookie(request.headers());
