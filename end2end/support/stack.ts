@@ -50,6 +50,8 @@ export class Stack {
       SKEIN_SITE_ROOT: siteRoot,
       // Everybody in a test comes from the same address.
       SKEIN_GUESTS_PER_HOUR: "0",
+      // And types faster than a person.
+      SKEIN_TURNS_PER_MINUTE: "0",
       ...(separate ? { TANGLE_ORCHESTRATOR_URL: this.#orchestratorUrl } : {}),
       ...(network ? { SKEIN_GATEWAY_URL: `ws://127.0.0.1:${network.port}/session` } : {}),
       ...(options.guestCredits === undefined

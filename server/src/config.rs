@@ -38,6 +38,9 @@ pub struct Config {
     /// New guests an hour from one address; 0 sets no limit.
     #[arg(long, env = "SKEIN_GUESTS_PER_HOUR", default_value_t = 20)]
     pub guests_per_hour: u32,
+    /// Messages that an account may send in a minute; 0 sets no limit.
+    #[arg(long, env = "SKEIN_TURNS_PER_MINUTE", default_value_t = 30)]
+    pub turns_per_minute: u32,
     /// Price file [default: the built-in prices].
     #[arg(long, env = "SKEIN_PRICES")]
     pub prices: Option<PathBuf>,

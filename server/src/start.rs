@@ -202,7 +202,13 @@ async fn connect(
         guest_credits: Credits::from_whole(config.guest_credits),
         prices,
         timing: Timing::default(),
-        limits: Limits::default(),
+        limits: Limits {
+            turns_per_minute: match config.turns_per_minute {
+                0 => u32::MAX,
+                turns => turns,
+            },
+            ..Limits::default()
+        },
     });
     backend.await.map_err(StartError::Database)
 }

@@ -82,3 +82,20 @@ async fn a_page_of_one_person_shows_nothing_of_another() {
     assert!(!app.visitor().visit("/").await.body.contains("alices-secret-plan"));
     assert!(alice.visit("/").await.body.contains("alices-secret-plan"));
 }
+
+#[tokio::test]
+async fn pages_are_answered_while_another_router_is_put_together() {
+    let app = TestApp::start().await;
+    let state = app.state.clone();
+    let others = tokio::task::spawn_blocking(move || {
+        for _ in 0..200 {
+            drop(server::router(state.clone()));
+        }
+    });
+    loop {
+        assert_eq!(app.visitor().visit("/").await.status, 200);
+        if others.is_finished() {
+            break;
+        }
+    }
+}

@@ -106,3 +106,21 @@ async fn stopping_the_server_leaves_no_process_behind() {
     let folder = server.stop().await;
     assert_eq!(crate::support::processes_of(folder.path()), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_many_messages_a_minute_may_be_sent_is_configured() {
+    // By default 30 may be sent: the second would be taken, and the 31st would not.
+    for (limit, allowed, then) in [(1, 1, 429), (0, 30, 200)] {
+        let server = Running::start(&[&format!("--turns-per-minute={limit}")]).await;
+        let guest = server.guest("Hello").await;
+        let chat = guest.started["chat"]["id"].as_str().unwrap();
+        guest.settled(guest.started["turn_id"].as_str().unwrap()).await;
+        for _ in 1..allowed {
+            let turn = guest.call("start_turn", message(Some(chat), "Hello")).await.ok();
+            guest.settled(turn["turn_id"].as_str().unwrap()).await;
+        }
+        let last = guest.call("start_turn", message(Some(chat), "Hello")).await;
+        assert_eq!(last.status, then, "limit {limit}: {}", last.body);
+        server.stop().await;
+    }
+}

@@ -20,6 +20,7 @@ pub(crate) const SIGNING_SECRET: &str = "orch_sign_0123456789abcdef0123456789abc
 /// The whole router over a database of its own, and an orchestrator that never answers.
 pub(crate) struct TestApp {
     pub(crate) router: Router,
+    pub(crate) state: AppState,
     pub(crate) backend: Backend,
     pub(crate) folder: TempDir,
 }
@@ -146,7 +147,7 @@ impl TestAppBuilder {
             guests_per_hour: self.guests_per_hour,
         };
         let state = AppState::new(backend.clone(), Site::open(&site, None).unwrap(), web);
-        TestApp { router: router(state), backend, folder }
+        TestApp { router: router(state.clone()), state, backend, folder }
     }
 }
 
