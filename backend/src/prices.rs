@@ -200,6 +200,7 @@ impl Model {
             max_input_tokens: Some(share(self.max_input_tokens)),
             max_output_tokens: Some(share(self.max_output_tokens)),
             max_duration_ms: u64::try_from(longest.as_millis()).ok(),
+            max_cost: None,
         }
     }
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::CommandRunner;
 pub(crate) use files::FileStore;
-pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health};
+pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use probe::Findings;
 
 use crate::driver::Limits;
@@ -35,6 +35,10 @@ pub(crate) const ARGUMENT: &str = "sidecar";
 /// Where things are inside a sandbox.
 pub(crate) const BINARY_PATH: &str = "/opt/skein/sidecar";
 pub(crate) const CONFIG_PATH: &str = "/opt/skein/config.json";
+/// The model gateway's socket.
+pub(crate) const MODELS_SOCKET: &str = "/opt/skein/models.sock";
+/// Agents that were installed on the host, read-only.
+pub(crate) const AGENTS: &str = "/opt/agents";
 pub(crate) const WORKSPACE: &str = "/workspace";
 pub(crate) const HOME: &str = "/home/agent";
 

@@ -117,6 +117,7 @@ impl Turns {
             turn_id: turn.id.clone(),
             message: turn.prompt.clone(),
             backend: turn.backend.clone(),
+            model: None,
         };
         match lease.sidecar().run_agent(&run).await {
             Ok(said) => Ok((lease, said)),

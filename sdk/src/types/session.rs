@@ -84,6 +84,21 @@ pub struct TurnLimits {
     /// Time from the start of the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_ms: Option<u64>,
+    /// Price of what it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<CostLimit>,
+}
+
+/// The most that a turn's tokens may cost, at prices that stay the same for the whole turn. The unit
+/// of money is the product's own; prices are per million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostLimit {
+    pub amount: u64,
+    pub input: u64,
+    pub output: u64,
+    pub cache_read: u64,
+    pub cache_write: u64,
 }
 
 /// Answer to a dispatch.

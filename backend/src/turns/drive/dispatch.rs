@@ -66,6 +66,7 @@ impl Backend {
                 max_input_tokens: u64::try_from(row.max_input_tokens).ok(),
                 max_output_tokens: u64::try_from(row.max_output_tokens).ok(),
                 max_duration_ms: u64::try_from(self.config().timing.turn.as_millis()).ok(),
+                max_cost: None,
             },
             extra: Default::default(),
         })

@@ -1,0 +1,1 @@
+//! A model server for tests: the prompt says what it answers.
