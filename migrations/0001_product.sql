@@ -3,6 +3,12 @@
 -- Ids are UUIDv7 as text, times are milliseconds since the Unix epoch, money is whole micro-credits
 -- (1 credit = 1 000 000), states are words, structures are JSON as text.
 
+-- What was made for this database once and for all.
+CREATE TABLE installation (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
 CREATE TABLE accounts (
     id         TEXT   PRIMARY KEY,
     kind       TEXT   NOT NULL CHECK (kind IN ('guest', 'member')),
@@ -20,11 +26,12 @@ CREATE TABLE logins (
     account_id TEXT   NOT NULL REFERENCES accounts (id),
     created_at BIGINT NOT NULL,
     seen_at    BIGINT NOT NULL,
-    -- Moves on with use; expires_at does not.
+    -- Moves on with use, up to expires_at, which does not.
     idle_until BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
 CREATE INDEX logins_by_end ON logins (idle_until);
+CREATE INDEX logins_by_account ON logins (account_id);
 
 CREATE TABLE chats (
     id            TEXT   PRIMARY KEY,
@@ -44,6 +51,8 @@ CREATE TABLE sandboxes (
     id          TEXT   PRIMARY KEY,
     chat_id     TEXT   NOT NULL REFERENCES chats (id),
     account_id  TEXT   NOT NULL REFERENCES accounts (id),
+    -- Since when the orchestrator may have made it, whether or not its name has come.
+    asked_at    BIGINT,
     -- The orchestrator's name for it, once it has one.
     remote_id   TEXT,
     -- The agent session: one for each chat and sandbox.
@@ -58,6 +67,9 @@ CREATE TABLE sandboxes (
 CREATE UNIQUE INDEX sandboxes_one_live_per_chat ON sandboxes (chat_id)
     WHERE state IN ('provisioning', 'running', 'stopped');
 CREATE INDEX sandboxes_to_delete ON sandboxes (updated_at) WHERE state = 'deleting';
+CREATE INDEX sandboxes_lost ON sandboxes (updated_at) WHERE state = 'lost';
+CREATE INDEX sandboxes_live_by_account ON sandboxes (account_id)
+    WHERE state IN ('provisioning', 'running', 'stopped');
 CREATE INDEX sandboxes_by_chat ON sandboxes (chat_id, created_at);
 
 CREATE TABLE turns (
@@ -87,6 +99,8 @@ CREATE TABLE turns (
     -- The turn's events come after this number.
     since_seq         BIGINT NOT NULL DEFAULT 0,
     stop_requested_at BIGINT,
+    -- The orchestrator has answered that it woke the failed sandbox, or that it can't.
+    woken_at          BIGINT,
     -- Since when the orchestrator could not be asked.
     unreachable_since BIGINT,
     notice            TEXT,
@@ -133,7 +147,7 @@ CREATE INDEX holds_by_account ON holds (account_id) WHERE state = 'open';
 CREATE TABLE ledger (
     id         TEXT   PRIMARY KEY,
     account_id TEXT   NOT NULL REFERENCES accounts (id),
-    kind       TEXT   NOT NULL CHECK (kind IN ('grant', 'turn', 'adjustment')),
+    kind       TEXT   NOT NULL CHECK (kind IN ('grant', 'turn')),
     -- Positive: to the account; negative: from it.
     amount     BIGINT NOT NULL CHECK (amount <> 0),
     -- What the entry is for. Unique, so that nothing is booked twice.

@@ -10,6 +10,8 @@ pub mod turns;
 #[cfg(feature = "ssr")]
 mod convert;
 #[cfg(feature = "ssr")]
+mod guests;
+#[cfg(feature = "ssr")]
 pub mod request;
 
 pub use chats::{delete_chat, list_chats, open_chat, rename_chat};

@@ -79,23 +79,61 @@ fn listen(page: Page) {
             actions::catch_up(page);
         }
     }));
-    leave(window_event_listener(ev::popstate, move |_| page.drawer.set(false)));
+    leave(window_event_listener(ev::popstate, move |_| {
+        if page.drawer.get_untracked() {
+            page.drawer.set(false);
+            focus("open-menu");
+        }
+    }));
+    leave(window_event_listener(ev::resize, move |_| {
+        // On a page that has become wide the chats are no drawer, and nothing is behind them.
+        if page.drawer.get_untracked() && is_wide() {
+            close_drawer(page);
+        }
+    }));
     leave(window_event_listener(ev::keydown, move |event| key(page, &event)));
 }
 
 fn key(page: Page, event: &web_sys::KeyboardEvent) {
+    // What writes a character, and what answers the dialog, means nothing else.
+    let composing = event.is_composing() || event.key_code() == 229;
+    if composing || event.default_prevented() || page.deleting.with_untracked(Option::is_some) {
+        return;
+    }
     let command = event.meta_key() || event.ctrl_key();
     if command && !event.shift_key() && !event.alt_key() && event.key().eq_ignore_ascii_case("k") {
         event.prevent_default();
-        page.destination.set(Some(("/".into(), false)));
-        focus("message");
-    } else if event.key() == "Escape" && !event.default_prevented() && !in_a_field(event) {
+        begin_chat(page);
+    } else if event.key() == "Escape" && !in_a_field(event) {
         if page.drawer.get_untracked() {
             close_drawer(page);
-        } else if page.deleting.with_untracked(Option::is_none) {
+        } else {
             actions::stop(page, page.current.get_untracked());
         }
     }
+}
+
+fn begin_chat(page: Page) {
+    // The drawer's own entry of the history makes room.
+    let replace = page.drawer.get_untracked();
+    page.drawer.set(false);
+    page.destination.set(Some(("/".into(), replace)));
+    focus("message");
+}
+
+/// Whether the chats stand beside the conversation. The width is that of the style sheets.
+fn is_wide() -> bool {
+    matches("(width >= 48rem)")
+}
+
+/// Whether the finger is what points: then a field that takes the focus brings a keyboard with it,
+/// which covers half of the page.
+fn is_touched() -> bool {
+    matches("(pointer: coarse)")
+}
+
+fn matches(query: &str) -> bool {
+    window().match_media(query).ok().flatten().is_some_and(|list| list.matches())
 }
 
 /// In a field of one line Escape means that field.
@@ -117,13 +155,36 @@ fn hidden() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Hidden
 }
 
+/// How many frames an element may take to be there and to be shown: as long as the drawer moves.
+const FOCUS_FRAMES: u32 = 30;
+
 /// Puts the focus on the element with this id, once it is there.
-pub fn focus(id: &'static str) {
+pub fn focus(id: &str) {
+    focus_first(format!("#{id}"), FOCUS_FRAMES);
+}
+
+/// Puts the focus on the row of a chat.
+pub fn focus_chat(id: &str) {
+    focus_first(format!(".chat-row > a[href=\"/chat/{id}\"]"), FOCUS_FRAMES);
+}
+
+/// Puts the focus where the conversation goes on: into the message's field, or, where that would
+/// bring up a keyboard, on the conversation.
+pub fn focus_conversation() {
+    focus(if is_touched() { "conversation" } else { "message" });
+}
+
+fn focus_first(selector: String, frames: u32) {
     request_animation_frame(move || {
-        let element = document().get_element_by_id(id);
-        if let Some(Ok(element)) = element.map(JsCast::dyn_into::<web_sys::HtmlElement>) {
-            // An element that can't be focused stays as it is.
+        let element = document().query_selector(&selector).ok().flatten();
+        let element = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok());
+        let focused = element.is_some_and(|element| {
+            // An element that can't be focused yet stays as it is.
             element.focus().ok();
+            document().active_element().is_some_and(|active| active == *element)
+        });
+        if !focused && frames > 0 {
+            focus_first(selector, frames - 1);
         }
     });
 }
@@ -144,8 +205,34 @@ pub fn close_drawer(page: Page) {
         if let Ok(history) = window().history() {
             history.back().ok();
         }
-        focus("open-menu");
+        focus(if is_wide() { "message" } else { "open-menu" });
     }
+}
+
+/// A link among the chats was followed. The drawer closes, be it that the link leads to where one is.
+pub fn follow_link(page: Page, event: &web_sys::MouseEvent) {
+    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    let link = target.and_then(|target| target.closest("a[href]").ok().flatten());
+    let Some(link) = link.filter(|_| !opens_elsewhere(event)) else { return };
+    let href = link.get_attribute("href").unwrap_or_default();
+    let then = if href == "/" { "message" } else { "open-menu" };
+    if !page.drawer.get_untracked() {
+        if href == "/" {
+            focus(then);
+        }
+    } else if window().location().pathname().is_ok_and(|here| here == href) {
+        event.prevent_default();
+        close_drawer(page);
+    } else {
+        // The router, which comes after us, replaces the drawer's entry of the history.
+        set_timeout(move || page.drawer.set(false), Duration::ZERO);
+        focus(then);
+    }
+}
+
+/// In another tab or window: this page stays as it is.
+fn opens_elsewhere(event: &web_sys::MouseEvent) -> bool {
+    event.meta_key() || event.ctrl_key() || event.shift_key() || event.alt_key()
 }
 
 /// Copies a text, and says so.

@@ -1,7 +1,9 @@
 //! Views and server functions of Skein, built twice: `ssr` for the server, `hydrate` for the browser.
 
-// The view macro writes some of these.
-#![allow(clippy::let_unit_value, clippy::needless_lifetimes, unreachable_pub)]
+#![allow(
+    unreachable_pub,
+    reason = "the modules are private; `pub` says what a module offers to others"
+)]
 #![recursion_limit = "256"]
 
 pub mod api;

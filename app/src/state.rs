@@ -14,7 +14,7 @@ use leptos::prelude::*;
 use crate::error::AppError;
 use crate::model::{BalanceView, ChatPage, ChatSummary};
 
-pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Wake};
+pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use groups::by_day;
 pub use message::{AgentMessage, Ending, Entry, Prose, Run, Segment, Step, StepKind};
 
@@ -51,6 +51,8 @@ pub struct First {
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
     pub chats: RwSignal<Vec<ChatSummary>>,
+    /// The list could not be loaded: that it is empty says nothing.
+    pub chats_failed: RwSignal<bool>,
     pub balance: RwSignal<Option<BalanceView>>,
     /// The conversation that is shown.
     pub current: RwSignal<Conversation>,
@@ -74,6 +76,7 @@ impl Page {
     pub fn new() -> Self {
         Self {
             chats: RwSignal::new(Vec::new()),
+            chats_failed: RwSignal::new(false),
             balance: RwSignal::new(None),
             current: RwSignal::new(Conversation::unborn()),
             known: StoredValue::new(Vec::new()),
@@ -90,6 +93,7 @@ impl Page {
     /// Takes what came with the first page.
     pub fn seed(self, place: Place, first: First) {
         self.clock.set(first.now);
+        self.chats_failed.set(first.chats.is_err());
         self.chats.set(first.chats.unwrap_or_default());
         self.balance.set(first.balance.ok());
         let conversation = match place {
@@ -157,7 +161,7 @@ impl Page {
     }
 
     pub fn announce(self, words: impl Into<String>) {
-        self.announcement.set(words.into());
+        self.announcement.update(|before| *before = said_anew(before, words.into()));
     }
 
     /// Title of the conversation that is shown.
@@ -173,6 +177,12 @@ impl Page {
             _ => "New chat".into(),
         })
     }
+}
+
+/// The words, such that they differ from those before: a screen reader says only what changed. The
+/// space that makes them differ is not heard.
+fn said_anew(before: &str, words: String) -> String {
+    if before == words { words + "\u{a0}" } else { words }
 }
 
 /// The page's state, anywhere below its root.
@@ -192,5 +202,18 @@ mod tests {
         for path in ["/chat", "/chat/", "/chat/a/b", "/settings"] {
             assert_eq!(Place::of(path), Place::Unknown, "{path}");
         }
+    }
+
+    #[test]
+    fn the_same_words_twice_are_two_announcements() {
+        let heard = Owner::new().with(|| {
+            let page = Page::new();
+            [(); 3].map(|()| {
+                page.announce("Copied.");
+                page.announcement.get_untracked()
+            })
+        });
+        assert!(heard.iter().all(|words| words.trim() == "Copied."));
+        assert!(heard[0] != heard[1] && heard[1] != heard[2]);
     }
 }

@@ -8,6 +8,6 @@ mod live;
 mod turn_log;
 
 #[cfg(not(feature = "hydrate"))]
-pub use absent::open;
+pub use absent::{Stream, open};
 #[cfg(feature = "hydrate")]
-pub use live::open;
+pub use live::{Stream, open};

@@ -58,13 +58,6 @@ impl Account {
 }
 
 impl SessionToken {
-    fn generate(lifetime: Duration) -> Result<Self, Error> {
-        let mut bytes = [0; SECRET_BYTES];
-        rand::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
-        let expires_at = from_now(lifetime) / 1000;
-        Ok(Self { secret: URL_SAFE_NO_PAD.encode(bytes), expires_at })
-    }
-
     /// The secret itself: 32 random bytes in base64url.
     pub fn expose(&self) -> &str {
         &self.secret
@@ -88,36 +81,66 @@ impl Backend {
         self.config().guest_credits
     }
 
-    /// Makes a guest with free credits and a web session.
+    /// The secret of a web session that is still to begin. Nothing is stored.
+    ///
+    /// # Errors
+    /// Without randomness.
+    pub fn new_session(&self) -> Result<SessionToken, Error> {
+        let mut bytes = [0; SECRET_BYTES];
+        rand::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
+        Ok(self.token(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// The same, for a secret that was given to a browser before and has come back; `None` for what
+    /// can't be one of ours.
+    pub fn given_session(&self, secret: &str) -> Option<SessionToken> {
+        let bytes = URL_SAFE_NO_PAD.decode(secret).ok()?;
+        (bytes.len() == SECRET_BYTES).then(|| self.token(secret.to_owned()))
+    }
+
+    fn token(&self, secret: String) -> SessionToken {
+        let expires_at = from_now(self.config().timing.session_absolute) / 1000;
+        SessionToken { secret, expires_at }
+    }
+
+    /// Makes a guest with free credits, and begins the web session. The same secret again, at the
+    /// same time or later, is the same guest: a browser whose first request was answered in vain
+    /// finds its account. A session that has ended opens nothing; its secret begins a new guest.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn create_guest(&self) -> Result<(Account, SessionToken), Error> {
+    pub async fn create_guest(&self, token: &SessionToken) -> Result<Account, Error> {
         let account = Account { id: AccountId::generate(), guest: true };
-        let token = SessionToken::generate(self.config().timing.session_absolute)?;
-        let now = now_ms();
+        let (hash, now) = (hash(&token.secret), now_ms());
+        let expires_at = token.expires_at.saturating_mul(1000);
         let mut tx = self.db().begin().await?;
+        tx.execute(
+            "DELETE FROM logins WHERE token_hash = $1 AND (idle_until <= $2 OR expires_at <= $2)",
+            args![&hash, now],
+        )
+        .await?;
         tx.execute(
             "INSERT INTO accounts (id, kind, created_at) VALUES ($1, 'guest', $2)",
             args![&account.id, now],
         )
         .await?;
+        let idle_until = from_now(self.config().timing.session_idle).min(expires_at);
+        let begun = tx
+            .execute(
+                "INSERT INTO logins
+                 (token_hash, account_id, created_at, seen_at, idle_until, expires_at)
+                 VALUES ($1, $2, $3, $3, $4, $5) ON CONFLICT (token_hash) DO NOTHING",
+                args![&hash, &account.id, now, idle_until, expires_at],
+            )
+            .await?;
+        if begun == 0 {
+            drop(tx);
+            return self.authenticate(&token.secret).await?.ok_or(Error::Unauthenticated);
+        }
         let reference = format!("grant:guest:{}", account.id);
         ledger::grant(&mut tx, &account.id, self.guest_grant(), &reference).await?;
-        tx.execute(
-            "INSERT INTO logins (token_hash, account_id, created_at, seen_at, idle_until, expires_at)
-             VALUES ($1, $2, $3, $3, $4, $5)",
-            args![
-                hash(&token.secret),
-                &account.id,
-                now,
-                from_now(self.config().timing.session_idle),
-                token.expires_at.saturating_mul(1000)
-            ],
-        )
-        .await?;
         tx.commit().await?;
-        Ok((account, token))
+        Ok(account)
     }
 
     /// Whose web session this is, if it is one that has not ended.
@@ -141,24 +164,25 @@ impl Backend {
             .await?;
         let Some(login) = login else { return Ok(None) };
         if now - login.seen_at > millis(TOUCH_EVERY) {
-            let idle_until = from_now(self.config().timing.session_idle);
-            self.db()
-                .execute(
-                    "UPDATE logins SET seen_at = $2, idle_until = $3 WHERE token_hash = $1",
-                    args![&hash, now, idle_until],
-                )
-                .await?;
+            // Whoever it is may go on all the same: the next request notes it.
+            if let Err(error) = self.note_use(&hash, now).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "the use of a session could not be noted");
+            }
         }
         Ok(Some(Account { id: login.account_id, guest: login.kind == "guest" }))
     }
 
-    /// Ends a web session. A session that is none has ended already.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn sign_out(&self, token: &str) -> Result<(), Error> {
-        let sql = "DELETE FROM logins WHERE token_hash = $1";
-        self.db().execute(sql, args![hash(token)]).await?;
+    async fn note_use(&self, hash: &str, now: i64) -> Result<(), Error> {
+        let idle_until = from_now(self.config().timing.session_idle);
+        self.db()
+            .execute(
+                "UPDATE logins SET seen_at = $2,
+                 idle_until = CASE WHEN $3 < expires_at THEN $3 ELSE expires_at END
+                 WHERE token_hash = $1",
+                args![hash, now, idle_until],
+            )
+            .await?;
         Ok(())
     }
 
@@ -175,9 +199,10 @@ impl Backend {
     }
 
     /// Removes web sessions that have ended.
-    pub(crate) async fn purge_logins(&self) -> Result<u64, Error> {
-        let sql = "DELETE FROM logins WHERE idle_until <= $1 OR expires_at <= $1";
-        self.db().execute(sql, args![now_ms()]).await
+    pub(crate) async fn purge_logins(&self) -> Result<(), Error> {
+        let sql = "DELETE FROM logins WHERE idle_until <= $1";
+        self.db().execute(sql, args![now_ms()]).await?;
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
+use aws_lc_rs::rand;
 use sandbox_sdk::{
     auth::{IssuerConfig, ProductTokenIssuer},
     client::{Client, ClientConfig},
@@ -11,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BackendConfig, Error,
+    BackendConfig, Error, Timing,
     db::{Db, args},
 };
 
@@ -29,6 +30,7 @@ struct Inner {
     client: Client,
     issuer: ProductTokenIssuer,
     config: BackendConfig,
+    installation: String,
     /// Work that outlives the request it came from.
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -63,8 +65,16 @@ impl Backend {
         ))
         .map_err(|source| Error::internal("set up the token issuer", source))?;
         let db = Db::connect(&config.database_url).await?;
+        let installation = installation(&db).await?;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { inner: Arc::new(Inner { db, client, issuer, config, tasks, stopping }) })
+        let inner = Inner { db, client, issuer, config, installation, tasks, stopping };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Six hexadecimal digits that were drawn for this database: they tell it from others on the
+    /// same host, and servers that share it from nobody.
+    pub fn installation(&self) -> &str {
+        &self.inner.installation
     }
 
     /// Whether requests can be served.
@@ -89,12 +99,53 @@ impl Backend {
         })
     }
 
-    /// Starts the background jobs: looking after turns whose lease ran out, and tidying up.
+    /// Starts the background jobs: looking after turns whose lease ran out, and tidying up. None of
+    /// them waits for another.
     pub fn spawn_jobs(&self) {
+        let Timing { sweep, tidy, .. } = self.config().timing;
+        self.every(sweep, "looking after turns", |jobs| async move {
+            jobs.sweep_turns().await.map(drop)
+        });
+        self.every(
+            sweep,
+            "deleting sandboxes",
+            |jobs| async move { jobs.purge_sandboxes(None).await },
+        );
+        self.every(
+            tidy,
+            "letting go of sandboxes",
+            |jobs| async move { jobs.let_go_of_unused().await },
+        );
+        self.every(tidy, "deleting abandoned chats", |jobs| async move {
+            jobs.delete_abandoned().await
+        });
+        self.every(
+            tidy,
+            "removing ended sessions",
+            |jobs| async move { jobs.purge_logins().await },
+        );
+        self.every(
+            tidy,
+            "removing old webhook ids",
+            |jobs| async move { jobs.purge_webhooks().await },
+        );
+    }
+
+    /// Does a job again and again until the shutdown. What fails is logged and comes again.
+    fn every<F>(
+        &self,
+        pause: Duration,
+        job: &'static str,
+        work: impl Fn(Self) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<(), Error>> + Send,
+    {
         let backend = self.clone();
         self.inner.tasks.spawn(async move {
-            while backend.pause(backend.config().timing.sweep).await {
-                backend.sweep().await;
+            while backend.pause(pause).await {
+                if let Err(error) = work(backend.clone()).await {
+                    tracing::error!(error = &error as &dyn std::error::Error, "{job} failed");
+                }
             }
         });
     }
@@ -142,6 +193,11 @@ impl Backend {
         Ok(())
     }
 
+    /// Does work that may be cut short by the shutdown; `None`: it was.
+    pub(crate) async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.inner.stopping.run_until_cancelled(work).await
+    }
+
     /// Waits; answers whether work should go on, which it should not once the shutdown has begun.
     pub(crate) async fn pause(&self, duration: Duration) -> bool {
         tokio::select! {
@@ -171,4 +227,16 @@ impl Backend {
         let done = self.inner.tasks.spawn(work).await;
         done.map_err(|source| Error::internal("finish a task", source))?
     }
+}
+
+async fn installation(db: &Db) -> Result<String, Error> {
+    let mut bytes = [0; 3];
+    rand::fill(&mut bytes).map_err(|_| Error::broken("no randomness"))?;
+    // Of several servers that start at once, one names it.
+    let sql = "INSERT INTO installation (name, value) VALUES ('tag', $1)
+               ON CONFLICT (name) DO NOTHING";
+    db.execute(sql, args![hex::encode(bytes)]).await?;
+    let sql = "SELECT value FROM installation WHERE name = 'tag'";
+    let tag: Option<(String,)> = db.optional(sql, args![]).await?;
+    tag.map(|(tag,)| tag).ok_or_else(|| Error::broken("an installation without a tag"))
 }

@@ -1,14 +1,16 @@
 //! Chats: list, open, rename, delete. Somebody else's chat is not found.
 
 use crate::{
-    Account, ActiveTurn, Backend, ChatId, Error, Message, Role, SandboxState, TurnId, TurnState,
-    clock::now_ms, db::args,
+    Account, AccountId, ActiveTurn, Backend, ChatId, Error, Message, Role, SandboxState, TurnId,
+    TurnState, clock::now_ms, db::args,
 };
 
 /// Longest title of a chat, in characters.
 const MAX_TITLE: usize = 120;
 /// Length of a title that is made from the first message.
 const MADE_TITLE: usize = 60;
+/// Abandoned chats that one round deletes.
+const ABANDONED_AT_ONCE: i64 = 100;
 
 /// A chat as the list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,13 +181,47 @@ impl Backend {
     /// # Errors
     /// `NotFound`, also for a chat that was deleted before.
     pub async fn delete_chat(&self, account: &Account, chat: &ChatId) -> Result<(), Error> {
+        let open = self.erase(account.id(), chat).await?;
+        let (backend, chat) = (self.clone(), chat.clone());
+        self.in_background("cleaning up after a deleted chat", async move {
+            if let Some(turn) = open {
+                backend.wind_up(&turn).await?;
+            }
+            backend.purge_sandboxes(Some(&chat)).await
+        });
+        Ok(())
+    }
+
+    /// Deletes chats of guests who have no web session left: nobody can open them any more.
+    pub(crate) async fn delete_abandoned(&self) -> Result<(), Error> {
+        let chats: Vec<(String, String)> = self
+            .db()
+            .all(
+                "SELECT c.account_id, c.id FROM chats c JOIN accounts a ON a.id = c.account_id
+                 WHERE c.deleted_at IS NULL AND a.kind = 'guest' AND NOT EXISTS
+                 (SELECT 1 FROM logins l WHERE l.account_id = a.id) LIMIT $1",
+                args![ABANDONED_AT_ONCE],
+            )
+            .await?;
+        for (account, chat) in chats {
+            match self.erase(&AccountId::try_from(account)?, &ChatId::try_from(chat)?).await {
+                // The background jobs see to the rest: a turn that is to stop, a sandbox to delete.
+                Ok(_) | Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Empties the chat, and dooms its sandboxes. Answers which turn is to be stopped.
+    async fn erase(&self, account: &AccountId, chat: &ChatId) -> Result<Option<TurnId>, Error> {
         let now = now_ms();
         let mut tx = self.db().begin().await?;
         let deleted = tx
             .execute(
                 "UPDATE chats SET deleted_at = $3, updated_at = $3, title = ''
                  WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
-                args![chat, account.id(), now],
+                args![chat, account, now],
             )
             .await?;
         if deleted == 0 {
@@ -206,16 +242,7 @@ impl Backend {
         .await?;
         tx.execute("DELETE FROM messages WHERE chat_id = $1", args![chat]).await?;
         tx.commit().await?;
-
-        let open = open.map(|(turn,)| TurnId::try_from(turn)).transpose()?;
-        let backend = self.clone();
-        self.in_background("cleaning up after a deleted chat", async move {
-            if let Some(turn) = open {
-                backend.wind_up(&turn).await?;
-            }
-            backend.purge_sandboxes().await
-        });
-        Ok(())
+        open.map(|(turn,)| TurnId::try_from(turn)).transpose()
     }
 
     pub(crate) async fn chat_summary(

@@ -65,6 +65,12 @@ pub struct Timing {
     pub turn: Duration,
     /// Pause between two rounds of the background jobs.
     pub sweep: Duration,
+    /// Pause between two rounds of tidying up: ended sessions, abandoned chats, unused sandboxes.
+    pub tidy: Duration,
+    /// A chat that was not used for this long lets go of its sandbox.
+    pub sandbox_idle: Duration,
+    /// A lost sandbox is deleted after this. Until then an operator may save what is in it.
+    pub lost_grace: Duration,
     /// First pause of a retry; it doubles up to `retry_max`.
     pub retry: Duration,
     /// Longest pause of a retry.
@@ -84,6 +90,9 @@ pub struct Limits {
     pub chats_per_hour: u32,
     /// Turns that run at the same time.
     pub running_turns: u32,
+    /// Sandboxes that stand at the same time. The next one takes the place of that of the chat that
+    /// was not used for the longest time.
+    pub sandboxes: u32,
 }
 
 impl Default for Timing {
@@ -97,6 +106,9 @@ impl Default for Timing {
             unreachable: Duration::from_secs(180),
             turn: Duration::from_secs(30 * 60),
             sweep: Duration::from_secs(5),
+            tidy: Duration::from_secs(300),
+            sandbox_idle: Duration::from_secs(30 * DAY),
+            lost_grace: Duration::from_secs(7 * DAY),
             retry: Duration::from_millis(100),
             retry_max: Duration::from_secs(3),
             session_idle: Duration::from_secs(30 * DAY),
@@ -107,6 +119,6 @@ impl Default for Timing {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { turns_per_minute: 30, chats_per_hour: 120, running_turns: 8 }
+        Self { turns_per_minute: 30, chats_per_hour: 120, running_turns: 8, sandboxes: 20 }
     }
 }

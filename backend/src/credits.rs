@@ -39,12 +39,6 @@ impl Credits {
         self.0
     }
 
-    /// The amount in credits, for display only.
-    #[expect(clippy::cast_precision_loss, reason = "for display")]
-    pub fn as_f64(self) -> f64 {
-        self.0 as f64 / Self::MICROS_PER_CREDIT as f64
-    }
-
     pub(crate) fn minus(self, other: Self) -> Result<Self, Error> {
         self.0.checked_sub(other.0).map(Self).ok_or_else(|| Error::broken("credits overflow"))
     }

@@ -7,13 +7,17 @@
 mod transaction;
 mod value;
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, time::Duration,
+};
 
 use sqlx::{
     Executor, PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     query_as_with, query_with,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{
+        SqliteConnectOptions, SqliteError, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
 pub(crate) use transaction::Transaction;
@@ -27,6 +31,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 16;
+const LEDGER_GUARD: &str = "SELECT 1 FROM pg_trigger
+    WHERE tgrelid = 'ledger'::regclass AND tgname = 'ledger_no_change'";
 
 /// A database that is open and migrated.
 #[derive(Clone, Debug)]
@@ -80,6 +86,7 @@ impl Db {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
+        create_private(options.get_filename())?;
         let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
         let write = pool.clone().max_connections(1).connect_with(options.clone()).await?;
         let read = pool.max_connections(READERS).connect_with(options.read_only(true)).await?;
@@ -115,7 +122,10 @@ impl Db {
                 // Several servers may start at once; the lock ends with the transaction.
                 let mut tx = pool.begin().await?;
                 tx.execute("SELECT pg_advisory_xact_lock(7309453)").await?;
-                tx.execute(include_str!("../../migrations/postgres/append_only.sql")).await?;
+                // Making it again would wait for every transaction that has the ledger in hand.
+                if tx.fetch_optional(LEDGER_GUARD).await?.is_none() {
+                    tx.execute(include_str!("../../migrations/postgres/append_only.sql")).await?;
+                }
                 tx.commit().await?;
             }
         }
@@ -124,9 +134,7 @@ impl Db {
 
     /// Begins a transaction that will write.
     pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
-        Transaction::begin(self)
-            .await
-            .map_err(|source| Error::internal("begin a transaction", source))
+        Transaction::begin(self).await.map_err(|source| failed("begin a transaction", source))
     }
 
     /// Runs one statement that writes, on its own. Answers how many rows it touched.
@@ -174,10 +182,44 @@ impl Db {
     }
 }
 
-/// The query's text says in the log what failed; the values stay out of it.
-fn failed(sql: &'static str, source: sqlx::Error) -> Error {
-    Error::internal(
-        format!("query: {}", sql.split_whitespace().collect::<Vec<_>>().join(" ")),
-        source,
-    )
+/// Makes a missing file for its owner alone, whatever folder it is in. SQLite gives the files beside
+/// it the same mode.
+fn create_private(file: &Path) -> io::Result<()> {
+    // A database in memory, or one that SQLite itself is to find by an address.
+    if file.to_string_lossy().starts_with("file:") {
+        return Ok(());
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A failure that may be over in a moment is told as such, and logged here. In both cases the
+/// statement says what failed; its values stay out of the log.
+fn failed(doing: &'static str, source: sqlx::Error) -> Error {
+    let doing = doing.split_whitespace().collect::<Vec<_>>().join(" ");
+    if !may_pass(&source) {
+        return Error::internal(doing, source);
+    }
+    tracing::error!(error = &source as &dyn std::error::Error, doing, "the database is away");
+    Error::unavailable("The database does not answer. Try again in a moment.")
+}
+
+/// Whether the database is away, overloaded or restarting, or gave up one of two transactions that
+/// stood in each other's way.
+fn may_pass(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    let sqlx::Error::Database(error) = error else {
+        return matches!(
+            error,
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)
+        );
+    };
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<SqliteError>().is_some() {
+        // The lowest byte is the code, those above say more about it.
+        return code.parse::<u32>().is_ok_and(|code| code & 0xff == SQLITE_BUSY);
+    }
+    code.starts_with("57P0") || matches!(&*code, "53300" | "40001" | "40P01")
 }

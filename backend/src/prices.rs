@@ -336,7 +336,7 @@ mod tests {
                 .replace("minimum_hold = 1", "minimum_hold = 0");
             let prices = Prices::parse(&file).unwrap();
             let model = prices.model(None).unwrap();
-            let hold = (model.ceiling().as_f64() * share * 1e6) as i64;
+            let hold = (model.ceiling().micros() as f64 * share) as i64;
             let hold = Credits::from_micros(hold.min(model.ceiling().micros()));
             let limits = model.limits(hold, Duration::from_secs(1));
             let most = usage(limits.max_input_tokens.unwrap(), limits.max_output_tokens.unwrap());

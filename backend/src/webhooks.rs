@@ -51,8 +51,9 @@ impl Backend {
         Ok(known.is_some())
     }
 
-    pub(crate) async fn purge_webhooks(&self) -> Result<u64, Error> {
+    pub(crate) async fn purge_webhooks(&self) -> Result<(), Error> {
         let sql = "DELETE FROM webhook_events WHERE received_at <= $1";
-        self.db().execute(sql, args![now_ms() - millis(KEEP)]).await
+        self.db().execute(sql, args![now_ms() - millis(KEEP)]).await?;
+        Ok(())
     }
 }

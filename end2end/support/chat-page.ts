@@ -14,6 +14,8 @@ export class ChatPage {
   readonly conversation: Locator;
   readonly chats: Locator;
   readonly sandbox: Locator;
+  /** Leads to the end of a conversation that one has left. */
+  readonly latest: Locator;
   /** What the person wrote. */
   readonly questions: Locator;
   /** What the agent answered. */
@@ -29,6 +31,7 @@ export class ChatPage {
     this.conversation = page.getByRole("log", { name: "Conversation" });
     this.chats = page.getByRole("navigation", { name: "Chats" });
     this.sandbox = page.getByRole("status", { name: "Sandbox" });
+    this.latest = page.getByRole("button", { name: "Jump to the latest" });
     this.questions = this.conversation.locator(".message.person");
     this.answers = this.conversation.locator(".message.agent");
   }
@@ -91,6 +94,14 @@ export class ChatPage {
       }),
     );
     return texts.join("").replace(/\s+/g, "");
+  }
+
+  /** How much wider the page and the conversation are than what shows them, in pixels. */
+  async overflow(): Promise<{ page: number; conversation: number }> {
+    return this.conversation.evaluate((log) => {
+      const of = (element: Element) => element.scrollWidth - element.clientWidth;
+      return { page: of(document.documentElement), conversation: of(log) };
+    });
   }
 
   /** The chat that is open, from the address. */

@@ -48,6 +48,8 @@ export class Stack {
       SKEIN_ADDR: `127.0.0.1:${ports.web}`,
       SKEIN_DATA: join(data, separate ? "web" : "data"),
       SKEIN_SITE_ROOT: siteRoot,
+      // Everybody in a test comes from the same address.
+      SKEIN_GUESTS_PER_HOUR: "0",
       ...(separate ? { TANGLE_ORCHESTRATOR_URL: this.#orchestratorUrl } : {}),
       ...(network ? { SKEIN_GATEWAY_URL: `ws://127.0.0.1:${network.port}/session` } : {}),
       ...(options.guestCredits === undefined

@@ -11,14 +11,48 @@ test.describe("several chats", () => {
     const second = new ChatPage(await context.newPage());
     await second.open("/");
     await second.ask("run: for i in 1 2 3 4 5 6; do echo step-$i; sleep 0.5; done");
-    await chat.inTheMiddleOfText(200);
     await expect(second.stop).toBeVisible();
+    await chat.inTheMiddleOfText(200);
     await second.settled();
     await chat.settled();
     await expect(second.lastAnswer).toContainText("step-6");
     await expect(chat.conversation).not.toContainText("step-6");
     await expect(chat.lastAnswer).toContainText("demo agent");
     expect((await chat.prose()).length).toBeGreaterThan(3000);
+  });
+
+  test("two stream at once in one tab, each its own", async ({ chat, page }) => {
+    let streams = 0;
+    page.on("websocket", (socket) => {
+      streams += 1;
+      socket.on("close", () => (streams -= 1));
+    });
+    await chat.open("/");
+    await chat.ask(LONG_REQUEST);
+    const first = await chat.chatId();
+    await chat.inTheMiddleOfText(200);
+    await chat.newChat.click();
+    await expect(chat.questions).toHaveCount(0);
+    await chat.ask("run: for i in 1 2 3 4 5 6; do echo step-$i; sleep 0.5; done");
+    await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+    expect(streams).toBe(2);
+    const second = await chat.chatId();
+    expect(second).not.toBe(first);
+
+    const row = (id: string) => chat.chats.locator(`a[href="/chat/${id}"]`);
+    await row(first).click();
+    await expect(chat.questions.first()).toContainText(LONG_REQUEST);
+    const length = (await chat.prose()).length;
+    await expect.poll(async () => (await chat.prose()).length).toBeGreaterThan(length);
+    await expect(chat.conversation).not.toContainText("step-");
+    await row(second).click();
+    await chat.settled();
+    await expect(chat.lastAnswer).toContainText("step-6");
+    expect(await chat.prose()).not.toContain("markdown answer");
+    await row(first).click();
+    await chat.settled();
+    expect((await chat.prose()).length).toBeGreaterThan(3000);
+    await expect(chat.conversation).not.toContainText("step-");
   });
 
   test("one goes on while another is read, and is whole when one comes back", async ({ chat }) => {
@@ -60,6 +94,37 @@ test.describe("several chats", () => {
     expect((await page.request.get(`/chat/${chat_id}`)).status()).toBe(404);
     await chat.askAndWait("list the files");
   });
+});
+
+test("a person who comes back loads a chat again only when it has changed", async ({
+  chat,
+  page,
+  context,
+}) => {
+  await chat.open("/");
+  await chat.askAndWait("list the files");
+  const chatId = await chat.chatId();
+  const opened: string[] = [];
+  page.on("request", (request) => {
+    if (request.url().endsWith("/api/open_chat")) opened.push(request.url());
+  });
+  const comeBack = async () => {
+    const listed = page.waitForResponse((response) => response.url().endsWith("/api/list_chats"));
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await (await listed).finished();
+  };
+  await comeBack();
+  await comeBack();
+  expect(opened).toEqual([]);
+
+  const elsewhere = new ChatPage(await context.newPage());
+  await elsewhere.open(`/chat/${chatId}`);
+  await elsewhere.askAndWait("what do you remember?");
+  await elsewhere.page.close();
+  await comeBack();
+  await expect(chat.questions).toHaveCount(2);
+  await comeBack();
+  expect(opened).toHaveLength(1);
 });
 
 test("a chat is renamed where it stands", async ({ chat, page }) => {

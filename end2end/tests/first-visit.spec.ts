@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { balance } from "../support/api.ts";
+import { balance, messages } from "../support/api.ts";
 import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("a first visit", () => {
@@ -73,10 +73,20 @@ test("an answer costs what its receipt says", async ({ chat, page }) => {
   const before = await balance(page);
   await chat.askAndWait("list the files");
   const after = await balance(page);
-  expect(after.available).toBeLessThan(before.available);
+  const [, answer] = await messages(page, await chat.chatId());
+  const charged = answer?.receipt?.charged ?? 0;
+  expect(charged).toBeGreaterThan(0);
+  expect(before.available - after.available).toBe(charged);
   expect(after.held).toBe(0);
-  await expect(chat.lastAnswer.locator(".receipt")).toContainText(/credit/);
+  await expect(chat.lastAnswer.locator(".receipt")).toContainText(`· ${inCredits(charged)} credits`);
+  await expect(page.getByText(`${inCredits(after.available)} credits left`)).toBeVisible();
 });
+
+/** As the page writes amounts that are not whole: two digits, the rest cut off. */
+function inCredits(millionths: number): string {
+  const hundredths = Math.floor(millionths / 10_000);
+  return hundredths === 0 ? "<0.01" : (hundredths / 100).toFixed(2);
+}
 
 async function findFile(folder: string, name: string): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

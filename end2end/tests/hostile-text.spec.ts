@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import { type PartUpdate, partUpdates } from "../support/stream.ts";
 import { ChatPage, expect, test } from "../support/test.ts";
 
 const HOSTILE = [
@@ -48,14 +49,11 @@ test("harmful markdown in an answer is harmless, streamed and from the server", 
   await staysHarmless(chat);
 });
 
-test("a line of a million characters does not break the page", async ({ chat, page }) => {
+test("a line of a million characters does not break the page", async ({ chat }) => {
   await chat.open("/");
   await chat.askAndWait("run: head -c 1000000 /dev/zero | tr '\\0' x; echo; echo the-end");
   await expect(chat.input).toBeEnabled();
-  const overflow = await page.evaluate(
-    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  );
-  expect(overflow).toBeLessThanOrEqual(0);
+  expect(await chat.overflow()).toEqual({ page: 0, conversation: 0 });
   await chat.reload();
   await chat.askAndWait("list the files");
 });
@@ -63,43 +61,50 @@ test("a line of a million characters does not break the page", async ({ chat, pa
 test("a streamed line of a million characters does not break the page", async ({ chat, page }) => {
   await replaceAnswersInTheStream(page, `${"long ".repeat(200_000)}\n\nthe end`);
   await chat.open("/");
-  await chat.ask("run: sleep 2; echo done");
+  await chat.ask("run: sleep 8; echo done");
   await expect(chat.lastAnswer).toContainText("the end");
   await chat.settled();
   await chat.askAndWait("list the files");
 });
 
+test("a tool with an endless name does not break the page", async ({ chat, page }) => {
+  await replaceInTheStream(page, (update) => {
+    if (update.part.type === "tool") update.part.tool = "weather".repeat(100);
+  });
+  await chat.open("/");
+  await chat.ask("run: sleep 8; echo done");
+  await expect(chat.lastAnswer.locator(".step").first()).toContainText("weatherweather");
+  expect(await chat.overflow()).toEqual({ page: 0, conversation: 0 });
+  await chat.settled();
+});
+
 /** Puts `text` in the place of what the agent says, on the wire. Tools and figures stay. */
 async function replaceAnswersInTheStream(page: Page, text: string): Promise<void> {
+  let said = false;
+  await replaceInTheStream(page, (update) => {
+    if (update.part.type !== "text") return;
+    const replacement = said ? "" : text;
+    said = true;
+    update.part.text = replacement;
+    if (typeof update.delta === "string") update.delta = replacement;
+  });
+}
+
+/** Lets `change` have its way with every part that comes over the wire. */
+async function replaceInTheStream(
+  page: Page,
+  change: (update: PartUpdate) => void,
+): Promise<void> {
   await page.routeWebSocket(/\/session/, (socket) => {
     const server = socket.connectToServer();
     server.onMessage((frame) => socket.send(typeof frame === "string" ? disguise(frame) : frame));
   });
 
-  let said = false;
   function disguise(frame: string): string {
     const parsed = JSON.parse(frame);
-    for (const part of textParts(parsed)) {
-      const replacement = said ? "" : text;
-      said = true;
-      part.part.text = replacement;
-      if (typeof part.delta === "string") part.delta = replacement;
-    }
+    partUpdates(parsed).forEach(change);
     return JSON.stringify(parsed);
   }
-}
-
-interface TextUpdate {
-  part: { type: string; text?: string };
-  delta?: string;
-}
-
-/** Every text part anywhere in a frame, however frames nest them. */
-function textParts(value: unknown): TextUpdate[] {
-  if (typeof value !== "object" || value === null) return [];
-  const update = value as Partial<TextUpdate>;
-  const own = update.part?.type === "text" ? [update as TextUpdate] : [];
-  return [...own, ...Object.values(value).flatMap(textParts)];
 }
 
 async function staysHarmless(chat: ChatPage): Promise<void> {

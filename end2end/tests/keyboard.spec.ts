@@ -49,6 +49,78 @@ test.describe("with the keyboard only", () => {
     await expect(chat.input).toHaveValue("日本");
   });
 
+  test("Escape stops the answer, unless it ends the writing of a character or answers a question", async ({
+    chat,
+    page,
+  }) => {
+    await chat.open("/");
+    await chat.ask(LONG_REQUEST);
+    await chat.inTheMiddleOfText();
+    await chat.input.dispatchEvent("keydown", { key: "Escape", isComposing: true, bubbles: true });
+    const row = chat.chats.getByRole("listitem").first();
+    await row.hover();
+    await row.getByRole("button", { name: /delete/i }).click();
+    await expect(page.getByRole("dialog")).toBeVisible();
+    await page.keyboard.press("Escape");
+    await expect(page.getByRole("dialog")).toBeHidden();
+    const length = (await chat.prose()).length;
+    await expect.poll(async () => (await chat.prose()).length).toBeGreaterThan(length + 200);
+    await expect(chat.stop, "it goes on").toBeVisible();
+    await chat.input.focus();
+    await page.keyboard.press("Escape");
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+  });
+
+  test("the focus has a place when what had it goes", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    await chat.retry.press("Enter");
+    await expect(chat.questions).toHaveCount(2);
+    await expect(chat.input).toBeFocused();
+    await chat.settled();
+
+    const row = (title: string) => chat.chats.getByRole("listitem").filter({ hasText: title });
+    const rename = row("list the files").getByRole("button", { name: /rename/i });
+    await rename.press("Enter");
+    await page.keyboard.press("Escape");
+    await expect(chat.chats.getByRole("link", { name: "list the files" })).toBeFocused();
+    await rename.press("Enter");
+    await page.keyboard.type("The files");
+    await page.keyboard.press("Enter");
+    await expect(chat.chats.getByRole("link", { name: "The files" })).toBeFocused();
+
+    await chat.newChat.click();
+    await chat.askAndWait("what do you remember?");
+    for (const [title, place] of [
+      ["The files", chat.newChat],
+      ["what do you remember?", chat.input],
+    ] as const) {
+      await row(title).getByRole("button", { name: /delete/i }).press("Enter");
+      await page.getByRole("dialog").getByRole("button", { name: /delete/i }).press("Enter");
+      await expect(row(title)).toHaveCount(0);
+      await expect(place).toBeFocused();
+    }
+  });
+
+  test("the focus has a place when a lost connection was tried again", async ({ chat, page }) => {
+    let refusing = true;
+    await page.routeWebSocket(/\/session/, (socket) => {
+      if (refusing) void socket.close({ code: 4404, reason: "unknown session" });
+      else socket.connectToServer();
+    });
+    await chat.open("/");
+    await chat.ask(LONG_REQUEST);
+    const button = page.getByRole("button", { name: "Reconnect now" });
+    await button.focus();
+    refusing = false;
+    await button.press("Enter");
+    await expect(button).toBeHidden();
+    await expect(chat.input).toBeFocused();
+    await chat.stop.click();
+    await chat.settled();
+  });
+
   test("a tool's row unfolds to its output", async ({ chat, page }) => {
     await chat.open("/");
     await chat.askAndWait("run: echo unfolded-output");

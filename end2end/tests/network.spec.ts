@@ -72,6 +72,94 @@ test.describe("when the network to the gateway breaks in the middle of an answer
   });
 });
 
+test("a gateway that refuses for good is left alone until the person asks", async ({
+  chat,
+  page,
+}) => {
+  let refusing = true;
+  let connections = 0;
+  await page.routeWebSocket(/\/session/, (socket) => {
+    connections += 1;
+    if (refusing) void socket.close({ code: 4404, reason: "unknown session" });
+    else socket.connectToServer();
+  });
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  const count = (name: string) => asked.filter((path) => path === `/api/${name}`).length;
+
+  await chat.open("/");
+  await chat.ask("run: sleep 45; echo seen-after-all");
+  const strip = page.locator(".strip");
+  await expect(strip).toContainText("connection to the agent is lost");
+  const before = { tokens: count("refresh_token"), questions: count("turn_status") };
+  await page.waitForTimeout(6_000);
+  expect(connections).toBe(1);
+  expect(count("refresh_token")).toBe(before.tokens);
+  // After one second, and three, and seven.
+  expect(count("turn_status") - before.questions).toBeLessThanOrEqual(3);
+
+  await page.getByRole("button", { name: "Reconnect now" }).click();
+  await expect.poll(() => connections).toBe(2);
+  expect(count("refresh_token")).toBe(before.tokens + 1);
+  await expect(strip).toContainText("connection to the agent is lost");
+  await expect(chat.lastAnswer.locator(".step")).toHaveCount(0);
+
+  refusing = false;
+  await page.getByRole("button", { name: "Reconnect now" }).click();
+  await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+  await expect(chat.stop).toBeVisible();
+  await chat.settled();
+  await expect(chat.lastAnswer).toContainText("seen-after-all");
+});
+
+test.describe("when the browser is offline", () => {
+  test.use({ stackOptions: { paceMs: 25 } });
+
+  test("the page says so, with and without an answer under way", async ({
+    chat,
+    page,
+    context,
+    consoleGate,
+  }) => {
+    consoleGate.allow(/Failed to load resource/, /WebSocket connection to .* failed/);
+    const strip = page.locator(".strip");
+    await chat.open("/");
+    await context.setOffline(true);
+    await expect(strip).toContainText("You are offline. What you write is kept");
+    await context.setOffline(false);
+    await expect(strip).toBeHidden();
+    await chat.ask(LONG_REQUEST);
+    await chat.inTheMiddleOfText();
+    await context.setOffline(true);
+    await expect(strip).toContainText("You are offline. The answer goes on");
+    await context.setOffline(false);
+    await expect(strip.filter({ hasText: "You are offline" })).toHaveCount(0);
+    await chat.settled();
+    await isWhatWasRecorded(chat);
+  });
+});
+
+test("an answer whose end can't be told to the server says so, until it can", async ({
+  chat,
+  page,
+  consoleGate,
+}) => {
+  consoleGate.allow(/Failed to load resource/);
+  let away = true;
+  await page.route("**/api/complete_turn", (route) => (away ? route.abort() : route.continue()));
+  await chat.open("/");
+  await chat.ask("run: sleep 8; echo done");
+  await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+  const strip = page.locator(".strip");
+  await expect(strip).toContainText("The answer is here");
+  await strip.getByRole("button", { name: "Dismiss" }).click();
+  await expect(chat.input).toBeFocused();
+  await expect(strip).toContainText("The answer is here");
+  away = false;
+  await chat.settled();
+  await expect(strip).toBeHidden();
+});
+
 /** What was put together from the stream is what the server has on record. */
 async function isWhatWasRecorded(chat: ChatPage): Promise<void> {
   const streamed = await chat.prose();

@@ -1,6 +1,7 @@
 // Pictures of every state, in both themes and both sizes, for people to look at; and the README's.
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { call, newTurnId, startTurn } from "../support/api.ts";
 import { docsFolder, resultsFolder } from "../support/environment.ts";
 import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
@@ -21,21 +22,22 @@ for (const [size, device] of Object.entries(SIZES)) {
         const shoot = pictures(chat, `${size}-${colorScheme}`);
         await chat.open("/");
         await shoot("1-empty");
-        await chat.ask("run: echo Tuesday; sleep 3; date +%Y");
-        await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
-        await shoot("2-tool-running");
-        await chat.settled();
-        await chat.askAndWait("write a small program, run it, and fix what fails");
-        await shoot("3-conversation");
+        await makeEarlierChats(chat);
+        await chat.askAndWait("Write a small program, run it, and fix what fails");
+        await shoot("2-conversation");
         // Only when asked: a test run leaves the checkout as it was.
         if (process.env.SKEIN_UPDATE_SCREENSHOT && size === "desktop" && colorScheme === "dark") {
-          const picture = join(folder, "desktop-dark-3-conversation.png");
+          const picture = join(folder, "desktop-dark-2-conversation.png");
           await copyFile(picture, join(docsFolder, "screenshot.png"));
         }
         await chat.lastAnswer.locator("details").evaluateAll((all) => {
           for (const element of all as HTMLDetailsElement[]) element.open = true;
         });
-        await shoot("4-unfolded");
+        await shoot("3-unfolded");
+        await chat.ask("run: echo Tuesday; sleep 3; date +%Y");
+        await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+        await shoot("4-tool-running");
+        await chat.settled();
         await chat.ask(LONG_REQUEST);
         await chat.inTheMiddleOfText();
         await shoot("5-streaming");
@@ -81,6 +83,22 @@ test.describe("without credits", () => {
     await pictures(chat, "desktop-dark")("12-no-credits");
   });
 });
+
+/** Chats as somebody has them who has been here before. */
+async function makeEarlierChats(chat: ChatPage): Promise<void> {
+  const { page } = chat;
+  for (const text of [
+    "List the files of the project",
+    "Explain what the tests cover",
+    "Clean a spreadsheet of addresses",
+  ]) {
+    expect((await startTurn(page, newTurnId(), text)).status).toBe(200);
+    const running = async () =>
+      (await call<{ running: boolean }[]>(page, "list_chats")).body.some(({ running }) => running);
+    await expect.poll(running, { timeout: 60_000 }).toBe(false);
+  }
+  await chat.reload();
+}
 
 function pictures(chat: ChatPage, prefix: string): (name: string) => Promise<void> {
   return async (name) => {

@@ -1,4 +1,4 @@
-import { balance, messages } from "../support/api.ts";
+import { balance, call, messages } from "../support/api.ts";
 import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.use({ stackOptions: { paceMs: 25 } });
@@ -28,9 +28,52 @@ test("stop, then reload: the partial answer is kept, marked, and charged for wha
   const charged = before.available - after.available;
   expect(charged).toBe(answer?.receipt?.charged);
   expect(charged).toBeGreaterThan(0);
-  // 500 credits a million tokens, a token for every four bytes, and something for thinking.
-  expect(charged).toBeLessThan(((kept.length * 4) / 4) * 500);
+  // 500 credits a million tokens, a token for every four bytes that it wrote, thinking included;
+  // and as much again for what it read.
+  const written = answer?.parts.reduce((sum, part) => sum + (part.text?.length ?? 0), 0) ?? 0;
+  expect(written).toBeLessThan(kept.length * 2);
+  expect(charged).toBeLessThan((written / 4) * 500 * 2);
   expect(after.held).toBe(0);
+});
+
+test("stop while the message is on its way shows at once", async ({ chat, page }) => {
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route("**/api/start_turn", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await chat.open("/");
+  await chat.ask("run: sleep 600");
+  await chat.stop.click();
+  await expect(page.locator(".strip")).toContainText("Stopping…");
+  release();
+  await chat.settled();
+  await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
+});
+
+test("stop while the server can't be reached keeps the message here", async ({
+  chat,
+  page,
+  consoleGate,
+}) => {
+  consoleGate.allow(/Failed to load resource/);
+  let tries = 0;
+  await page.route("**/api/start_turn", async (route) => {
+    tries += 1;
+    await route.abort();
+  });
+  await chat.open("/");
+  await chat.ask("list the files");
+  await expect(page.locator(".strip")).toContainText("Trying again");
+  await chat.stop.click();
+  await expect(chat.input).toHaveValue("list the files");
+  await expect(chat.send).toBeVisible();
+  await expect(chat.questions).toHaveCount(0);
+  const before = tries;
+  await page.waitForTimeout(5_000);
+  expect(tries, "it is not sent after all").toBe(before);
+  expect((await call<unknown[]>(page, "list_chats")).body).toEqual([]);
 });
 
 test("stop right after sending ends the turn", async ({ chat, page }) => {

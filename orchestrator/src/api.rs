@@ -29,7 +29,7 @@ use crate::{
     store::Store,
     turns::Turns,
 };
-use guard::Keys;
+pub(crate) use guard::Keys;
 
 /// Largest body of a dispatch: a long prompt.
 const DISPATCH_LIMIT: usize = 2 * 1024 * 1024;
@@ -52,10 +52,6 @@ pub(crate) struct App {
 }
 
 pub(crate) type Shared = State<Arc<App>>;
-
-pub(crate) fn keys(api_key: secrecy::SecretString) -> Keys {
-    Keys::new(api_key)
-}
 
 /// All routes, with what every answer needs.
 pub(crate) fn router(app: Arc<App>) -> Router {

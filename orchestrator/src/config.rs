@@ -74,10 +74,14 @@ pub struct Tuning {
     pub token_expiring_lead: Duration,
     /// How long a viewer may wait for a session that nobody has registered.
     pub unknown_session_grace: Duration,
-    /// A viewer that takes nothing for this long is closed.
+    /// A viewer that takes nothing for this long is closed; any other client after twice as long.
     pub slow_reader_limit: Duration,
-    /// Connections that may be open at once.
+    /// Viewers that may be connected at once.
     pub max_connections: usize,
+    /// Sockets that may be open at once without having shown a token yet.
+    pub max_unadmitted: usize,
+    /// Connections that may be open at once for anything but the session gateway.
+    pub max_http: usize,
     /// Bytes the kernel may buffer for a viewer; `None` leaves it to the kernel.
     pub socket_send_buffer: Option<u32>,
     /// Pause between two looks for idle sandboxes.
@@ -95,6 +99,8 @@ impl Default for Tuning {
             unknown_session_grace: Duration::from_secs(30),
             slow_reader_limit: Duration::from_secs(30),
             max_connections: 20_000,
+            max_unadmitted: 256,
+            max_http: 4096,
             socket_send_buffer: None,
             idle_check: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(5),

@@ -134,7 +134,7 @@ impl From<SidecarError> for ApiError {
                     409 => ErrorCode::InvalidState,
                     413 => ErrorCode::TooLarge,
                     429 => ErrorCode::QuotaExceeded,
-                    503 => ErrorCode::Unavailable,
+                    500.. => ErrorCode::of_status(status).unwrap_or(ErrorCode::Server),
                     _ => ErrorCode::Validation,
                 };
                 Self::new(code, message.chars().take(500).collect::<String>())
@@ -144,5 +144,23 @@ impl From<SidecarError> for ApiError {
                 Self::unavailable("The sandbox does not answer.")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sandbox_could_not_do_is_not_the_callers_fault() {
+        let code = |status| {
+            let (code, message) = (String::new(), "no".to_owned());
+            ApiError::from(SidecarError::Refused { status, code, message }).code.status()
+        };
+        let cases = [(400, 400), (418, 400), (404, 404), (500, 500), (501, 501), (503, 503)];
+        for (theirs, ours) in cases {
+            assert_eq!(code(theirs), ours, "{theirs}");
+        }
+        assert_eq!(code(507), 500);
     }
 }

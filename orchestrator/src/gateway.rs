@@ -54,7 +54,9 @@ struct Inner {
     tuning: Tuning,
     /// Names this process to viewers.
     instance: String,
-    open: AtomicUsize,
+    open: Arc<AtomicUsize>,
+    /// Sockets that have yet to show a token.
+    unadmitted: Arc<AtomicUsize>,
     /// Cancelled when viewers should go once they have everything.
     draining: CancellationToken,
     /// Cancelled when they have to go at once.
@@ -62,13 +64,21 @@ struct Inner {
     connections: TaskTracker,
 }
 
-/// A place among the connections that may be open at once.
+/// A place among those that are counted, of which there are so many.
 #[derive(Debug)]
-struct Seat(Gateway);
+struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let before = taken.fetch_add(1, Ordering::Relaxed);
+        let seat = Self(taken.clone());
+        (before < most).then_some(seat)
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -89,7 +99,8 @@ impl Gateway {
             origins,
             tuning,
             instance: uuid::Uuid::now_v7().simple().to_string(),
-            open: AtomicUsize::new(0),
+            open: Arc::default(),
+            unadmitted: Arc::default(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -101,7 +112,7 @@ impl Gateway {
         self.0.draining.clone()
     }
 
-    /// Connections that are open.
+    /// Viewers that are connected.
     pub(crate) fn open(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
     }
@@ -117,10 +128,14 @@ impl Gateway {
         }
     }
 
+    /// For a viewer that was let in.
     fn seat(&self) -> Option<Seat> {
-        let taken = self.0.open.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(self.clone());
-        (taken < self.0.tuning.max_connections).then_some(seat)
+        Seat::take(&self.0.open, self.0.tuning.max_connections)
+    }
+
+    /// For somebody who has yet to say who they are: they take no viewer's seat.
+    fn waiting_place(&self) -> Option<Seat> {
+        Seat::take(&self.0.unadmitted, self.0.tuning.max_unadmitted)
     }
 }
 

@@ -14,6 +14,7 @@ mod serve;
 pub mod sidecar;
 mod start;
 mod store;
+mod tree;
 mod turns;
 mod webhook;
 

@@ -84,6 +84,12 @@ impl EventLog {
         row: &SessionRow,
     ) -> Result<Arc<SessionLog>, StoreError> {
         let log = self.session(&row.id).await?;
+        if log.set_known(row.key, row.user_id.as_deref()) {
+            return Ok(log);
+        }
+        // Its numbers and its events are not those of the new session.
+        self.retire(&log);
+        let log = self.session(&row.id).await?;
         log.set_known(row.key, row.user_id.as_deref());
         Ok(log)
     }
@@ -94,6 +100,17 @@ impl EventLog {
         if let Some(log) = log {
             log.set_deleted();
         }
+    }
+
+    /// As `forget`, but never a log that has taken the place of this one.
+    fn retire(&self, log: &Arc<SessionLog>) {
+        let mut sessions = self.sessions();
+        let current = sessions.get(log.id()).and_then(Weak::upgrade);
+        if current.is_some_and(|current| Arc::ptr_eq(&current, log)) {
+            sessions.remove(log.id());
+        }
+        drop(sessions);
+        log.set_deleted();
     }
 
     /// Appends events to a session's log. When it returns they are on disk and published.

@@ -50,6 +50,9 @@ struct Inner {
     store: Store,
     driver: Bubblewrap,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    /// Held while a sandbox is looked up and, if it is new, counted, written down and put in the
+    /// map: one step for all others.
+    making: tokio::sync::Mutex<()>,
     running: Arc<Semaphore>,
     closing: CancellationToken,
     /// Starts, supervisors: whatever must be over before the database closes.
@@ -88,7 +91,9 @@ impl Sandboxes {
             match row.status.as_str() {
                 "deleted" => deleted.push(row.id),
                 status => {
-                    if status != "stopped" && status != "failed" {
+                    // What has run before has files, and can run again.
+                    let never_ran = status == "failed" && row.started_at.is_none();
+                    if status != "stopped" && !never_ran {
                         row.status = "stopped".to_owned();
                         store.save_sandbox(&row).await?;
                     }
@@ -102,14 +107,24 @@ impl Sandboxes {
             store,
             driver,
             slots: Mutex::new(slots),
+            making: tokio::sync::Mutex::default(),
             running,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let sandboxes = Self(Arc::new(inner));
+        // Looked for before anything is deleted anew; nobody has to wait until they are gone.
+        let leftovers = folder::leftovers(&sandboxes.0.config.folder);
         for id in deleted {
             sandboxes.erase(&id).await?;
         }
+        sandboxes.0.tasks.spawn(async move {
+            for folder in leftovers {
+                if let Err(error) = folder::finish(folder).await {
+                    tracing::error!(%error, "the folder of a deleted sandbox is still there");
+                }
+            }
+        });
         Ok(sandboxes)
     }
 
@@ -125,6 +140,18 @@ impl Sandboxes {
         request: CreateSandbox,
     ) -> Result<(Snapshot, bool), SandboxError> {
         request::check(&request)?;
+        let sandboxes = self.clone();
+        // In a task of its own: a caller that goes away must not leave a row that nobody starts.
+        let made = self.0.tasks.spawn(async move { sandboxes.make(id, request).await });
+        made.await.unwrap_or_else(|error| Err(SandboxError::Start(error.to_string())))
+    }
+
+    async fn make(
+        &self,
+        id: Option<String>,
+        request: CreateSandbox,
+    ) -> Result<(Snapshot, bool), SandboxError> {
+        let making = self.0.making.lock().await;
         if let Some(known) = self.known(id.as_deref(), request.idempotency_key.as_deref()) {
             return Ok((known.snapshot(), false));
         }
@@ -147,11 +174,11 @@ impl Sandboxes {
         // The lock on its life is held from before others see it, so that the first start is ours.
         let life = slot.lock_life().await;
         if !self.0.store.insert_sandbox(&row).await? {
-            drop(life);
-            // Made at the same moment by the same key or id: its maker puts it into the map.
-            return self.wait_for_known(&row).await.map(|known| (known, false));
+            // What is in the way is none that could be found: it is on its way out.
+            return Err(SandboxError::BeingDeleted);
         }
         self.slots().insert(row.id.clone(), slot.clone());
+        drop(making);
         let snapshot = slot.snapshot();
         let sandboxes = self.clone();
         self.0.tasks.spawn(async move {
@@ -165,7 +192,7 @@ impl Sandboxes {
         self.slot(id).map(|slot| slot.snapshot())
     }
 
-    /// Sandboxes in the order in which they were made, those of the given statuses only if any.
+    /// Sandboxes, the newest first, those of the given statuses only if any.
     pub(crate) fn list(&self, statuses: &[SandboxStatus]) -> Vec<Snapshot> {
         let mut slots: Vec<_> = self.slots().values().cloned().collect();
         slots.retain(|slot| !slot.is_condemned());
@@ -174,7 +201,7 @@ impl Sandboxes {
             .map(|slot| slot.snapshot())
             .filter(|snapshot| statuses.is_empty() || statuses.contains(&snapshot.status()))
             .collect();
-        found.sort_by(|a, b| (a.row.created_at, &a.row.id).cmp(&(b.row.created_at, &b.row.id)));
+        found.sort_by(|a, b| (b.row.created_at, &b.row.id).cmp(&(a.row.created_at, &a.row.id)));
         found
     }
 
@@ -188,17 +215,6 @@ impl Sandboxes {
         let by_id = id.and_then(|id| slots.get(id));
         let by_key = || slots.values().find(|slot| key.is_some() && slot.idempotency_key() == key);
         by_id.or_else(by_key).filter(|slot| !slot.is_condemned()).cloned()
-    }
-
-    async fn wait_for_known(&self, row: &SandboxRow) -> Result<Snapshot, SandboxError> {
-        for _ in 0..100 {
-            if let Some(slot) = self.known(Some(&row.id), row.idempotency_key.as_deref()) {
-                return Ok(slot.snapshot());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        // It is being deleted under the same name: gone before long.
-        Err(SandboxError::BeingDeleted)
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Slot>>> {

@@ -1,6 +1,10 @@
 //! Accepts connections and hands them to the router, with bounds that `axum::serve` does not set.
 
-use std::{pin::pin, time::Duration};
+mod patient;
+#[cfg(test)]
+mod tests;
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -10,9 +14,13 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::config::Tuning;
+use patient::Patient;
 
 /// Time a client has to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
@@ -21,19 +29,36 @@ const HEAD_LIMIT: usize = 32 * 1024;
 /// Pause after a failed accept, which is mostly one for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until cancelled; then takes no more connections and finishes requests under way.
+/// How serving ends.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
+    /// No more connections; requests under way are finished.
+    pub(crate) closing: CancellationToken,
+    /// What is still under way is dropped.
+    pub(crate) abandoning: CancellationToken,
+}
+
+/// Serves until cancelled.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    send_buffer: Option<u32>,
-    closing: CancellationToken,
+    tuning: Tuning,
+    ends: Ends,
     connections: TaskTracker,
 ) {
-    while let Some(accepted) = closing.run_until_cancelled(listener.accept()).await {
+    let places = Arc::new(Semaphore::new(tuning.max_http));
+    // Twice what a viewer has: the gateway, which can say why, comes first.
+    let patience = tuning.slow_reader_limit.saturating_mul(2);
+    while let Some(accepted) = ends.closing.run_until_cancelled(next(&listener, &places)).await {
         match accepted {
-            Ok((stream, _)) => {
-                tune(&stream, send_buffer);
-                connections.spawn(connection(stream, router.clone(), closing.clone()));
+            Ok((stream, place)) => {
+                tune(&stream, tuning.socket_send_buffer);
+                let (router, ends) = (router.clone(), ends.clone());
+                connections.spawn(async move {
+                    connection(Patient::new(stream, patience), router, ends).await;
+                    // A socket that was handed to the gateway is counted there.
+                    drop(place);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
@@ -43,7 +68,17 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, closing: CancellationToken) {
+/// The next connection. Those beyond the most wait where the kernel keeps them.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+async fn connection(stream: Patient, router: Router, ends: Ends) {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -54,9 +89,12 @@ async fn connection(stream: TcpStream, router: Router, closing: CancellationToke
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        () = closing.cancelled() => {
+        () = ends.closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            match ends.abandoning.run_until_cancelled(connection).await {
+                Some(served) => served,
+                None => return,
+            }
         }
     };
     if let Err(error) = served {

@@ -11,6 +11,7 @@ mod commands;
 mod files;
 mod guard;
 mod message;
+mod open_files;
 mod probe;
 mod process_tree;
 mod reaper;

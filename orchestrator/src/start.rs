@@ -10,17 +10,17 @@ use std::{
 
 use sandbox_sdk::auth::KeyError;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    api::{self, App},
+    api::{self, App, Keys},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
     gateway::Gateway,
     log::EventLog,
     sandboxes::{Sandboxes, SandboxesConfig},
     secrets::{Secrets, SecretsError, create_private_dir},
-    serve,
+    serve::{self, Ends},
     store::{Store, StoreError},
     turns::Turns,
     webhook::Webhooks,
@@ -33,7 +33,7 @@ pub struct Orchestrator {
     webhooks: Webhooks,
     local_addr: SocketAddr,
     grace: Duration,
-    closing: CancellationToken,
+    ends: Ends,
     connections: TaskTracker,
     accepting: JoinHandle<()>,
     idle_watch: JoinHandle<()>,
@@ -79,7 +79,10 @@ pub enum StartError {
     Tokens(#[from] KeyError),
     #[error("webhooks cannot be sent: {0}")]
     Webhook(String),
-    #[error("what the last run left could not be put in order: {0}")]
+    #[error(
+        "what the last run left could not be put in order: {0}. See to the disk of the data folder, \
+         then start again"
+    )]
     Recovery(String),
 }
 
@@ -106,24 +109,24 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
     };
     let tuning = config.tuning.clone();
     let (app, webhooks, writer) = assemble(config, secrets, &folder, driver, base_url).await?;
-    let closing = CancellationToken::new();
+    let ends = Ends::default();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(serve::serve(
         listener,
         api::router(app.clone()),
-        tuning.socket_send_buffer,
-        closing.clone(),
+        tuning.clone(),
+        ends.clone(),
         connections.clone(),
     ));
     let sandboxes = app.sandboxes.clone();
-    let idle_watch = tokio::spawn(sandboxes.watch_idle(tuning.idle_check, closing.clone()));
+    let idle_watch = tokio::spawn(sandboxes.watch_idle(tuning.idle_check, ends.closing.clone()));
     tracing::info!(%local_addr, epoch = app.logs.epoch(), "orchestrator listens");
     Ok(Orchestrator {
         app,
         webhooks,
         local_addr,
         grace: tuning.shutdown_grace,
-        closing,
+        ends,
         connections,
         accepting,
         idle_watch,
@@ -156,7 +159,7 @@ async fn assemble(
     let turns =
         Turns::new(store.clone(), logs.clone(), sandboxes.clone(), webhooks.clone(), max_turn);
     // Before anyone is let in: nobody shall see a turn that says it runs and does not.
-    turns.recover().await.map_err(|error| StartError::Recovery(error.to_string()))?;
+    turns.recover().await.map_err(|error| StartError::Recovery(in_words(&error)))?;
     let gateway = Gateway::new(
         logs.clone(),
         &config.product_id,
@@ -164,7 +167,7 @@ async fn assemble(
         &config.allowed_origins,
         config.tuning,
     )?;
-    let keys = api::keys(secrets.api_key);
+    let keys = Keys::new(secrets.api_key);
     let app = App { store, logs, sandboxes, turns, gateway, keys, base_url };
     Ok((Arc::new(app), webhooks, writer))
 }
@@ -183,16 +186,17 @@ impl Orchestrator {
     /// Stops in order: running turns end as interrupted, viewers are told to come back, sandboxes
     /// end, the log is closed clean. Takes a few seconds at most.
     pub async fn shutdown(self) {
-        let Self {
-            app, webhooks, grace, closing, connections, accepting, idle_watch, writer, ..
-        } = self;
+        let Self { app, webhooks, grace, ends, connections, accepting, idle_watch, writer, .. } =
+            self;
         // First the turns, so that viewers still see how they end.
         app.turns.shutdown(grace).await;
-        closing.cancel();
+        ends.closing.cancel();
         app.gateway.shutdown().await;
         connections.close();
         if tokio::time::timeout(grace, connections.wait()).await.is_err() {
             tracing::warn!("requests still under way at shutdown are dropped");
+            ends.abandoning.cancel();
+            connections.wait().await;
         }
         app.sandboxes.shutdown().await;
         webhooks.shutdown().await;
@@ -243,6 +247,12 @@ fn claim_folder(data: &Path) -> Result<(PathBuf, fs::File), StartError> {
         Err(fs::TryLockError::WouldBlock) => Err(StartError::AlreadyRunning { path: folder }),
         Err(fs::TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// An error with its causes, in one line.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// An address to connect to: what listens everywhere is reached over loopback.

@@ -8,7 +8,7 @@ mod sandboxes;
 mod sessions;
 mod turns;
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions, SqlitePool,
@@ -63,6 +63,7 @@ impl Store {
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         // NORMAL: a commit reaches the operating system, not always the disk. A killed process
         // loses nothing by it; a machine without power may, and then the epoch changes.
+        create_private(path).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -98,6 +99,15 @@ impl Store {
     pub(crate) async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.read).await?;
         Ok(())
+    }
+}
+
+/// Makes a missing file for its owner alone, whatever folder it is in. SQLite gives the files beside
+/// it the same mode.
+fn create_private(file: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -33,6 +33,8 @@ use meter::prompt_tokens;
 use runner::Turn;
 
 pub(crate) use outcome::Stop;
+#[cfg(test)]
+pub(crate) use outcome::tests::last_events_of;
 
 /// Pauses while a turn that has begun waits for its runner.
 const ABORT_PAUSES: [Duration; 6] = [Duration::from_millis(20); 6];

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use sandbox_sdk::{
-    auth::webhook::sign,
+    auth::webhook::{HEADER, sign},
     types::{Extra, TokenUsage, TurnState, WebhookBody, WebhookEvent},
 };
 use secrecy::SecretString;
@@ -23,7 +24,6 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(30),
 ];
 const TIMEOUT: Duration = Duration::from_secs(10);
-const SIGNATURE: &str = "x-tangle-signature";
 
 /// A turn that has ended.
 #[derive(Clone, Debug)]
@@ -108,6 +108,7 @@ impl Target {
 
     /// `true` once the product has taken it, or refused it for good.
     async fn send(&self, ended: TurnEnded) -> bool {
+        let turn = ended.turn_id.clone();
         let body = WebhookBody {
             id: format!("evt_{}", uuid::Uuid::now_v7().simple()),
             kind: WebhookBody::TURN_ENDED.to_owned(),
@@ -127,15 +128,25 @@ impl Target {
             let request = self
                 .client
                 .post(self.url.clone())
-                .header(SIGNATURE, sign(&self.secret, now_ms() / 1000, &body))
+                .header(HEADER, sign(&self.secret, now_ms() / 1000, &body))
                 .header("content-type", "application/json")
                 .body(body.clone());
             match request.send().await {
                 Ok(answer) if answer.status().is_success() => return true,
+                Ok(answer) if is_final(answer.status()) => {
+                    tracing::warn!(turn, status = %answer.status(), "webhook refused for good");
+                    return true;
+                }
                 Ok(answer) => tracing::debug!(status = %answer.status(), "webhook refused"),
                 Err(error) => tracing::debug!(%error, "webhook not delivered yet"),
             }
         }
         false
     }
+}
+
+/// The product does not want this request; another try would be the same one.
+fn is_final(status: StatusCode) -> bool {
+    let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    status.is_client_error() && !later.contains(&status)
 }

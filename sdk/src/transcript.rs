@@ -46,31 +46,44 @@ impl Transcript {
 
     /// Takes one update. A delta appends; a snapshot replaces; a tool call only moves forward.
     pub fn apply(&mut self, update: PartUpdated) -> Change {
+        let change = self.preview(&update);
         let PartUpdated { mut part, delta, .. } = update;
-        let Some(index) = self.position(&part) else {
-            // A first update may carry the text in the part, in the delta, or (snapshot and
-            // increment together) in both; the longer one is the whole.
-            if let (Some(delta), Some(text)) = (delta, text_mut(&mut part.body))
-                && text.len() < delta.len()
-            {
-                *text = delta;
+        match change {
+            Change::Added(_) => {
+                // A first update may carry the text in the part, in the delta, or (snapshot and
+                // increment together) in both; the longer one is the whole.
+                if let (Some(delta), Some(text)) = (delta, text_mut(&mut part.body))
+                    && text.len() < delta.len()
+                {
+                    *text = delta;
+                }
+                self.parts.push(part);
             }
-            self.parts.push(part);
-            return Change::Added(self.parts.len() - 1);
-        };
-        let known = &mut self.parts[index].body;
-        if let (Some(delta), Some(text)) = (&delta, text_mut(known))
-            && !delta.is_empty()
-        {
-            text.push_str(delta);
+            Change::Grew(index) => {
+                if let (Some(delta), Some(text)) = (delta, text_mut(&mut self.parts[index].body)) {
+                    text.push_str(&delta);
+                }
+            }
+            Change::Replaced(index) => self.parts[index].body = part.body,
+            Change::None => {}
+        }
+        change
+    }
+
+    /// What [`apply`](Self::apply) would do, for those who have to know before.
+    pub fn preview(&self, update: &PartUpdated) -> Change {
+        let PartUpdated { part, delta, .. } = update;
+        let Some(index) = self.position(part) else { return Change::Added(self.parts.len()) };
+        let known = &self.parts[index].body;
+        let grows = delta.as_ref().is_some_and(|delta| !delta.is_empty());
+        if grows && text(known).is_some() {
             return Change::Grew(index);
         }
         // An empty delta beside an empty text says nothing; it is no snapshot of an empty part.
-        let empty = delta.is_some() && text_mut(&mut part.body).is_some_and(|text| text.is_empty());
+        let empty = delta.is_some() && text(&part.body).is_some_and(str::is_empty);
         if empty || goes_back(known, &part.body) || *known == part.body {
             return Change::None;
         }
-        *known = part.body;
         Change::Replaced(index)
     }
 
@@ -139,6 +152,14 @@ fn goes_back(old: &PartBody, new: &PartBody) -> bool {
     match (old, new) {
         (PartBody::Tool(old), PartBody::Tool(new)) => stage(&new.state) < stage(&old.state),
         _ => false,
+    }
+}
+
+fn text(body: &PartBody) -> Option<&str> {
+    match body {
+        PartBody::Text(part) => Some(&part.text),
+        PartBody::Reasoning(part) => Some(&part.text),
+        _ => None,
     }
 }
 

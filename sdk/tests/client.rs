@@ -118,7 +118,7 @@ async fn a_sandbox_is_made_found_listed_stopped_resumed_and_deleted() {
         .then(200, json!({"success": true}))
         .then(200, sandbox("running"))
         .then(200, json!({"success": true}))
-        .then(404, json!({}));
+        .then(404, json!({"code": "NOT_FOUND"}));
     let client = service.clone().start().await;
     let sandboxes = client.sandboxes();
 
@@ -189,7 +189,7 @@ async fn waiting_ends_with_the_wanted_state() {
 async fn waiting_for_a_sandbox_that_is_lost_says_so_at_once() {
     let mut failed = sandbox("failed");
     failed["error"] = json!("no space left");
-    let service = Service::default().then(200, failed).then(404, json!({}));
+    let service = Service::default().then(200, failed).then(404, json!({"code": "NOT_FOUND"}));
     let client = service.start().await;
     for expected in [SandboxStatus::Failed, SandboxStatus::Deleted] {
         let options = WaitOptions::default();
@@ -281,9 +281,9 @@ async fn a_turn_is_mapped_dispatched_watched_and_stopped() {
             json!({"data": {"session": {"sessionId": "s", "state": "running", "lastSeq": 9}}}),
         )
         .then(200, record)
-        .then(404, json!({}))
+        .then(404, json!({"code": "NOT_FOUND"}))
         .then(200, json!({"cancelled": true}))
-        .then(404, json!({}));
+        .then(404, json!({"code": "NOT_FOUND"}));
     let client = service.clone().start().await;
     let mapping = SessionMapping {
         user_id: "u".into(),
@@ -374,6 +374,16 @@ async fn what_is_safe_is_tried_again_until_it_succeeds() {
         assert!(client.sandboxes().get("sandbox-1").await.unwrap().is_some());
         assert_eq!(service.seen().len(), 2, "{transient}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_wants_to_be_left_alone_for_ever_gets_no_second_call() {
+    let pause = [("retry-after", "18446744073709551615")];
+    let service = Service::default().then_response((StatusCode::SERVICE_UNAVAILABLE, pause, "{}"));
+    let client = service.clone().start().await;
+    let error = client.sandboxes().get("sandbox-1").await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(24 * 3600)));
+    assert_eq!(service.seen().len(), 1);
 }
 
 #[tokio::test]

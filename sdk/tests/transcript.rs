@@ -57,6 +57,26 @@ fn deltas_append_and_say_so() {
 }
 
 #[test]
+fn a_preview_says_what_an_update_would_do_and_does_nothing() {
+    let mut transcript = Transcript::default();
+    for (update, change) in [
+        (text("a", "Hel", None), Change::Added(0)),
+        (text("a", "", Some("lo")), Change::Grew(0)),
+        (text("a", "Hello, you", Some("")), Change::Replaced(0)),
+        (text("a", "", Some("")), Change::None),
+        (update(json!({"id": "a", "type": "file"}), Some("!")), Change::Grew(0)),
+        (tool("b", completed()), Change::Added(1)),
+        (tool("b", running()), Change::None),
+    ] {
+        let before = transcript.clone();
+        assert_eq!(transcript.preview(&update), change);
+        assert_eq!(transcript, before);
+        assert_eq!(transcript.apply(update), change);
+    }
+    assert_eq!(transcript.text(), "Hello, you!");
+}
+
+#[test]
 fn snapshots_replace_and_the_same_again_changes_nothing() {
     let mut transcript = Transcript::default();
     transcript.apply(text("a", "Hel", None));

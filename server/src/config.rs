@@ -36,7 +36,7 @@ pub struct Config {
     #[arg(long, env = "SKEIN_GUEST_CREDITS", default_value_t = 500)]
     pub guest_credits: u32,
     /// New guests an hour from one address; 0 sets no limit.
-    #[arg(long, env = "SKEIN_GUESTS_PER_HOUR", default_value_t = 60)]
+    #[arg(long, env = "SKEIN_GUESTS_PER_HOUR", default_value_t = 20)]
     pub guests_per_hour: u32,
     /// Price file [default: the built-in prices].
     #[arg(long, env = "SKEIN_PRICES")]

@@ -41,6 +41,24 @@ impl FromStr for Origin {
     }
 }
 
+impl Origin {
+    /// Without the port.
+    fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => &self.authority,
+        }
+    }
+}
+
+/// Whether a host, as it stands in an address, is the browser's own machine.
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority)
@@ -88,6 +106,31 @@ impl Origins {
         self.0.iter().all(|origin| origin.https)
     }
 
+    /// What in this configuration can't work in a browser, in one line each.
+    pub fn mistakes(&self, gateway_url: &str) -> Vec<String> {
+        let gateway: Option<Uri> = gateway_url.parse().ok();
+        let gateway_host = gateway.as_ref().and_then(Uri::host).unwrap_or_default();
+        let insecure = gateway.as_ref().and_then(Uri::scheme_str) == Some("ws");
+        let of = |origin: &Origin| {
+            if is_loopback(origin.host()) {
+                return None;
+            }
+            if !origin.https {
+                return Some(format!(
+                    "browsers keep no session cookies of {origin}; serve it over https, and say so in \
+                     SKEIN_ORIGIN"
+                ));
+            }
+            (insecure || is_loopback(gateway_host)).then(|| {
+                format!(
+                    "browsers can't reach the gateway {gateway_url} from {origin}; name a wss:// address \
+                     in SKEIN_GATEWAY_URL"
+                )
+            })
+        };
+        self.0.iter().filter_map(of).collect()
+    }
+
     /// Whether a request for this host is meant for us.
     pub fn knows_host(&self, host: &str) -> bool {
         self.0.iter().any(|origin| {
@@ -124,6 +167,26 @@ mod tests {
         assert_eq!(of("0.0.0.0:80"), ["http://127.0.0.1", "http://localhost"]);
         assert_eq!(of("[::1]:3000"), ["http://[::1]:3000", "http://localhost:3000"]);
         assert_eq!(of("192.0.2.7:3000"), ["http://192.0.2.7:3000"]);
+    }
+
+    #[test]
+    fn what_browsers_would_refuse_is_told_in_one_line() {
+        let told = |origin: &str, gateway: &str| {
+            let mistakes = Origins(vec![origin.parse().unwrap()]).mistakes(gateway);
+            assert!(mistakes.iter().all(|mistake| mistake.lines().count() == 1), "{mistakes:?}");
+            mistakes.join("\n")
+        };
+        let (local, public) = ("ws://127.0.0.1:4095/session", "wss://chat.example.com/session");
+        for fine in ["http://127.0.0.1:3000", "http://localhost", "http://[::1]:3000"] {
+            assert_eq!(told(fine, local), "", "{fine}");
+        }
+        assert_eq!(told("https://localhost:8443", local), "");
+        assert_eq!(told("https://chat.example.com", public), "");
+        assert!(told("http://192.0.2.7:3000", local).contains("SKEIN_ORIGIN"));
+        assert!(told("http://chat.example.com", public).contains("SKEIN_ORIGIN"));
+        assert!(told("https://chat.example.com", local).contains("SKEIN_GATEWAY_URL"));
+        let insecure = "ws://gateway.example.com/session";
+        assert!(told("https://chat.example.com", insecure).contains("SKEIN_GATEWAY_URL"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::extract::{FromRef, Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
+use http::header::SET_COOKIE;
 use http::request::Parts;
 use leptos::prelude::*;
 
@@ -26,7 +27,14 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     );
     pages.iter().fold(Router::new(), |router, page| {
         let render = render.clone();
-        let handler = move |state: State<AppState>, request: Request| render(state, request);
+        let handler = async move |State(state): State<AppState>, request: Request| {
+            let cookie = state.context().visitor_cookie(request.headers());
+            let mut response = render(State(state), request).await;
+            if let Some(cookie) = cookie {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            response
+        };
         router.route(page.path(), get(handler))
     })
 }

@@ -8,6 +8,7 @@ mod folder;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use backend::{Backend, BackendConfig, Credits, Limits, Prices, Timing};
@@ -75,6 +76,9 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let reach = Reach::external(&config.orchestrator)?.ok_or(StartError::NoOrchestrator)?;
 
     let gateway_url = config.orchestrator.gateway_url.clone().unwrap_or(reach.gateway_url());
+    for mistake in origins.mistakes(&gateway_url) {
+        tracing::warn!("{mistake}");
+    }
     let backend = match connect(&config, &reach, &gateway_url, prices).await {
         Ok(backend) => backend,
         Err(error) => {
@@ -171,6 +175,11 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
+/// In an address these two characters would not stand for themselves.
+fn sqlite_url(file: &Path) -> String {
+    format!("sqlite:{}", file.display().to_string().replace('%', "%25").replace('?', "%3f"))
+}
+
 async fn connect(
     config: &Config,
     reach: &Reach,
@@ -179,7 +188,7 @@ async fn connect(
 ) -> Result<Backend, StartError> {
     let database_url = match &config.database_url {
         Some(url) => url.expose_secret().to_owned(),
-        None => format!("sqlite:{}", config.data.join("skein.sqlite").display()),
+        None => sqlite_url(&config.data.join("skein.sqlite")),
     };
     let backend = Backend::connect(BackendConfig {
         database_url,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use app::api::request::{GuestLimiter, ServerContext};
+use app::api::request::ServerContext;
 use axum::extract::FromRef;
 use backend::Backend;
 use leptos::config::{Env, LeptosOptions};
@@ -83,7 +83,7 @@ impl AppState {
     pub fn new(backend: Backend, site: Site, web: Web) -> Self {
         let reload = (site.options.env == Env::DEV).then_some(site.options.reload_port);
         let policy = ContentPolicy::new(&web.gateway_url, reload);
-        let context = ServerContext { backend, guests: GuestLimiter::new(web.guests_per_hour) };
+        let context = ServerContext::new(backend, web.guests_per_hour);
         Self(Arc::new(Shared { context, site, web, policy }))
     }
 

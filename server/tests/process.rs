@@ -108,6 +108,34 @@ fn the_second_start_finds_what_the_first_one_left() {
 }
 
 #[test]
+fn a_data_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("my data? 100%25 #1");
+    let mut started = Started(server(&folder).env("SKEIN_DATA", &data).spawn().unwrap());
+    started.address();
+    assert!(data.join("skein.sqlite").exists());
+}
+
+#[test]
+fn what_is_stored_in_a_folder_that_others_may_enter_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut started = Started(server(&folder).spawn().unwrap());
+    started.address();
+    let mut databases = 0;
+    for entry in fs::read_dir(&data).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.contains(".sqlite") || name.contains(".db") {
+            databases += 1;
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{entry:?}");
+        }
+    }
+    assert!(databases >= 2, "the product's and the orchestrator's");
+}
+
+#[test]
 fn a_taken_port_is_named_with_the_way_to_another() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,29 +1,36 @@
 //! Ctrl-C and polite requests to end.
 //!
 //! Children run in process groups of their own, so a Ctrl-C reaches this process only, and it
-//! decides in which order they end. The handler sets a flag; whoever waits looks at it.
+//! decides in which order they end. Signals are counted; whoever waits looks at the count.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::{Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
-static RECEIVED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts to listen for SIGINT, SIGTERM and SIGHUP.
 pub(crate) fn install() -> Result<()> {
-    let flag = RECEIVED.get_or_init(Arc::default);
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(flag))?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            COUNT.fetch_add(1, Ordering::Relaxed);
+        }
+    });
     Ok(())
+}
+
+/// How many of the signals have come.
+pub(crate) fn count() -> usize {
+    COUNT.load(Ordering::Relaxed)
 }
 
 /// Whether one of the signals has come.
 pub(crate) fn received() -> bool {
-    RECEIVED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    count() > 0
 }
 
 /// Ends the work in hand with an error when one of the signals has come.

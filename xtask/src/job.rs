@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
@@ -20,9 +21,20 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs a command as a named step. Its output is shown when it fails, or with `--verbose`.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
+    run_step(name, Service::start_piped(command)?, command)
+}
+
+/// The same for a command that must never be killed: it is asked to end, and waited for.
+pub(crate) fn whole_step(name: &str, command: &mut Command) -> Result<()> {
+    let (mut service, lines) = Service::start_piped(command)?;
+    service.grace = None;
+    run_step(name, (service, lines), command)
+}
+
+fn run_step(name: &str, started: (Service, Receiver<String>), command: &Command) -> Result<()> {
     let mut step = Step::start(name);
     let mut output = Vec::new();
-    let status = follow(command, |line| {
+    let status = follow(started, |line| {
         if let Some(line) = line {
             if console::verbose() {
                 console::say(line);
@@ -47,7 +59,7 @@ pub(crate) fn pass_through(
     command: &mut Command,
     mut seen: impl FnMut(&str),
 ) -> Result<ExitStatus> {
-    follow(command, |line| {
+    follow(Service::start_piped(command)?, |line| {
         if let Some(line) = line {
             println!("{line}");
             seen(line);
@@ -78,10 +90,12 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Runs a command to its end; `seen` gets each line of output, and `None` when there was none
+/// Follows a command to its end; `seen` gets each line of output, and `None` when there was none
 /// for a moment.
-fn follow(command: &mut Command, mut seen: impl FnMut(Option<&str>)) -> Result<ExitStatus> {
-    let (mut service, lines) = Service::start_piped(command)?;
+fn follow(
+    (mut service, lines): (Service, Receiver<String>),
+    mut seen: impl FnMut(Option<&str>),
+) -> Result<ExitStatus> {
     loop {
         interrupt::check()?;
         match lines.recv_timeout(Duration::from_millis(100)) {
@@ -98,8 +112,11 @@ fn follow(command: &mut Command, mut seen: impl FnMut(Option<&str>)) -> Result<E
 /// A child that runs beside us. Dropping it ends it, and everything it started.
 #[derive(Debug)]
 pub(crate) struct Service {
+    name: String,
     child: Child,
     ended: Option<ExitStatus>,
+    /// How long it may take to end after it was asked to; `None`: it is never killed.
+    grace: Option<Duration>,
 }
 
 impl Service {
@@ -111,7 +128,7 @@ impl Service {
             .process_group(0)
             .spawn()
             .with_context(|| format!("could not start {name}"))?;
-        Ok(Self { child, ended: None })
+        Ok(Self { name, child, ended: None, grace: Some(GRACE) })
     }
 
     fn start_piped(command: &mut Command) -> Result<(Self, Receiver<String>)> {
@@ -138,7 +155,9 @@ impl Service {
     /// Kills what is left of the group, then takes the child's status. In this order: as long as
     /// the child is not waited for, its group's number cannot belong to anybody else.
     fn bury(&mut self) -> Result<()> {
-        kill_process_group(self.pid(), Signal::KILL).ok();
+        if self.grace.is_some() {
+            kill_process_group(self.pid(), Signal::KILL).ok();
+        }
         self.ended = Some(self.child.wait()?);
         Ok(())
     }
@@ -154,19 +173,47 @@ impl Service {
         }
     }
 
-    /// Asks the child itself to end, waits, and kills what is left of its group.
+    /// Asks the child itself to end, waits, and kills what is left of its group. A further signal
+    /// to us is passed on: whoever presses Ctrl-C again wants it to end at once.
     pub(crate) fn stop(&mut self, signal: Signal) -> Result<Option<ExitStatus>> {
+        self.stop_while(signal, interrupt::count)
+    }
+
+    fn stop_while(
+        &mut self,
+        signal: Signal,
+        signals: impl Fn() -> usize,
+    ) -> Result<Option<ExitStatus>> {
+        let (asked, mut passed_on) = (Instant::now(), signals());
+        let mut forbidden = false;
         if self.ended()?.is_none() {
-            kill_process(self.pid(), signal).ok();
-            let asked = Instant::now();
-            while self.ended()?.is_none() && asked.elapsed() < GRACE {
-                thread::sleep(Duration::from_millis(30));
-            }
+            forbidden = self.ask(signal);
         }
-        if self.ended.is_none() {
-            self.bury()?;
+        let mut told = false;
+        while self.ended()?.is_none() {
+            // A process of root can't be killed by us any more than asked.
+            let patient = forbidden || self.grace.is_none();
+            if !patient && self.grace.is_some_and(|grace| asked.elapsed() >= grace) {
+                self.bury()?;
+                break;
+            }
+            if patient && !told && asked.elapsed() > Duration::from_secs(1) {
+                let why = if forbidden { "it runs as root" } else { "it must not be cut off" };
+                console::say(&format!("waiting for {} to end: {why}", self.name));
+                told = true;
+            }
+            if signals() > passed_on {
+                passed_on = signals();
+                forbidden |= self.ask(signal);
+            }
+            thread::sleep(Duration::from_millis(30));
         }
         Ok(self.ended)
+    }
+
+    /// Answers whether we are not allowed to.
+    fn ask(&self, signal: Signal) -> bool {
+        kill_process(self.pid(), signal) == Err(Errno::PERM)
     }
 
     fn pid(&self) -> Pid {
@@ -176,7 +223,9 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        if let Err(error) = self.stop(Signal::TERM) {
+        // apt shuts its ears to SIGINT while dpkg is at work, and to SIGINT only.
+        let signal = if self.grace.is_some() { Signal::TERM } else { Signal::INT };
+        if let Err(error) = self.stop(signal) {
             console::complain(&format!("a process may have been left behind: {error}"));
         }
     }
@@ -199,4 +248,51 @@ fn read_lines(output: impl Read + Send + 'static, sender: mpsc::Sender<String>) 
 fn program(command: &Command) -> String {
     let path = std::path::Path::new(command.get_program());
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn shell(script: &str) -> Service {
+        let mut service = Service::start_piped(Command::new("sh").args(["-c", script])).unwrap();
+        // The traps are set by the time it speaks.
+        assert_eq!(service.1.recv().unwrap(), "ready");
+        service.0.grace = Some(Duration::from_millis(200));
+        service.0
+    }
+
+    const DEAF: &str = "trap '' INT TERM; echo ready; sleep 1; exit 7";
+
+    #[test]
+    fn who_does_not_end_in_time_is_killed() {
+        let ended = shell(DEAF).stop(Signal::INT).unwrap().unwrap();
+        assert_eq!(ended.code(), None, "{ended}");
+    }
+
+    #[test]
+    fn what_must_not_be_cut_off_ends_by_itself() {
+        let mut service = shell(DEAF);
+        service.grace = None;
+        assert_eq!(service.stop(Signal::INT).unwrap().unwrap().code(), Some(7));
+    }
+
+    #[test]
+    fn the_second_interrupt_is_passed_on() {
+        let mut service = shell(
+            "n=0; trap 'n=$((n+1)); [ $n -lt 2 ] || exit 7' INT; echo ready; \
+             while :; do sleep 0.01; done",
+        );
+        service.grace = Some(Duration::from_secs(60));
+        let looks = Cell::new(0_usize);
+        // Comes when the first one was surely taken.
+        let signals = || {
+            looks.set(looks.get() + 1);
+            looks.get() / 20
+        };
+        let ended = service.stop_while(Signal::INT, signals).unwrap().unwrap();
+        assert_eq!(ended.code(), Some(7));
+    }
 }

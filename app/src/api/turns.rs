@@ -12,8 +12,9 @@ use super::request::Caller;
 /// Sends a message. The first one ever makes a guest account and sets its cookie.
 #[server(name = StartTurnCall, endpoint = "start_turn", input = Json)]
 pub async fn start_turn(request: StartTurn) -> Result<StartedTurn, AppError> {
-    let caller = Caller::known_or_new_guest().await?;
-    Ok(caller.backend.start_turn(&caller.account, request.try_into()?).await?.into())
+    let request = request.try_into()?;
+    let caller = Caller::known_or_new_guest(&request).await?;
+    Ok(caller.backend.start_turn(&caller.account, request).await?.into())
 }
 
 /// Where a turn stands, with what is needed to watch it.

@@ -36,13 +36,12 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
     let turn = chat.turn.clone();
     let wait = move || {
         (live.get() && last.with(Option::is_none)).then(|| {
-            let stage = turn.with(|turn| turn.as_ref().map(|turn| turn.stage));
-            match stage {
-                Some(Stage::Sending) => "Sending",
-                Some(Stage::Provisioning) => "Waiting for the sandbox",
-                Some(Stage::Stopping) => "Stopping",
+            turn.with(|turn| match turn {
+                Some(turn) if turn.is_stopping() => "Stopping",
+                Some(turn) if turn.stage == Stage::Sending => "Sending",
+                Some(turn) if turn.stage == Stage::Provisioning => "Waiting for the sandbox",
                 _ => "Working",
-            }
+            })
         })
     };
     let ended = {

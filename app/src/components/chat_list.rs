@@ -3,8 +3,9 @@
 use leptos::prelude::*;
 
 use super::chat_row::ChatRow;
+use crate::browser;
 use crate::model::ChatSummary;
-use crate::state::{Page, by_day};
+use crate::state::{Page, actions, by_day};
 
 #[component]
 pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
@@ -24,6 +25,26 @@ pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
             if searching { "No chat has this in its title." } else { "Your chats will be here." }
         })
     };
+    let failed = Memo::new(move |_| page.chats_failed.get() && page.chats.with(Vec::is_empty));
+    let try_again = move |_| {
+        actions::refresh_list(page);
+        browser::focus("new-chat");
+    };
+    let nothing = move || {
+        if failed.get() {
+            Some(
+                view! {
+                    <p class="none">"Your chats could not be loaded."</p>
+                    <button type="button" class="button needs-js" on:click=try_again>
+                        "Try again"
+                    </button>
+                }
+                .into_any(),
+            )
+        } else {
+            none().map(|words| view! { <p class="none">{words}</p> }.into_any())
+        }
+    };
     view! {
         <div class="chats">
             <For each=headings key=|heading| *heading let:heading>
@@ -40,7 +61,7 @@ pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
                     </ul>
                 </section>
             </For>
-            {move || none().map(|words| view! { <p class="none">{words}</p> })}
+            {nothing}
         </div>
     }
 }

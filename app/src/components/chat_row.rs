@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos::{ev, html};
 
 use super::icon::{Icon, Sign};
+use crate::browser;
 use crate::model::ChatSummary;
 use crate::state::{Page, actions};
 
@@ -69,7 +70,7 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
 #[component]
 fn Rename(page: Page, chat: ChatSummary, renaming: RwSignal<bool>) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
-    let title = chat.title.clone();
+    let (id, title) = (chat.id.clone(), chat.title.clone());
     let keep = move || {
         // Removing the field takes the focus from it, which asks again.
         if renaming.get_untracked() {
@@ -82,10 +83,16 @@ fn Rename(page: Page, chat: ChatSummary, renaming: RwSignal<bool>) -> impl IntoV
     };
     let keep_on_enter = keep.clone();
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
-        "Enter" if !event.is_composing() => keep_on_enter(),
+        // A key that ends the writing of a character is not for us.
+        _ if event.is_composing() || event.key_code() == 229 => {}
+        "Enter" => {
+            keep_on_enter();
+            browser::focus_chat(&id);
+        }
         "Escape" => {
             event.prevent_default();
             renaming.set(false);
+            browser::focus_chat(&id);
         }
         _ => {}
     };

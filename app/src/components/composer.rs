@@ -104,7 +104,13 @@ fn keep_draft(page: Page, field: NodeRef<html::Textarea>) {
             // Typed before the page was alive: newer than any draft.
             None if !field.value().is_empty() => drafts::set(id.as_deref(), &field.value()),
             Some(before) if before == chat => {}
-            _ => write(&field, &drafts::get(id.as_deref())),
+            _ => {
+                let on_its_way =
+                    chat.turn.with_untracked(|turn| turn.as_ref().map(|t| t.id.clone()));
+                let on_its_way = on_its_way.and_then(|turn_id| chat.question(&turn_id));
+                let draft = drafts::get(id.as_deref());
+                write(&field, &drafts::offered(draft, on_its_way.as_deref()));
+            }
         }
         chat
     });
@@ -112,8 +118,7 @@ fn keep_draft(page: Page, field: NodeRef<html::Textarea>) {
         let chat = page.current.get();
         let (Some(text), Some(field)) = (chat.returned.get(), field.get()) else { return };
         chat.returned.set(None);
-        let since = field.value();
-        let text = if since.is_empty() { text } else { format!("{text}\n\n{since}") };
+        let text = drafts::rejoined(&text, &field.value());
         drafts::set(chat.id.get_untracked().as_deref(), &text);
         write(&field, &text);
     });

@@ -33,6 +33,15 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
             log.set_scroll_top(log.scroll_height());
         }
     };
+    // Whether the reader stands away from the end, and no growth takes him there.
+    let look = move || {
+        let Some(log) = log.get_untracked() else { return };
+        let at_end = log.scroll_height() - log.scroll_top() - log.client_height() < NEAR;
+        let is_away = !at_end && !sticking.get_value();
+        if away.get_untracked() != is_away {
+            away.set(is_away);
+        }
+    };
     let on_scroll = move |_| {
         let Some(log) = log.get_untracked() else { return };
         let top = log.scroll_top();
@@ -42,9 +51,14 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
         if at_end || up {
             sticking.set_value(at_end);
         }
-        let is_away = !at_end && !sticking.get_value();
-        if away.get_untracked() != is_away {
-            away.set(is_away);
+        look();
+    };
+    let resized = move || {
+        // The log may be gone by the time the browser has looked.
+        match sticking.try_get_value() {
+            Some(true) => to_end(),
+            Some(false) => look(),
+            None => {}
         }
     };
     let on_click = move |event: ev::MouseEvent| {
@@ -58,7 +72,7 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
             copy_code(page, &button);
         }
     };
-    follow_growth(log, column, sticking, to_end);
+    follow_growth(log, column, to_end, resized);
     let turn = chat.turn.clone();
     Effect::new(move |before: Option<Option<String>>| {
         let turn = turn.with(|turn| turn.as_ref().map(|turn| turn.id.clone()));
@@ -73,11 +87,14 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
         sticking.set_value(true);
         away.set(false);
         to_end();
+        // The button goes.
+        browser::focus("conversation");
     };
     view! {
         <div class="log-area">
             <div
                 node_ref=log
+                id="conversation"
                 class="log"
                 role="log"
                 aria-label="Conversation"
@@ -133,27 +150,23 @@ fn Content(page: Page, chat: Conversation) -> impl IntoView {
     }
 }
 
-/// Keeps the end in view whenever the log or what is in it changes its size.
+/// Begins at the end, and tells whenever the log or what is in it has changed its size.
 fn follow_growth(
     log: NodeRef<html::Div>,
     column: NodeRef<html::Div>,
-    sticking: StoredValue<bool>,
     to_end: impl Fn() + Copy + 'static,
+    resized: impl Fn() + Copy + 'static,
 ) {
     Effect::new(move |_| {
         let (Some(log), Some(column)) = (log.get(), column.get()) else { return };
         to_end();
-        let grown = Closure::<dyn Fn()>::new(move || {
-            if sticking.try_get_value() == Some(true) {
-                to_end();
-            }
-        });
-        let Ok(observer) = web_sys::ResizeObserver::new(grown.as_ref().unchecked_ref()) else {
+        let resized = Closure::<dyn Fn()>::new(resized);
+        let Ok(observer) = web_sys::ResizeObserver::new(resized.as_ref().unchecked_ref()) else {
             return;
         };
         observer.observe(&log);
         observer.observe(&column);
-        let attached = SendWrapper::new((observer, grown));
+        let attached = SendWrapper::new((observer, resized));
         on_cleanup(move || attached.0.disconnect());
     });
 }

@@ -31,6 +31,8 @@ pub fn ReceiptLine(
     let again = move |_| {
         let turn_id = message.with_value(|message| message.turn_id.clone());
         actions::retry(page, chat.get_value(), &turn_id);
+        // The button goes: only the last answer has it.
+        browser::focus_conversation();
     };
     let line = move || {
         view! {

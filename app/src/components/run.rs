@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::fold::fold;
 use super::icon::{Icon, Sign};
 use super::step::StepView;
 use super::thought::ThoughtView;
@@ -27,8 +28,7 @@ pub fn RunView(page: Page, run: Run, current: Signal<bool>, live: Memo<bool>) ->
         Memo::new(move |_| steps.with(|steps| total(steps)))
     };
     let single = Memo::new(move |_| total.with(|total| total.steps < 2));
-    // Folding is left to the reader once he has touched it.
-    let open = move || single.get() || current.get();
+    let (open, touch) = fold(move || single.get() || current.get());
     let took = move || {
         let total = total.get();
         (total.took > 0 && !total.running).then(|| format!("· {}", words::duration(total.took)))
@@ -46,7 +46,7 @@ pub fn RunView(page: Page, run: Run, current: Signal<bool>, live: Memo<bool>) ->
         }
     };
     view! {
-        <details class="run" class:single=single open=open>
+        <details class="run" class:single=single open=open on:click=touch>
             <summary class="fold">
                 <Icon sign=Sign::Chevron class="icon chevron" />
                 <span>{move || words::count(total.with(|total| total.steps), "step")}</span>

@@ -22,6 +22,7 @@ pub fn Sidebar(page: Page) -> impl IntoView {
             role=move || drawer.get().then_some("dialog")
             aria-modal=modal
             aria-label="Skein"
+            on:click=move |event| browser::follow_link(page, &event)
         >
             <div class="brand">
                 <a href="/" prop:replace=drawer>
@@ -39,11 +40,11 @@ pub fn Sidebar(page: Page) -> impl IntoView {
                 </button>
             </div>
             <a
+                id="new-chat"
                 class="new-chat"
                 href="/"
                 aria-keyshortcuts="Control+K Meta+K"
                 prop:replace=drawer
-                on:click=move |_| browser::focus("message")
             >
                 <Icon sign=Sign::Plus />
                 "New chat"

@@ -36,7 +36,7 @@ pub fn StepView(page: Page, tool: ArcRwSignal<ToolPart>, live: Memo<bool>) -> im
         <details class="step" class:failed=failed open=failed>
             <summary>
                 {move || view! { <Icon sign=Sign::of(summary.with(|summary| summary.category)) /> }}
-                <span class:shimmer=running>{move || summary.get().verb}</span>
+                <span class="verb" class:shimmer=running>{move || summary.get().verb}</span>
                 <code>{move || summary.get().object}</code>
                 {move || counts(&summary.get())}
                 {why}

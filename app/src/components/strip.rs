@@ -2,7 +2,9 @@
 
 use leptos::prelude::*;
 
-use crate::state::{Action, Conversation, Link, Page, Stage, actions};
+use super::icon::{Icon, Sign};
+use crate::browser;
+use crate::state::{Action, Conversation, Link, Notice, Page, Stage, Turn, actions};
 use crate::words;
 
 /// What the line says.
@@ -12,6 +14,24 @@ struct Said {
     dot: &'static str,
     bad: bool,
     button: Option<Button>,
+    /// The person may put it away.
+    dismissible: bool,
+}
+
+impl Said {
+    fn new(words: impl Into<String>, dot: &'static str) -> Self {
+        Self { words: words.into(), dot, bad: false, button: None, dismissible: false }
+    }
+
+    fn notice(notice: &Notice) -> Self {
+        Self {
+            words: notice.words.clone(),
+            dot: if notice.bad { "dot failed" } else { "dot live" },
+            bad: notice.bad,
+            button: notice.action.map(Button::Act),
+            dismissible: true,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +72,12 @@ pub fn Strip(page: Page) -> impl IntoView {
             Button::Reconnect => actions::reconnect(page, &chat),
             Button::Act(action) => actions::act(page, &chat, action),
         }
+        // The button may go with what it was for.
+        browser::focus_conversation();
+    };
+    let dismiss = move |_| {
+        page.current.get_untracked().notice.set(None);
+        browser::focus_conversation();
     };
     let show = move |said: Said| {
         view! {
@@ -67,58 +93,85 @@ pub fn Strip(page: Page) -> impl IntoView {
                             </button>
                         }
                     })}
+                {said
+                    .dismissible
+                    .then(|| {
+                        view! {
+                            <button
+                                type="button"
+                                class="quiet"
+                                aria-label="Dismiss"
+                                title="Dismiss"
+                                on:click=dismiss
+                            >
+                                <Icon sign=Sign::Close />
+                            </button>
+                        }
+                    })}
             </div>
         }
     };
     move || said.get().map(show)
 }
 
-/// One thing at a time, the most pressing first.
+/// One thing at a time, the most pressing first: what waits for the person, then how the connection
+/// is, then what else there is to know.
 fn said(page: Page, chat: &Conversation) -> Option<Said> {
-    let line = |words: String, dot, bad, button| Some(Said { words, dot, bad, button });
-    if !page.online.get() {
-        let words = "You are offline. The answer goes on without you and is caught up later.";
-        return line(words.into(), "dot failed", false, None);
-    }
-    if let Some(notice) = chat.notice.get() {
-        let dot = if notice.bad { "dot failed" } else { "dot live" };
-        return line(notice.words, dot, notice.bad, notice.action.map(Button::Act));
-    }
     let turn = chat.turn.get();
-    match (&turn, chat.link.get()) {
-        (Some(_), Link::Reconnecting { at }) => {
-            let seconds = (at - page.clock.get() + 999).max(0) / 1000;
-            let words = if seconds > 0 {
-                format!("Connection lost. Reconnecting in {seconds} s.")
-            } else {
-                "Connection lost. Reconnecting…".into()
-            };
-            return line(words, "dot starting", false, Some(Button::Reconnect));
-        }
-        (Some(_), Link::Lost) => {
-            let words = "The connection to the agent is lost.".into();
-            return line(words, "dot failed", true, Some(Button::Reconnect));
-        }
-        _ => {}
+    if !page.online.get() {
+        let words = match turn {
+            Some(_) => "You are offline. The answer goes on without you and is caught up later.",
+            None => "You are offline. What you write is kept until you are back.",
+        };
+        return Some(Said::new(words, "dot failed"));
     }
-    match turn {
-        Some(turn) if turn.stage == Stage::Provisioning => {
-            let elapsed = words::elapsed(turn.since, page.clock.get().max(turn.since));
-            line(format!("Starting the sandbox… {elapsed}"), "dot starting", false, None)
-        }
-        Some(turn) if turn.stage == Stage::Stopping => {
-            line("Stopping…".into(), "dot starting", false, None)
-        }
-        Some(_) => match chat.link.get() {
-            Link::CaughtUp { events: 0 } => {
-                line("Reconnected. Nothing was missed.".into(), "dot live", false, None)
+    let notice = chat.notice.get();
+    if let Some(notice) = notice.as_ref().filter(|notice| notice.action.is_some()) {
+        return Some(Said::notice(notice));
+    }
+    let trouble = turn.is_some().then(|| trouble(page, chat.link.get())).flatten();
+    trouble
+        .or_else(|| notice.as_ref().map(Said::notice))
+        .or_else(|| turn.and_then(|turn| progress(page, &turn, chat.link.get())))
+}
+
+/// What is wrong with the connection to the agent.
+fn trouble(page: Page, link: Link) -> Option<Said> {
+    let said = match link {
+        Link::Reconnecting { at } => {
+            let seconds = (at - page.clock.get() + 999).max(0) / 1000;
+            if seconds > 0 {
+                let words = format!("Connection lost. Reconnecting in {seconds} s.");
+                Said::new(words, "dot starting")
+            } else {
+                Said::new("Connection lost. Reconnecting…", "dot starting")
             }
-            Link::CaughtUp { events } => {
-                let events = words::count(events as usize, "event");
-                line(format!("Reconnected. {events} caught up."), "dot live", false, None)
-            }
-            _ => None,
-        },
-        None => None,
+        }
+        Link::Lost => {
+            Said { bad: true, ..Said::new("The connection to the agent is lost.", "dot failed") }
+        }
+        _ => return None,
+    };
+    Some(Said { button: Some(Button::Reconnect), ..said })
+}
+
+/// How far a turn is that has nothing to show yet, or has been caught up.
+fn progress(page: Page, turn: &Turn, link: Link) -> Option<Said> {
+    if turn.is_stopping() {
+        return Some(Said::new("Stopping…", "dot starting"));
+    }
+    if turn.stage == Stage::Provisioning {
+        let elapsed = words::elapsed(turn.since, page.clock.get().max(turn.since));
+        return Some(Said::new(format!("Starting the sandbox… {elapsed}"), "dot starting"));
+    }
+    match link {
+        Link::CaughtUp { events: 0 } => {
+            Some(Said::new("Reconnected. Nothing was missed.", "dot live"))
+        }
+        Link::CaughtUp { events } => {
+            let events = words::count(events as usize, "event");
+            Some(Said::new(format!("Reconnected. {events} caught up."), "dot live"))
+        }
+        _ => None,
     }
 }

@@ -6,12 +6,13 @@ use sandbox_sdk::types::Part;
 use serde_json::{Value, json};
 
 use super::agent_message::AgentMessageView;
+use super::chat_list::ChatList;
 use super::person_message::PersonMessage;
 use super::strip::Strip;
 use super::{Composer, Header};
 use crate::error::AppError;
 use crate::model::{Credits, Message, MessageState, Receipt, Role};
-use crate::state::{AgentMessage, Conversation, Entry, Link, Page};
+use crate::state::{AgentMessage, Conversation, Entry, First, Link, Page, Place};
 
 /// The component's HTML, without the marks that hydration needs.
 fn html<V: IntoView>(view: impl FnOnce(Page) -> V) -> String {
@@ -156,4 +157,58 @@ fn the_strip_says_one_thing_and_offers_what_can_be_done() {
     assert!(caught_up.contains("Reconnected. 41 events caught up."), "{caught_up}");
     let refused = said(|chat| chat.complain(&AppError::Unauthenticated));
     assert!(refused.contains(">Reload the page<"), "{refused}");
+    let stopping = said(|chat| {
+        chat.turn.update(|turn| turn.as_mut().unwrap().stop_wanted = true);
+    });
+    assert!(stopping.contains("Stopping…"), "{stopping}");
+}
+
+#[test]
+fn a_notice_can_be_put_away_and_does_not_hide_that_the_connection_is_lost() {
+    let said = |link: Link, error: AppError| {
+        html(move |page| {
+            let chat = page.current.get_untracked();
+            chat.begin("t1", "hello", 0);
+            chat.complain(&error);
+            chat.link.set(link);
+            view! { <Strip page /> }
+        })
+    };
+    let too_many = AppError::RateLimited { retry_after_s: 3 };
+    let alone = said(Link::Live, too_many.clone());
+    assert!(alone.contains("Too many") && alone.contains("aria-label=\"Dismiss\""), "{alone}");
+    let lost = said(Link::Lost, too_many);
+    assert!(lost.contains("connection to the agent is lost"), "{lost}");
+    // What waits for the person is still the first thing to say.
+    let ended = said(Link::Lost, AppError::Unauthenticated);
+    assert!(ended.contains(">Reload the page<"), "{ended}");
+}
+
+#[test]
+fn without_a_connection_an_answer_is_spoken_of_only_where_there_is_one() {
+    let said = |asked: bool| {
+        html(move |page| {
+            page.online.set(false);
+            if asked {
+                page.current.get_untracked().begin("t1", "hello", 0);
+            }
+            view! { <Strip page /> }
+        })
+    };
+    assert!(said(true).contains("The answer goes on without you"));
+    assert!(said(false).contains("offline") && !said(false).contains("answer"));
+}
+
+#[test]
+fn a_list_that_could_not_be_loaded_does_not_look_like_an_empty_one() {
+    let listed = |chats| {
+        html(move |page| {
+            let balance = Err(AppError::NotFound);
+            page.seed(Place::New, First { chats, balance, chat: None, now: 0 });
+            view! { <ChatList page search=RwSignal::new(String::new()) /> }
+        })
+    };
+    let away = listed(Err(AppError::Unavailable { message: "Away.".into() }));
+    assert!(away.contains("could not be loaded") && away.contains(">Try again<"), "{away}");
+    assert!(listed(Ok(vec![])).contains("Your chats will be here."));
 }

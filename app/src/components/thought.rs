@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::fold::fold;
 use super::icon::{Icon, Sign};
 use crate::state::{Page, Step, StepKind};
 use crate::words;
@@ -26,8 +27,9 @@ pub fn ThoughtView(page: Page, step: Step, current: Signal<bool>) -> impl IntoVi
         },
         None => "Thought".into(),
     };
+    let (open, touch) = fold(move || thinking.get());
     view! {
-        <details class="thinking" open=thinking>
+        <details class="thinking" open=open on:click=touch>
             <summary class="fold">
                 <Icon sign=Sign::Chevron class="icon chevron" />
                 <span class="number" class:shimmer=thinking>

@@ -27,25 +27,40 @@ pub(super) fn find(text: &str) -> Option<(usize, usize)> {
         from = start + 4;
         let scheme = ["https://", "http://"].into_iter().find(|known| rest.starts_with(known));
         let Some(scheme) = scheme else { continue };
-        let inside = text[..start].chars().next_back().is_some_and(char::is_alphanumeric);
-        let end = rest.find(|c: char| c.is_whitespace() || "<>\"`|\\^{}".contains(c));
-        let mut address = &rest[..end.unwrap_or(rest.len())];
-        loop {
-            let open = address.matches('(').count();
-            let close = address.matches(')').count();
-            let trimmed = address.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_']);
-            let trimmed =
-                if close > open { trimmed.strip_suffix(')').unwrap_or(trimmed) } else { trimmed };
-            if trimmed.len() == address.len() {
-                break;
-            }
-            address = trimmed;
+        if text[..start].chars().next_back().is_some_and(char::is_alphanumeric) {
+            continue;
         }
-        if !inside && address.len() > scheme.len() && allowed(address).is_some() {
+        let end = rest.find(|c: char| c.is_whitespace() || "<>\"`|\\^{}".contains(c));
+        let end = end.unwrap_or(rest.len());
+        // What looks like another address in here is a part of this one: every character is looked
+        // at once, however many there are.
+        from = start + end;
+        if end > MAX_LENGTH {
+            continue;
+        }
+        let address = sentence_end_left_out(&rest[..end]);
+        if address.len() > scheme.len() && allowed(address).is_some() {
             return Some((start, start + address.len()));
         }
     }
     None
+}
+
+/// The address without the punctuation behind it, and without brackets that it does not open.
+fn sentence_end_left_out(address: &str) -> &str {
+    let open = address.matches('(').count();
+    let mut close = address.matches(')').count();
+    let mut end = address.len();
+    for c in address.chars().rev() {
+        match c {
+            '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '*' | '_' => {}
+            ')' if close > open => close -= 1,
+            _ => break,
+        }
+        // All of these are one byte long.
+        end -= 1;
+    }
+    &address[..end]
 }
 
 #[cfg(test)]
@@ -82,5 +97,24 @@ mod tests {
         assert_eq!(found("(https://a.example/x)"), Some("https://a.example/x"));
         assert_eq!(found("https://a.example/x_(y)"), Some("https://a.example/x_(y)"));
         assert_eq!(found("http and https:// alone"), None);
+        assert_eq!(found("(see https://a.example/x_(y)).)"), Some("https://a.example/x_(y)"));
+        assert_eq!(found("xhttps://a.example https://b.example"), Some("https://b.example"));
+    }
+
+    /// Looked at again from each of its addresses, or once for each bracket, these would take hours.
+    #[test]
+    fn a_text_of_nothing_but_addresses_is_read_once() {
+        for piece in ["http://", "(http://a", "xhttp://a", "http://a,"] {
+            let text = piece.repeat(200_000) + &")".repeat(200_000);
+            assert_eq!(find(&text), None, "{piece}");
+        }
+        let brackets = format!("http://a{} http://b ", ").".repeat(1_000)).repeat(200);
+        let mut rest = brackets.as_str();
+        let mut links = 0;
+        while let Some((_, end)) = find(rest) {
+            rest = &rest[end..];
+            links += 1;
+        }
+        assert_eq!(links, 400);
     }
 }

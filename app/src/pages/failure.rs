@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::browser;
 use crate::error::AppError;
 use crate::state::{Action, Conversation, Page, actions};
 
@@ -14,7 +15,10 @@ pub fn Failure(page: Page, chat: Conversation, error: AppError) -> impl IntoView
             <button
                 type="button"
                 class="button needs-js"
-                on:click=move |_| actions::act(page, &chat, Action::Reopen)
+                on:click=move |_| {
+                    actions::act(page, &chat, Action::Reopen);
+                    browser::focus("conversation");
+                }
             >
                 "Try again"
             </button>

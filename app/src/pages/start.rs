@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::browser;
 use crate::state::{Conversation, Page, actions};
 
 /// Title, what to expect, and what is sent.
@@ -33,7 +34,13 @@ pub fn Start(page: Page, chat: Conversation) -> impl IntoView {
     let starter = move |(title, about, prompt): (&'static str, &'static str, &'static str)| {
         let chat = chat.clone();
         view! {
-            <button type="button" on:click=move |_| actions::send(page, chat.clone(), prompt)>
+            <button
+                type="button"
+                on:click=move |_| {
+                    actions::send(page, chat.clone(), prompt);
+                    browser::focus_conversation();
+                }
+            >
                 <b>{title}</b>
                 <span>{about}</span>
             </button>

@@ -12,6 +12,7 @@ use leptos::task::spawn_local;
 
 use super::{Action, Conversation, Page, Phase, Place, Wake};
 use crate::api;
+use crate::browser;
 use crate::error::AppError;
 use crate::model::ChatSummary;
 
@@ -35,6 +36,10 @@ pub fn go_to(page: Page, place: &Place) {
     page.drawer.set(false);
     let current = page.current.get_untracked();
     let id = current.id.get_untracked();
+    // What was said about something that is over is not said again when one comes back.
+    if current.turn.with_untracked(Option::is_none) {
+        current.notice.set(None);
+    }
     match place {
         Place::Chat(wanted) if id.as_ref() == Some(wanted) => {}
         Place::Chat(wanted) => {
@@ -90,12 +95,15 @@ pub fn refresh_list(page: Page) {
         let Ok(chats) = api::list_chats().await else { return };
         let current = page.current.get_untracked();
         let id = current.id.get_untracked();
-        let running = chats.iter().any(|chat| chat.running && Some(&chat.id) == id.as_ref());
+        let listed = chats.iter().find(|chat| Some(&chat.id) == id.as_ref());
+        let changed =
+            listed.is_some_and(|chat| chat.running || current.is_older_than(chat.updated_at));
+        page.chats_failed.set(false);
         if *page.chats.read_untracked() != chats {
             page.chats.set(chats);
         }
         // Another page has sent something in the chat that is shown here.
-        if running && current.turn.with_untracked(Option::is_none) {
+        if changed && current.turn.with_untracked(Option::is_none) {
             refresh(page, current);
         }
     });
@@ -143,6 +151,9 @@ pub fn delete(page: Page, chat: ChatSummary) {
                 let shown = page.current.get_untracked().id.get_untracked();
                 if shown.as_ref() == Some(&chat.id) {
                     page.destination.set(Some(("/".into(), true)));
+                    browser::focus_conversation();
+                } else {
+                    browser::focus("new-chat");
                 }
                 page.announce("Chat deleted.");
                 refresh_balance(page);
@@ -179,8 +190,9 @@ pub fn catch_up(page: Page) {
     let current = page.current.get_untracked();
     if current.turn.with_untracked(Option::is_some) {
         reconnect(page, &current);
-    } else {
+    } else if !shown(&current) {
         refresh(page, current);
     }
+    // A long conversation is loaded again only if the list says that it has changed.
     refresh_list(page);
 }

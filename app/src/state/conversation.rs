@@ -32,6 +32,10 @@ struct Hidden {
     follower: Mutex<Option<UnboundedSender<Wake>>>,
     /// A message that may or may not have arrived: sent again, it keeps its turn.
     unsent: Mutex<Option<(String, String)>>,
+    /// The last words that the server had for the person, shown or dismissed.
+    told: Mutex<Option<String>>,
+    /// When the chat last changed, as far as it is shown; by the server's clock.
+    seen_at: Mutex<i64>,
 }
 
 /// Why the task that follows a turn should look up.
@@ -65,6 +69,12 @@ pub struct Turn {
     pub since: i64,
     /// To be stopped as soon as the server knows it.
     pub stop_wanted: bool,
+}
+
+impl Turn {
+    pub fn is_stopping(&self) -> bool {
+        self.stop_wanted || self.stage == Stage::Stopping
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +186,9 @@ impl Conversation {
             });
         }
         self.sandbox.set(chat.sandbox);
+        self.saw(chat.summary.updated_at);
         if let Some(active) = chat.active {
+            self.hear(active.notice);
             let live = agent(&active.turn_id);
             let live = live.unwrap_or_else(|| AgentMessage::live(active.turn_id.clone()));
             entries.push(Entry::Agent(live));
@@ -226,6 +238,24 @@ impl Conversation {
         }
     }
 
+    /// The turn, if it is still this one, could not be stopped: it goes on as before.
+    pub fn go_on(&self, turn_id: &str, stage: Stage) {
+        let stopping = |turn: &Turn| turn.id == turn_id && turn.stage == Stage::Stopping;
+        if self.turn.with_untracked(|turn| turn.as_ref().is_some_and(stopping)) {
+            self.turn.update(|turn| {
+                if let Some(turn) = turn {
+                    (turn.stage, turn.stop_wanted) = (stage, false);
+                }
+            });
+        }
+    }
+
+    /// Whether the person has asked to stop the turn before the server knew it.
+    pub fn wants_stop(&self, turn_id: &str) -> bool {
+        let wanted = |turn: &Turn| turn.id == turn_id && turn.stop_wanted;
+        self.turn.with_untracked(|turn| turn.as_ref().is_some_and(wanted))
+    }
+
     pub fn is_following(&self, turn_id: &str) -> bool {
         self.turn.with_untracked(|turn| turn.as_ref().is_some_and(|turn| turn.id == turn_id))
     }
@@ -233,6 +263,7 @@ impl Conversation {
     /// Ends the turn with what the server keeps of it.
     pub fn settle(&self, outcome: TurnOutcome) {
         let turn_id = outcome.message.turn_id.clone();
+        self.saw(outcome.message.created_at);
         match self.answer(&turn_id) {
             Some(message) => message.settle(outcome.message),
             None => {
@@ -303,6 +334,40 @@ impl Conversation {
 
     pub fn say(&self, words: impl Into<String>) {
         self.notice.set(Some(Notice { words: words.into(), bad: false, action: None }));
+    }
+
+    /// Takes back what was said, unless something else has been said since.
+    pub fn unsay(&self, words: &str) {
+        let said = |notice: &Notice| notice.words == words;
+        if self.notice.with_untracked(|notice| notice.as_ref().is_some_and(said)) {
+            self.notice.set(None);
+        }
+    }
+
+    /// Says what the server wants the person to know, once: it repeats itself with every answer, and
+    /// takes it back by not saying it any more.
+    pub fn hear(&self, words: Option<String>) {
+        let before = std::mem::replace(&mut *lock(&self.hidden.told), words.clone());
+        if before == words {
+            return;
+        }
+        if let Some(before) = before {
+            self.unsay(&before);
+        }
+        if let Some(words) = words {
+            self.say(words);
+        }
+    }
+
+    /// What is shown is as new as this, by the server's clock.
+    pub fn saw(&self, updated_at: i64) {
+        let mut seen = lock(&self.hidden.seen_at);
+        *seen = updated_at.max(*seen);
+    }
+
+    /// Whether the chat has changed since what is shown.
+    pub fn is_older_than(&self, updated_at: i64) -> bool {
+        *lock(&self.hidden.seen_at) < updated_at
     }
 
     pub fn complain(&self, error: &AppError) {
@@ -417,5 +482,50 @@ mod tests {
         assert_eq!(conversation.turn.get_untracked().unwrap().stage, Stage::Stopping);
         conversation.set_stage("other", Stage::Running, 2);
         assert_eq!(conversation.turn.get_untracked().unwrap().since, 1);
+    }
+
+    #[test]
+    fn a_stop_that_failed_lets_its_own_turn_go_on_and_no_other() {
+        let conversation = Conversation::unborn();
+        let stage = || conversation.turn.get_untracked().unwrap().stage;
+        conversation.begin("t1", "hello", 0);
+        conversation.set_stage("t1", Stage::Stopping, 1);
+        conversation.go_on("t1", Stage::Provisioning);
+        assert_eq!(stage(), Stage::Provisioning);
+        conversation.begin("t2", "again", 2);
+        conversation.go_on("t1", Stage::Running);
+        assert_eq!(stage(), Stage::Sending);
+    }
+
+    #[test]
+    fn what_the_server_repeats_is_said_once_and_goes_when_it_is_over() {
+        let conversation = Conversation::unborn();
+        let said = || conversation.notice.get_untracked().map(|notice| notice.words);
+        conversation.hear(Some("Away.".into()));
+        assert_eq!(said().as_deref(), Some("Away."));
+        conversation.notice.set(None);
+        conversation.hear(Some("Away.".into()));
+        assert_eq!(said(), None, "it was dismissed");
+        conversation.hear(Some("Still away.".into()));
+        conversation.hear(None);
+        assert_eq!(said(), None);
+        conversation.hear(Some("Away.".into()));
+        conversation.say("Something else.");
+        conversation.hear(None);
+        assert_eq!(said().as_deref(), Some("Something else."));
+    }
+
+    #[test]
+    fn a_chat_is_asked_for_again_only_when_it_has_changed() {
+        let conversation = Conversation::loading("c".into());
+        let mut page = chat(vec![]);
+        page.summary.updated_at = 5;
+        assert!(conversation.is_older_than(5));
+        conversation.load(page);
+        assert!(!conversation.is_older_than(5));
+        let mut answer = message("t1", Role::Assistant, "hi");
+        answer.created_at = 7;
+        conversation.settle(TurnOutcome { message: answer, balance: Credits(0), error: None });
+        assert!(!conversation.is_older_than(7) && conversation.is_older_than(8));
     }
 }

@@ -32,3 +32,50 @@ pub fn sent(chat: Option<&str>, text: &str) {
         set(chat, "");
     }
 }
+
+/// A chat has begun and has its id: what was typed since its first message belongs to it.
+pub fn begun(chat: &str) {
+    let text = get(None);
+    if !text.is_empty() {
+        set(Some(chat), &text);
+        set(None, "");
+    }
+}
+
+/// What a chat's field begins with: its draft, unless that is the message that is on its way.
+pub fn offered(draft: String, on_its_way: Option<&str>) -> String {
+    let sent = on_its_way.is_some_and(|text| text.trim() == draft.trim());
+    if sent { String::new() } else { draft }
+}
+
+/// A message that came back, and what stands in the field by now: that may be the message itself.
+pub fn rejoined(returned: &str, since: &str) -> String {
+    let (message, typed) = (returned.trim(), since.trim());
+    if typed.is_empty() || typed == message {
+        return returned.to_owned();
+    }
+    match typed.strip_prefix(message) {
+        Some(more) if more.starts_with('\n') => since.to_owned(),
+        _ => format!("{returned}\n\n{since}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_comes_back_is_not_doubled() {
+        assert_eq!(rejoined("hello", ""), "hello");
+        assert_eq!(rejoined("hello", "hello\n"), "hello");
+        assert_eq!(rejoined("hello", "and more"), "hello\n\nand more");
+        assert_eq!(rejoined("hello", "hello\n\nand more"), "hello\n\nand more");
+    }
+
+    #[test]
+    fn a_message_on_its_way_is_not_offered_again() {
+        assert_eq!(offered("hello ".into(), Some("hello")), "");
+        assert_eq!(offered("and more".into(), Some("hello")), "and more");
+        assert_eq!(offered("hello".into(), None), "hello");
+    }
+}

@@ -182,9 +182,13 @@ impl AgentMessage {
         shown.extend(new.map(|(at, part)| self.add(part, known + at)));
     }
 
-    /// Shows the parts at these places again. All before them are shown already.
+    /// Shows the parts at these places again. All before them are shown already. What the stream
+    /// brings late changes nothing: a settled message is as it is kept.
     #[cfg_attr(not(feature = "hydrate"), allow(dead_code, reason = "called by the stream only"))]
     pub fn update(&self, parts: &[Part], changed: impl Iterator<Item = usize>) {
+        if *self.ending.read_untracked() != Ending::Live {
+            return;
+        }
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for at in changed {
             let Some(part) = parts.get(at) else { continue };
@@ -379,6 +383,24 @@ mod tests {
         assert_eq!(after.text.get_untracked().text, "Hi there");
         assert_eq!(before.text.get_untracked(), after.text.get_untracked());
         assert_eq!(message.text(), "Hi there");
+    }
+
+    #[test]
+    fn what_the_stream_brings_after_the_end_changes_nothing() {
+        let message = AgentMessage::live("t".into());
+        message.show(&[text("1", "Hel")]);
+        message.settle(Message {
+            id: "m".into(),
+            turn_id: "t".into(),
+            role: crate::model::Role::Assistant,
+            parts: vec![text("1", "Hello.")],
+            state: MessageState::Complete,
+            error: None,
+            receipt: None,
+            created_at: 0,
+        });
+        message.update(&[text("1", "Hello"), text("2", "late")], [0, 1].into_iter());
+        assert_eq!(message.text(), "Hello.");
     }
 
     #[test]

@@ -15,7 +15,17 @@ impl Stream {
         ReportedUsage::default()
     }
 
-    pub fn reconnect(&self) {}
+    pub fn nudge(&self) {}
+
+    pub fn renew(&self, _: StreamGrant) {}
+
+    pub fn is_connected(&self) -> bool {
+        false
+    }
+
+    pub fn is_lost(&self) -> bool {
+        false
+    }
 
     pub fn is_lively(&self) -> bool {
         false

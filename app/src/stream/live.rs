@@ -76,17 +76,28 @@ impl Stream {
     }
 
     /// Tries at once, and finds out whether an open connection still lives.
-    pub fn reconnect(&self) {
-        match self.client.state() {
-            GatewayState::Failed | GatewayState::Disconnected => self.client.connect(),
-            _ => self.client.nudge(),
-        }
+    pub fn nudge(&self) {
+        self.client.nudge();
+    }
+
+    /// Connects with another token, and goes on where it was.
+    pub fn renew(&self, grant: StreamGrant) {
+        self.client.update_token(grant.token, Some(grant.expires_at));
+        self.client.connect();
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.client.state() == GatewayState::Connected
+    }
+
+    /// Whether it has given up: nothing brings it back but another token.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.client.state(), GatewayState::Failed | GatewayState::Disconnected)
     }
 
     /// Whether something came lately.
     pub fn is_lively(&self) -> bool {
-        self.client.state() == GatewayState::Connected
-            && now() - self.view.borrow().last_event < LIVELY_MS
+        self.is_connected() && now() - self.view.borrow().last_event < LIVELY_MS
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::text_of;
 
-/// Most lines that are shown.
+/// Most lines that are shown. All of them are counted.
 const MAX_LINES: usize = 400;
 /// Unchanged lines shown on each side.
 const CONTEXT: usize = 2;
@@ -35,6 +35,16 @@ pub(super) fn of_input(input: &Value) -> Vec<Line> {
     }
 }
 
+/// As many of the lines as are shown, and how many more there are.
+pub(super) fn shown(mut lines: Vec<Line>) -> Vec<Line> {
+    let more = lines.len().saturating_sub(MAX_LINES);
+    if more > 0 {
+        lines.truncate(MAX_LINES);
+        lines.push(Line { side: Side::Same, text: format!("… {more} more lines") });
+    }
+    lines
+}
+
 /// Lines added and removed.
 pub(super) fn counts(lines: &[Line]) -> (usize, usize) {
     let of = |side| lines.iter().filter(|line| line.side == side).count();
@@ -52,23 +62,52 @@ fn between(old: &str, new: &str) -> Vec<Line> {
     let removed = old[head..old.len() - tail].iter().map(|text| line(Side::Removed, text));
     let added = new[head..new.len() - tail].iter().map(|text| line(Side::Added, text));
     let after = new[new.len() - tail..].iter().take(CONTEXT).map(|text| line(Side::Same, text));
-    before.chain(removed).chain(added).chain(after).take(MAX_LINES).collect()
+    before.chain(removed).chain(added).chain(after).collect()
 }
 
+/// The lines of a patch. Its heads are left out; inside a hunk everything is a line of the file, be it
+/// that it looks like a head.
 fn of_patch(patch: &str) -> Vec<Line> {
-    let body = patch.lines().filter(|line| {
-        !["+++", "---", "***", "@@", "diff ", "index "].iter().any(|head| line.starts_with(head))
-    });
-    let line = |line: &str| {
+    let mut lines = Vec::new();
+    // Lines of the hunk that are still to come, old and new; (0, 0) where no hunk says.
+    let (mut old, mut new) = (0_usize, 0_usize);
+    let mut all = patch.lines().peekable();
+    while let Some(line) = all.next() {
+        let next = all.peek().copied().unwrap_or_default();
+        if line.starts_with('\\') || ((old, new) == (0, 0) && is_head(line, next)) {
+            (old, new) = hunk(line).unwrap_or((old, new));
+            if line.starts_with("--- ") {
+                all.next();
+            }
+            continue;
+        }
         let (side, text) = match line.as_bytes().first() {
             Some(b'+') => (Side::Added, &line[1..]),
             Some(b'-') => (Side::Removed, &line[1..]),
             Some(b' ') => (Side::Same, &line[1..]),
             _ => (Side::Same, line),
         };
-        Line { side, text: text.to_owned() }
+        old = old.saturating_sub(usize::from(side != Side::Added));
+        new = new.saturating_sub(usize::from(side != Side::Removed));
+        lines.push(Line { side, text: text.to_owned() });
+    }
+    lines
+}
+
+/// Whether a line between hunks is a head. The names of a file's two sides stand on two lines.
+fn is_head(line: &str, next: &str) -> bool {
+    (line.starts_with("--- ") && next.starts_with("+++ "))
+        || ["***", "@@", "diff ", "index "].iter().any(|head| line.starts_with(head))
+}
+
+/// How many old and new lines a hunk has, from its head `@@ -1,3 +1,4 @@`. Some agents leave them out.
+fn hunk(head: &str) -> Option<(usize, usize)> {
+    let mut ranges = head.strip_prefix("@@ -")?.split(" @@").next()?.split(" +");
+    let mut count = || match ranges.next()?.split_once(',') {
+        Some((_, count)) => count.parse().ok(),
+        None => Some(1),
     };
-    body.map(line).take(MAX_LINES).collect()
+    Some((count()?, count()?))
 }
 
 #[cfg(test)]
@@ -101,6 +140,29 @@ mod tests {
     fn a_patch_is_shown_without_its_heads() {
         let lines = of_input(&json!({"patch": "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n z"}));
         assert_eq!(written(&lines), "-x\n+y\n z\n");
+    }
+
+    #[test]
+    fn a_line_of_a_hunk_is_no_head_whatever_it_looks_like() {
+        let patch = "--- a.sql\n+++ b.sql\n@@ -1,2 +1,3 @@\n--- old\n+++ new\n+@@\n *** x\n\
+                     \\ No newline at end of file\ndiff --git c d\n--- c\n+++ d\n@@ -1 +1 @@\n-x\n+y";
+        let lines = of_input(&json!({ "patch": patch }));
+        assert_eq!(written(&lines), "--- old\n+++ new\n+@@\n *** x\n-x\n+y\n");
+        let without_counts = "*** Update File: a\n@@ fn a()\n--- old\n+new\n*** End Patch";
+        assert_eq!(written(&of_input(&json!({ "diff": without_counts }))), "--- old\n+new\n");
+    }
+
+    #[test]
+    fn all_lines_are_counted_and_the_first_are_shown() {
+        let new = "x\n".repeat(900);
+        let lines = of_input(&json!({"oldString": "a", "newString": new}));
+        assert_eq!(counts(&lines), (900, 1));
+        let patch =
+            of_input(&json!({"patch": format!("@@ -0,0 +1,900 @@\n{}", "+x\n".repeat(900))}));
+        assert_eq!(counts(&patch), (900, 0));
+        let shown = shown(lines);
+        assert_eq!(shown.len(), MAX_LINES + 1);
+        assert_eq!(shown[MAX_LINES].text, "… 501 more lines");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn of(category: Category, state: &ToolState) -> Output {
         }
         let lines = if category == Category::Edit { diff::of_input(input) } else { Vec::new() };
         if !lines.is_empty() {
-            return Output::Diff(lines);
+            return Output::Diff(diff::shown(lines));
         }
     }
     let mut text = said(output).unwrap_or_default();

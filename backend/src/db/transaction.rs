@@ -65,6 +65,6 @@ impl Transaction {
             Self::Sqlite(tx) => tx.commit().await,
             Self::Postgres(tx) => tx.commit().await,
         };
-        done.map_err(|source| Error::internal("commit a transaction", source))
+        done.map_err(|source| failed("commit a transaction", source))
     }
 }

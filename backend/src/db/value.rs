@@ -48,6 +48,7 @@ value_from! {
     &crate::AccountId => value, Self::from(value.as_str());
     &crate::ChatId => value, Self::from(value.as_str());
     &crate::TurnId => value, Self::from(value.as_str());
+    Option<&crate::ChatId> => value, Self::from(value.map(crate::ChatId::as_str));
 }
 
 /// Binds the values for one database.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sandbox_sdk::client;
 
-use super::{finish::Ending, row::TurnRow};
+use super::{finish::Ending, row::TurnRow, settle::Seen};
 use crate::{
     Backend, Error, TurnId, TurnState,
     clock::{millis, now_ms},
@@ -131,7 +131,8 @@ impl Backend {
                     too_long = wait.too_long;
                     self.note_reach(&row, !wait.unreachable).await?;
                     if !self.pause(pauses.next()).await {
-                        return Ok(());
+                        // For the next server to take up at once.
+                        return self.renew_lease(turn, Duration::ZERO).await;
                     }
                 }
             }
@@ -142,8 +143,17 @@ impl Backend {
     /// Ends a turn that never began.
     async fn give_up(&self, row: &TurnRow, words: &str) -> Result<(), Error> {
         if row.is_in_the_air() {
-            // A request whose answer was lost may have arrived. Nobody pays for what comes of it.
-            self.abort(row).await;
+            // A request whose answer was lost may have arrived: then the turn goes on, or has its
+            // answer already.
+            match self.settle_with(self.client(), &row.id).await {
+                Ok(Seen::Ended) => return Ok(()),
+                Ok(Seen::Running { since }) => return self.confirm(&row.id, since).await,
+                // Noted with the turn. The background job asks again, and ends it when that lasts.
+                Err(Error::Unavailable { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+                // If it should still arrive, nobody pays for what comes of it.
+                Ok(Seen::Unknown) => self.abort(row).await,
+            }
         }
         self.finish(row, Ending::free(TurnState::Failed, words)).await.map(drop)
     }

@@ -33,6 +33,7 @@ pub(crate) struct TurnRow {
     pub(crate) dispatched_at: Option<i64>,
     pub(crate) since_seq: i64,
     pub(crate) stop_requested_at: Option<i64>,
+    pub(crate) woken_at: Option<i64>,
     pub(crate) unreachable_since: Option<i64>,
     pub(crate) notice: Option<String>,
     pub(crate) report: Option<String>,
@@ -80,7 +81,7 @@ impl Backend {
                 "SELECT t.id, t.account_id, t.chat_id, t.sandbox_id, t.position, t.state, t.model,
                         t.price_input, t.price_output, t.price_cache_read, t.price_cache_write,
                         t.max_input_tokens, t.max_output_tokens, t.dispatched_at, t.since_seq,
-                        t.stop_requested_at, t.unreachable_since, t.notice, t.report, t.created_at,
+                        t.stop_requested_at, t.woken_at, t.unreachable_since, t.notice, t.report, t.created_at,
                         s.remote_id, s.session_id, s.settled_seq, s.state AS sandbox_state,
                         h.amount AS hold, c.deleted_at AS chat_deleted_at
                  FROM turns t

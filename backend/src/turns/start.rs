@@ -30,8 +30,9 @@ impl Backend {
     ///
     /// # Errors
     /// `Invalid` for the text, the model; `NotFound` for the chat; `Conflict` when the chat has a
-    /// running turn or the turn id belongs to another chat; `InsufficientCredits`; `RateLimited`.
-    /// After an error nothing is stored.
+    /// running turn, the turn id belongs to another chat, or all sandboxes are at work;
+    /// `InsufficientCredits`; `RateLimited`. After these nothing is stored. After `Unavailable` or
+    /// `Internal` the turn may be: the same id again tells.
     pub async fn start_turn(
         &self,
         account: &Account,
@@ -53,6 +54,15 @@ impl Backend {
             backend.started(&account, &request.turn_id).await
         })
         .await
+    }
+
+    /// Whether a request makes sense before it is known whose it is.
+    ///
+    /// # Errors
+    /// `Invalid` for the text, the model.
+    pub fn check_turn(&self, request: &StartTurn) -> Result<(), Error> {
+        let text = checked_text(&request.text)?;
+        needed(self.config().prices.model(request.model.as_deref())?, &text).map(drop)
     }
 
     async fn started_before(
@@ -105,9 +115,11 @@ impl Backend {
             Some(chat) => take_place(&mut tx, account, chat).await?,
             None => new_chat(&mut tx, account, &request.text).await?,
         };
+        let most = self.config().limits.sandboxes;
+        sandboxes::make_room(&mut tx, account, &place.chat, most).await?;
         let sandbox = sandboxes::current(&mut tx, account, &place.chat).await?;
         let limits = model.limits(hold, self.config().timing.turn);
-        let new = NewTurn { account, request, model, place: &place, sandbox: &sandbox.id, limits };
+        let new = NewTurn { account, request, model, place: &place, sandbox: &sandbox, limits };
         if !self.insert_turn(&mut tx, new).await? {
             return Ok(false);
         }
@@ -164,14 +176,14 @@ impl Backend {
                 "INSERT INTO turns
                  (id, account_id, chat_id, sandbox_id, position, state, model, price_version,
                   price_input, price_output, price_cache_read, price_cache_write,
-                  max_input_tokens, max_output_tokens, lease_until, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                  max_input_tokens, max_output_tokens, lease_until, notice, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
                  ON CONFLICT (id) DO NOTHING",
                 args![
                     &new.request.turn_id,
                     new.account,
                     &new.place.chat,
-                    new.sandbox,
+                    &new.sandbox.id,
                     new.place.position,
                     TurnState::Provisioning,
                     &new.model.name,
@@ -183,6 +195,7 @@ impl Backend {
                     limit(new.limits.max_input_tokens),
                     limit(new.limits.max_output_tokens),
                     from_now(self.config().timing.lease),
+                    new.sandbox.notice,
                     now_ms()
                 ],
             )
@@ -206,7 +219,7 @@ struct NewTurn<'a> {
     request: &'a StartTurn,
     model: &'a Model,
     place: &'a Place,
-    sandbox: &'a str,
+    sandbox: &'a sandboxes::Current,
     limits: TurnLimits,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandbox_sdk::client::Client;
 
-use super::finish::Ending;
+use super::{finish::Ending, settle::Seen};
 use crate::{
     Account, Backend, Error, TurnId, TurnState, TurnStatus,
     clock::{millis, now_ms},
@@ -79,24 +79,17 @@ impl Backend {
             return self.finish(&row, Ending::free(TurnState::Stopped, "")).await;
         }
         self.abort(&row).await;
-        if row.state.is_final() || self.settle_with(client, turn).await? {
+        if row.state.is_final() {
             return Ok(true);
         }
-        // Handed over, but the orchestrator knows nothing of it: the request was lost. If it should
-        // arrive after this, whoever sent it finds the turn ended and aborts.
-        if row.is_in_the_air() && self.never_arrived(client, turn).await? {
-            return self.finish(&row, Ending::free(TurnState::Stopped, "")).await;
+        match self.settle_with(client, turn).await? {
+            Seen::Ended => Ok(true),
+            // Handed over, but the orchestrator knows nothing of it: the request was lost. If it should
+            // arrive after this, whoever sent it finds the turn ended and aborts.
+            Seen::Unknown if row.is_in_the_air() => {
+                self.finish(&row, Ending::free(TurnState::Stopped, "")).await
+            }
+            Seen::Unknown | Seen::Running { .. } => Ok(false),
         }
-        Ok(false)
-    }
-
-    async fn never_arrived(&self, client: &Client, turn: &TurnId) -> Result<bool, Error> {
-        let Some(row) = self.turn_row(turn).await?.filter(super::row::TurnRow::is_in_the_air)
-        else {
-            return Ok(false);
-        };
-        let sandbox = client.sandbox(row.remote_id.clone().unwrap_or_default());
-        let record = sandbox.turn(&row.session_id, row.id.as_str()).await;
-        Ok(matches!(record, Ok(None)))
     }
 }

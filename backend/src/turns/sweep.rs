@@ -12,39 +12,28 @@ const BATCH: i64 = 100;
 impl Backend {
     /// Takes up what a crash or a stop of the server left open: turns that were not handed over are,
     /// or end in words when that took too long; the others are settled by the orchestrator's record.
-    /// The work happens in the background. Answers how many turns there are.
+    /// Turns whose lease has not run out may be another server's; the background job looks again.
+    /// The work happens in the background. Answers how many turns are taken up.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn recover(&self) -> Result<usize, Error> {
-        let sql =
-            "SELECT id FROM turns WHERE state IN ('provisioning', 'running') ORDER BY created_at";
-        let open: Vec<(String,)> = self.db().all(sql, args![]).await?;
-        let count = open.len();
-        for (turn,) in open {
-            let turn = TurnId::try_from(turn)?;
-            self.renew_lease(&turn, self.config().timing.lease).await?;
-            self.look_after_in_background(turn);
-        }
-        Ok(count)
-    }
-
-    /// One round of the background jobs. What fails is logged and comes again in the next round.
-    pub(crate) async fn sweep(&self) {
-        let jobs = [
-            ("looking after turns", self.sweep_turns().await),
-            ("deleting sandboxes", self.purge_sandboxes().await),
-            ("removing old web sessions", self.purge_logins().await.map(drop)),
-            ("removing old webhook ids", self.purge_webhooks().await.map(drop)),
-        ];
-        for (job, done) in jobs {
-            if let Err(error) = done {
-                tracing::error!(error = &error as &dyn std::error::Error, "{job} failed");
+        // While no server looked, the orchestrator was not out of reach.
+        let sql = "UPDATE turns SET unreachable_since = NULL
+                   WHERE state IN ('provisioning', 'running') AND unreachable_since IS NOT NULL";
+        self.db().execute(sql, args![]).await?;
+        let mut count = 0;
+        loop {
+            let taken = self.sweep_turns().await?;
+            if taken == 0 {
+                return Ok(count);
             }
+            count += taken;
         }
     }
 
-    async fn sweep_turns(&self) -> Result<(), Error> {
+    /// Takes up turns whose lease has run out. Answers how many.
+    pub(crate) async fn sweep_turns(&self) -> Result<usize, Error> {
         let now = now_ms();
         let due: Vec<(String,)> = self
             .db()
@@ -54,6 +43,7 @@ impl Backend {
                 args![now, BATCH],
             )
             .await?;
+        let mut count = 0;
         for (turn,) in due {
             // One of several servers gets the lease.
             let taken = self
@@ -65,10 +55,11 @@ impl Backend {
                 )
                 .await?;
             if taken == 1 {
+                count += 1;
                 self.look_after_in_background(TurnId::try_from(turn)?);
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     fn look_after_in_background(&self, turn: TurnId) {

@@ -119,7 +119,12 @@ on_both_databases!(a_turn_is_billed_at_the_price_it_began_with, async |world: Wo
 on_both_databases!(
     too_many_turns_in_a_minute_are_refused_with_a_time_to_wait,
     async |database: TestDatabase| {
-        let limits = Limits { turns_per_minute: 2, chats_per_hour: 100, running_turns: 100 };
+        let limits = Limits {
+            turns_per_minute: 2,
+            chats_per_hour: 100,
+            running_turns: 100,
+            ..Limits::default()
+        };
         let world = World::with(database, |config| config.limits = limits).await;
         let account = world.guest().await;
         let first = world.ask(&account, None, "one").await.unwrap();
@@ -138,7 +143,12 @@ on_both_databases!(
 );
 
 on_both_databases!(too_many_new_chats_in_an_hour_are_refused, async |database: TestDatabase| {
-    let limits = Limits { turns_per_minute: 100, chats_per_hour: 1, running_turns: 100 };
+    let limits = Limits {
+        turns_per_minute: 100,
+        chats_per_hour: 1,
+        running_turns: 100,
+        ..Limits::default()
+    };
     let world = World::with(database, |config| config.limits = limits).await;
     let account = world.guest().await;
     let chat = world.warm_chat(&account).await;
@@ -149,7 +159,12 @@ on_both_databases!(too_many_new_chats_in_an_hour_are_refused, async |database: T
 on_both_databases!(
     too_many_turns_at_the_same_time_are_refused_in_words,
     async |database: TestDatabase| {
-        let limits = Limits { turns_per_minute: 100, chats_per_hour: 100, running_turns: 1 };
+        let limits = Limits {
+            turns_per_minute: 100,
+            chats_per_hour: 100,
+            running_turns: 1,
+            ..Limits::default()
+        };
         let world = World::with(database, |config| config.limits = limits).await;
         let account = world.guest().await;
         let started = world.running(&account).await;

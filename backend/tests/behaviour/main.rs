@@ -14,6 +14,7 @@ mod deleting;
 mod limits;
 mod provisioning;
 mod recovery;
+mod room;
 mod settling;
 mod state_machine;
 mod stopping;

@@ -7,7 +7,7 @@ use crate::support::{
     Fault, World,
     database::TestDatabase,
     on_both_databases,
-    world::{until, usage},
+    world::{ANSWER_COST, until, usage},
 };
 
 const ALL: i64 = 500_000_000;
@@ -182,4 +182,74 @@ on_both_databases!(a_dispatch_whose_answer_is_lost_is_one_run, async |database: 
     world.orchestrator.heal();
     world.dispatched(&account, &started.turn_id).await;
     assert_eq!(world.orchestrator.runs(), 1);
+});
+
+on_both_databases!(
+    a_failed_sandbox_that_had_worked_is_woken_with_what_is_in_it,
+    async |world: World| {
+        let account = world.guest().await;
+        let chat = world.warm_chat(&account).await;
+        let session = world.backend.refresh_token(&account, &chat).await.unwrap().session_id;
+        world.orchestrator.set_sandboxes(&SandboxStatus::Failed);
+        world.orchestrator.fault("map", Fault::Refuse(503));
+        let started = world.ask(&account, Some(&chat), "wake up").await.unwrap();
+        world.orchestrator.heal();
+        world.dispatched(&account, &started.turn_id).await;
+        assert_eq!(world.orchestrator.count("create"), 1);
+        let status = world.status(&account, &started.turn_id).await;
+        assert_eq!((status.stream.unwrap().session_id, status.notice), (session, None));
+    }
+);
+
+on_both_databases!(a_failed_sandbox_that_can_not_be_woken_is_replaced, async |world: World| {
+    let account = world.guest().await;
+    let chat = world.warm_chat(&account).await;
+    world.orchestrator.set_sandboxes(&SandboxStatus::Failed);
+    world.orchestrator.fault("map", Fault::Refuse(503));
+    world.orchestrator.fault("resume", Fault::Refuse(409));
+    let started = world.ask(&account, Some(&chat), "wake up").await.unwrap();
+    until("a new one is made", async || world.orchestrator.count("create") == 2).await;
+    world.orchestrator.heal();
+    world.dispatched(&account, &started.turn_id).await;
+    assert_eq!(world.orchestrator.count("resume"), 1);
+    assert!(world.status(&account, &started.turn_id).await.notice.is_some());
+});
+
+on_both_databases!(
+    an_answer_that_came_of_an_unconfirmed_dispatch_counts,
+    async |database: TestDatabase| {
+        let world = hasty(database).await;
+        let account = world.guest().await;
+        world.orchestrator.fault("dispatch", Fault::HangAfter);
+        let started = world.ask(&account, None, "hello").await.unwrap();
+        until("it arrived", async || world.orchestrator.has(started.turn_id.as_str())).await;
+        world.answer(&started.turn_id);
+        let outcome = world.ended(&account, &started.turn_id).await;
+        assert_eq!(outcome.message.state, MessageState::Complete);
+        assert_eq!(outcome.balance.micros(), ALL - ANSWER_COST);
+        world.assert_books_balance().await;
+    }
+);
+
+on_both_databases!(
+    a_turn_that_runs_after_an_unconfirmed_dispatch_goes_on,
+    async |database: TestDatabase| {
+        let world = hasty(database).await;
+        let account = world.guest().await;
+        world.orchestrator.fault("dispatch", Fault::HangAfter);
+        let started = world.ask(&account, None, "hello").await.unwrap();
+        world.dispatched(&account, &started.turn_id).await;
+        assert!(world.orchestrator.is_running(started.turn_id.as_str()));
+    }
+);
+
+on_both_databases!(a_busy_session_never_costs_the_turn_itself, async |world: World| {
+    let account = world.guest().await;
+    let chat = world.warm_chat(&account).await;
+    world.orchestrator.fault("dispatch", Fault::Refuse(409));
+    let started = world.ask(&account, Some(&chat), "hello").await.unwrap();
+    until("it was refused", async || world.orchestrator.count("dispatch") > 2).await;
+    assert_eq!(world.orchestrator.count("abort"), 0, "nobody was named");
+    world.orchestrator.heal();
+    world.dispatched(&account, &started.turn_id).await;
 });

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backend::{Account, ChatId, Error, MessageState, ReportedUsage, TurnId, TurnState};
+use backend::{Account, Backend, ChatId, Error, MessageState, ReportedUsage, TurnId, TurnState};
 
 use crate::support::{
     Fault, World, on_both_databases,
@@ -28,7 +28,7 @@ async fn survives_a_crash_at(world: &World, call: &'static str, fault: Fault) {
         .await;
     world.orchestrator.heal();
 
-    let next = world.restarted().await;
+    let next = again(world).await;
     assert_eq!(next.recover().await.unwrap(), 1);
     until("the turn is dispatched", async || world.orchestrator.has(turn.as_str())).await;
     world.answer(&turn);
@@ -50,6 +50,12 @@ async fn assert_one_answer(world: &World, account: &Account, turn: &TurnId) {
     let history = world.backend.open_chat(account, &status.chat_id).await.unwrap();
     assert_eq!(history.messages.len(), 2);
     world.assert_books_balance().await;
+}
+
+/// The next server, once the leases of the one before have run out.
+async fn again(world: &World) -> Backend {
+    world.leases_run_out().await;
+    world.restarted().await
 }
 
 async fn only_chat(world: &World, account: &Account) -> ChatId {
@@ -77,7 +83,7 @@ on_both_databases!(a_server_may_be_killed_while_it_settles, async |world: World|
         )
         .await;
     world.orchestrator.heal();
-    world.restarted().await.recover().await.unwrap();
+    again(&world).await.recover().await.unwrap();
     world.ended(&account, &started.turn_id).await;
     assert_one_answer(&world, &account, &started.turn_id).await;
 });
@@ -89,7 +95,7 @@ on_both_databases!(
         let started = world.running(&account).await;
         world.backend.shutdown(Duration::from_secs(30)).await;
         world.answer(&started.turn_id);
-        let next = world.restarted().await;
+        let next = again(&world).await;
         next.recover().await.unwrap();
         until("it is settled", async || {
             next.turn_status(&account, &started.turn_id).await.unwrap().state
@@ -103,7 +109,7 @@ on_both_databases!(
 on_both_databases!(a_turn_that_still_runs_goes_on_after_a_restart, async |world: World| {
     let account = world.guest().await;
     let started = world.running(&account).await;
-    world.restarted().await.recover().await.unwrap();
+    again(&world).await.recover().await.unwrap();
     let asked_again = world.orchestrator.count("dispatch");
     until("it was asked about", async || world.orchestrator.count("record") > 0).await;
     assert_eq!(asked_again, 1);
@@ -129,7 +135,7 @@ on_both_databases!(
             .await;
         world.orchestrator.heal();
         world.database.execute("UPDATE turns SET created_at = created_at - 3600000").await.unwrap();
-        world.restarted().await.recover().await.unwrap();
+        again(&world).await.recover().await.unwrap();
         let outcome = world.ended(&account, &turn).await;
         assert_eq!(outcome.message.state, MessageState::Failed);
         assert!(outcome.error.unwrap().contains("in time"));
@@ -149,7 +155,9 @@ on_both_databases!(recovering_twice_or_on_two_servers_is_recovering_once, async 
     world.answer(&started.turn_id);
     let other = world.restarted().await;
     for _ in 0..3 {
+        world.leases_run_out().await;
         world.backend.recover().await.unwrap();
+        world.leases_run_out().await;
         other.recover().await.unwrap();
     }
     world.ended(&account, &started.turn_id).await;
@@ -206,7 +214,66 @@ on_both_databases!(a_shutdown_does_not_wait_for_ever, async |world: World| {
     world.ask(&account, None, "hello").await.unwrap();
     world.backend.shutdown(Duration::from_millis(50)).await;
     world.orchestrator.heal();
-    let next = world.restarted().await;
+    let next = again(&world).await;
     assert_eq!(next.recover().await.unwrap(), 1);
     until("the next start carries on", async || world.orchestrator.runs() == 1).await;
+});
+
+on_both_databases!(what_another_server_is_at_work_on_is_left_to_it, async |world: World| {
+    let account = world.guest().await;
+    world.orchestrator.fault("create", Fault::HangBefore);
+    world.ask(&account, None, "hello").await.unwrap();
+    let other = world.restarted().await;
+    assert_eq!(other.recover().await.unwrap(), 0);
+    world.leases_run_out().await;
+    assert_eq!(other.recover().await.unwrap(), 1);
+    world.orchestrator.heal();
+});
+
+on_both_databases!(
+    a_turn_that_waits_at_a_shutdown_is_free_for_the_next_server,
+    async |world: World| {
+        let account = world.guest().await;
+        world.orchestrator.fault("create", Fault::Refuse(429));
+        let started = world.ask(&account, None, "hello").await.unwrap();
+        until("it was tried", async || world.orchestrator.count("create") > 0).await;
+        world.backend.shutdown(Duration::from_secs(30)).await;
+        world.orchestrator.heal();
+        let next = world.restarted().await;
+        assert_eq!(next.recover().await.unwrap(), 1);
+        until("it is dispatched", async || world.orchestrator.has(started.turn_id.as_str())).await;
+    }
+);
+
+on_both_databases!(time_in_which_no_server_ran_is_not_the_orchestrators, async |world: World| {
+    let account = world.guest().await;
+    let started = world.running(&account).await;
+    world.database.execute("UPDATE turns SET unreachable_since = 1").await.unwrap();
+    world.orchestrator.fault("record", Fault::Refuse(400));
+    let next = again(&world).await;
+    next.recover().await.unwrap();
+    until("it was asked", async || world.orchestrator.count("record") > 0).await;
+    assert!(matches!(next.settle(&started.turn_id).await, Err(Error::Unavailable { .. })));
+    assert_eq!(world.status(&account, &started.turn_id).await.state, TurnState::Running);
+});
+
+on_both_databases!(a_name_that_was_lost_with_a_server_leaves_no_sandbox, async |world: World| {
+    let account = world.guest().await;
+    world.orchestrator.fault("create", Fault::HangAfter);
+    let (who, turn) = (account.clone(), TurnId::generate());
+    let request = question(None, &turn, "hello");
+    world
+        .killed_when(
+            move |doomed| async move {
+                drop(doomed.start_turn(&who, request).await);
+                std::future::pending::<()>().await;
+            },
+            async || world.orchestrator.sandboxes() == 1,
+        )
+        .await;
+    world.orchestrator.heal();
+    let chat = only_chat(&world, &account).await;
+    world.backend.delete_chat(&account, &chat).await.unwrap();
+    world.backend.spawn_jobs();
+    until("the sandbox is deleted", async || world.orchestrator.sandboxes() == 0).await;
 });

@@ -201,6 +201,7 @@ impl Run {
     }
 
     async fn recover(&mut self) {
+        self.world.leases_run_out().await;
         self.backend.recover().await.unwrap();
         for which in 0..self.model.turns.len() {
             let turn = &self.model.turns[&which];

@@ -145,6 +145,7 @@ on_both_databases!(a_stop_is_carried_out_after_a_restart, async |world: World| {
     let account = world.guest().await;
     let started = world.running(&account).await;
     world.database.execute("UPDATE turns SET stop_requested_at = created_at").await.unwrap();
+    world.leases_run_out().await;
     world.restarted().await.recover().await.unwrap();
     let outcome = world.ended(&account, &started.turn_id).await;
     assert_eq!(outcome.message.state, MessageState::Stopped);

@@ -1,6 +1,9 @@
-use backend::{Backend, Error};
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
-use crate::support::{World, database::TestDatabase, on_both_databases};
+use backend::{Backend, Error};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::support::{World, database::TestDatabase, on_both_databases, orchestrator::PATIENCE};
 
 on_both_databases!(a_database_is_opened_again_with_what_is_in_it, async |world: World| {
     let account = world.guest().await;
@@ -104,4 +107,65 @@ async fn a_signing_secret_that_is_too_short_is_refused_at_the_start() {
     let mut config = world.config.clone();
     config.signing_secret = "short".into();
     assert!(Backend::connect(config).await.is_err());
+}
+
+on_both_databases!(a_database_that_is_away_is_worth_another_try, async |world: World| {
+    let account = world.guest().await;
+    world.backend.shutdown(Duration::from_secs(30)).await;
+    assert!(matches!(world.backend.balance(&account).await, Err(Error::Unavailable { .. })));
+    let token = world.backend.new_session().unwrap();
+    let refused = world.backend.create_guest(&token).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })));
+});
+
+#[tokio::test]
+async fn a_writer_that_does_not_let_go_is_worth_another_try() {
+    let world = World::on(TestDatabase::sqlite()).await;
+    let file = world.database.url.strip_prefix("sqlite:").unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let mut other = options.connect().await.unwrap();
+    sqlx::Executor::execute(&mut other, "BEGIN IMMEDIATE").await.unwrap();
+    let token = world.backend.new_session().unwrap();
+    let refused = world.backend.create_guest(&token).await;
+    assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    sqlx::Executor::execute(&mut other, "ROLLBACK").await.unwrap();
+    world.backend.create_guest(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_file_is_its_owners_alone_in_any_folder() {
+    let world = World::on(TestDatabase::sqlite()).await;
+    world.guest().await;
+    let file = world.database.url.strip_prefix("sqlite:").unwrap();
+    for name in [file.to_owned(), format!("{file}-wal"), format!("{file}-shm")] {
+        let mode = std::fs::metadata(&name).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+on_both_databases!(
+    servers_of_one_database_have_one_tag_and_others_another,
+    async |database: TestDatabase| {
+        let world = World::with(database, |_| {}).await;
+        let tag = world.backend.installation();
+        assert_eq!(tag.len(), 6);
+        assert!(tag.bytes().all(|byte| byte.is_ascii_hexdigit()), "{tag}");
+        assert_eq!(world.restarted().await.installation(), tag);
+        let other = World::on(TestDatabase::sqlite()).await;
+        assert_ne!(other.backend.installation(), tag);
+    }
+);
+
+#[tokio::test]
+async fn a_start_does_not_wait_for_whoever_has_the_ledger_in_hand() {
+    let Some(database) = TestDatabase::postgres().await else {
+        return println!("skipped: SKEIN_TEST_POSTGRES_URL is not set");
+    };
+    let world = World::on(database).await;
+    let mut other = sqlx::PgConnection::connect(&world.database.url).await.unwrap();
+    for sql in ["BEGIN", "LOCK TABLE ledger IN ROW EXCLUSIVE MODE"] {
+        sqlx::Executor::execute(&mut other, sql).await.unwrap();
+    }
+    let start = tokio::time::timeout(PATIENCE, world.restarted()).await;
+    start.expect("it starts").ready().await.unwrap();
 }

@@ -29,7 +29,7 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    pub(super) fn new(api_key: SecretString) -> Self {
+    pub(crate) fn new(api_key: SecretString) -> Self {
         let sandboxes = hmac::Key::new(hmac::HMAC_SHA256, api_key.expose_secret().as_bytes());
         Self { api_key, sandboxes }
     }

@@ -1,10 +1,8 @@
 //! `/projects`: the orchestrator's older words for sandboxes.
 
 use axum::{Json as JsonBody, extract::State, http::StatusCode};
-use sandbox_sdk::types::{CreateSandbox, Extra};
-use serde::Deserialize;
+use sandbox_sdk::types::{CreateProject, CreateSandbox};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 use super::{
     Shared,
@@ -12,22 +10,7 @@ use super::{
 };
 use crate::error::ApiError;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CreateProject {
-    /// Chosen by the caller; the same again is a look-up.
-    project_ref: Option<String>,
-    #[serde(default)]
-    container: Container,
-}
-
-#[derive(Default, Deserialize)]
-struct Container {
-    image: Option<String>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-}
-
+/// The same `projectRef` again is a look-up.
 pub(super) async fn create(
     State(app): Shared,
     Json(request): Json<CreateProject>,
@@ -38,12 +21,8 @@ pub(super) async fn create(
         ));
     }
     let container = request.container;
-    let sandbox = CreateSandbox {
-        image: container.image,
-        env: container.env,
-        extra: Extra::new(),
-        ..CreateSandbox::default()
-    };
+    let sandbox =
+        CreateSandbox { image: container.image, env: container.env, ..CreateSandbox::default() };
     let (snapshot, new) = app.sandboxes.create(request.project_ref, sandbox).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, JsonBody(json!({"project": app.project(snapshot)}))))

@@ -62,16 +62,20 @@ pub(super) async fn delete(
     State(app): Shared,
     Path(id): Path<String>,
 ) -> Result<JsonBody<Value>, ApiError> {
-    app.sandboxes.condemn(&id).await?;
     let app = app.clone();
     // In a task of its own: a caller that goes away must not leave half a sandbox.
     let deleted = tokio::spawn(async move {
+        app.sandboxes.condemn(&id).await?;
         let stop = Stop::interrupted("SANDBOX_DELETED", "The sandbox was deleted.");
         app.turns.stop_sandbox(&id, stop).await;
         for session in app.store.sessions_of(&id).await? {
             app.logs.forget(&session.id);
         }
-        app.sandboxes.delete(&id).await
+        // Again, for viewers that came before the sessions were gone, and for sessions that did.
+        for session in app.sandboxes.delete(&id).await? {
+            app.logs.forget(&session);
+        }
+        Ok::<_, ApiError>(())
     });
     deleted.await.map_err(|error| ApiError::internal(&error))??;
     Ok(JsonBody(json!({"success": true})))
@@ -82,8 +86,7 @@ pub(super) async fn stop(
     Path(id): Path<String>,
 ) -> Result<JsonBody<Sandbox>, ApiError> {
     app.sandboxes.get(&id)?;
-    let stop = Stop::interrupted("SANDBOX_STOPPED", "The sandbox was stopped.");
-    app.turns.stop_sandbox(&id, stop).await;
+    app.turns.stop_sandbox(&id, Stop::sandbox_stopped()).await;
     Ok(JsonBody(app.sandbox(app.sandboxes.stop(&id).await?)))
 }
 

@@ -20,6 +20,8 @@ pub enum DriverError {
     NotIsolated(String),
     #[error("{0}")]
     UidPool(String),
+    #[error("all {0} uids for sandboxes are in use. Stop a sandbox first.")]
+    NoFreeUid(usize),
     #[error("the sandbox cannot be made: {0}")]
     InvalidSpec(String),
     #[error("{what}: {source}")]

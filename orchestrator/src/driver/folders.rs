@@ -3,10 +3,13 @@
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use rustix::fs::{AtFlags, Gid, Mode, Uid, chownat};
+
 use super::DriverError;
+use crate::tree::{self, Step};
 
 pub(super) const WORKSPACE: &str = "workspace";
 pub(super) const HOME: &str = "home";
@@ -50,18 +53,14 @@ fn make(root: &Path, uid: Option<u32>) -> io::Result<()> {
 /// Changes the owner of a folder last, so that an interrupted change is taken up again.
 /// Links are changed themselves, never followed: what they point at is the sandbox's choice.
 fn give(folder: &Path, uid: u32) -> io::Result<()> {
-    let mut folders = vec![folder.to_path_buf()];
-    let mut seen: Vec<PathBuf> = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                lchown(entry.path(), Some(uid), Some(uid))?;
-            }
+    let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)));
+    // Root, who alone has an owner to change, needs no permission.
+    tree::walk(folder, Mode::empty(), |step| match step {
+        Step::Found { stat, .. } if tree::is_folder(stat) => Ok(()),
+        Step::Found { folder, name, .. } | Step::Left { folder, name } => {
+            Ok(chownat(folder, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?)
         }
-        seen.push(folder);
-    }
-    seen.iter().rev().try_for_each(|folder| lchown(folder, Some(uid), Some(uid)))
+        Step::Closed(errno) => Err(errno.into()),
+    })?;
+    lchown(folder, Some(uid), Some(uid))
 }

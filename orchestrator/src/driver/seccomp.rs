@@ -81,6 +81,10 @@ const NEW_NAMESPACES: &[i32] = &[
     libc::CLONE_NEWCGROUP,
 ];
 
+/// All that programs use: others reach past the network namespace (virtual machines' sockets), or
+/// parts of the kernel that ordinary programs never see.
+const SOCKET_FAMILIES: &[i32] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
 /// The filter as bubblewrap reads it: the kernel's instructions one after the other.
 pub(super) fn deny_list() -> io::Result<Vec<u8>> {
     let program = prelude().into_iter().chain(compile().map_err(io::Error::other)?);
@@ -97,6 +101,9 @@ fn compile() -> Result<Vec<sock_filter>, seccompiler::Error> {
         let flags: Vec<u64> =
             NEW_NAMESPACES.iter().map(|flag| u64::from(flag.cast_unsigned())).collect();
         rules.insert(call, any_of(0, &flags, SeccompCmpOp::MaskedEq)?);
+    }
+    for call in [libc::SYS_socket, libc::SYS_socketpair] {
+        rules.insert(call, vec![none_of(0, SOCKET_FAMILIES)?]);
     }
     let arch = std::env::consts::ARCH.try_into()?;
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
@@ -117,22 +124,42 @@ fn any_of(
     values.iter().map(rule).collect()
 }
 
-/// The x32 calls of x86-64 have numbers of their own, which no rule above names: none exists here.
+/// One rule with all values: it fits when the argument is none of them.
+fn none_of(argument: u8, values: &[i32]) -> Result<SeccompRule, seccompiler::BackendError> {
+    let other = |value: &i32| {
+        let value = u64::from(value.cast_unsigned());
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
+    };
+    SeccompRule::new(values.iter().map(other).collect::<Result<_, _>>()?)
+}
+
+/// Calls that are said not to exist, so that programs take another:
+/// - `clone3`, whose flags are in memory where no filter sees them; `clone` is checked,
+/// - the x32 calls of x86-64, whose numbers are their own and named by no rule above.
 fn prelude() -> Vec<sock_filter> {
+    const LOAD_NUMBER: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const JUMP_IF_AT_LEAST: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const X32: u32 = 0x4000_0000;
+    // The same number on every architecture.
+    const CLONE3: u32 = 435;
+    let no_such_call = sock_filter {
+        code: RETURN,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs(),
+    };
+    let mut program = vec![
+        sock_filter { code: LOAD_NUMBER, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: JUMP_IF_EQUAL, jt: 0, jf: 1, k: CLONE3 },
+        no_such_call.clone(),
+    ];
     if cfg!(target_arch = "x86_64") {
-        const LOAD_NUMBER: u16 = 0x20;
-        const JUMP_IF_AT_LEAST: u16 = 0x35;
-        const RETURN: u16 = 0x06;
-        const X32: u32 = 0x4000_0000;
-        let no_such_call = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-        vec![
-            sock_filter { code: LOAD_NUMBER, jt: 0, jf: 0, k: 0 },
-            sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: X32 },
-            sock_filter { code: RETURN, jt: 0, jf: 0, k: no_such_call },
-        ]
-    } else {
-        Vec::new()
+        program.push(sock_filter { code: JUMP_IF_AT_LEAST, jt: 0, jf: 1, k: X32 });
+        program.push(no_such_call);
     }
+    program
 }
 
 fn bytes(instruction: sock_filter) -> [u8; 8] {

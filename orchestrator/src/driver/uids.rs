@@ -56,10 +56,7 @@ impl UidPool {
         let free = |uid: &u32| self.range.contains(uid) && !taken.contains(uid);
         let uid = preferred.filter(free).or_else(|| self.range.clone().find(free));
         let Some(uid) = uid else {
-            return Err(DriverError::UidPool(format!(
-                "all {} uids for sandboxes are in use. Stop a sandbox first.",
-                self.range.len()
-            )));
+            return Err(DriverError::NoFreeUid(self.range.len()));
         };
         taken.insert(uid);
         Ok(Lease { uid, pool: self.clone() })

@@ -57,12 +57,12 @@ async fn attend(
     reader: &mut Reader,
     admission: Admission,
 ) -> (Outbox, Ending) {
-    let Some(_seat) = gateway.seat() else {
-        return (outbox, Ending::overloaded());
-    };
     let claims = match admit(&gateway, reader, &admission).await {
         Ok(claims) => claims,
         Err(ending) => return (outbox, ending),
+    };
+    let Some(_seat) = gateway.seat() else {
+        return (outbox, Ending::overloaded());
     };
     let mut connection = match Connection::open(gateway, outbox, claims, &admission).await {
         Ok(connection) => connection,
@@ -89,9 +89,12 @@ async fn admit(
 ) -> Result<ReadClaims, Ending> {
     let token = match &admission.token {
         Some(token) => token.clone(),
-        None => timeout(gateway.0.tuning.auth_timeout, first_message(reader))
-            .await
-            .unwrap_or_else(|_| Err(Ending::token(TokenError::Missing)))?,
+        None => {
+            let _place = gateway.waiting_place().ok_or_else(Ending::overloaded)?;
+            timeout(gateway.0.tuning.auth_timeout, first_message(reader))
+                .await
+                .unwrap_or_else(|_| Err(Ending::token(TokenError::Missing)))?
+        }
     };
     let claims = gateway.0.verifier.verify(&token).map_err(Ending::token)?;
     let session = claims

@@ -1,10 +1,11 @@
 //! Writes to a viewer, who may be slow or gone.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::{SinkExt, stream::SplitSink};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite;
 
 use super::{
     frames::{self, Ending},
@@ -26,27 +27,24 @@ impl Outbox {
         Self { sink, slow_limit }
     }
 
-    /// Writes messages and waits until the viewer's side has taken them. Meanwhile the guards keep
+    /// Writes messages and waits until the viewer's side has taken them, each in its time: a slow
+    /// viewer stays as long as it takes something. Meanwhile the guards keep
     /// watch: a viewer that does not read must not stay longer than one that does.
     pub(super) async fn write(
         &mut self,
         guards: &Guards,
         messages: Vec<Message>,
     ) -> Result<(), Ending> {
-        let sink = &mut self.sink;
+        let (sink, limit) = (&mut self.sink, self.slow_limit);
         let writing = async {
             for message in messages {
-                sink.feed(message).await?;
+                in_time(limit, sink.feed(message)).await?;
             }
-            sink.flush().await
+            in_time(limit, sink.flush()).await
         };
         tokio::select! {
             biased;
-            written = timeout(self.slow_limit, writing) => match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(Ending::gone()),
-                Err(_) => Err(Ending::slow()),
-            },
+            written = writing => written,
             ending = guards.breached() => Err(ending),
         }
     }
@@ -63,5 +61,26 @@ impl Outbox {
         };
         // Whether it arrives is the viewer's matter; the connection ends either way.
         drop(timeout(FAREWELL, farewell).await);
+    }
+}
+
+async fn in_time(
+    limit: Duration,
+    writing: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), Ending> {
+    match timeout(limit, writing).await {
+        Ok(written) => written.map_err(failed),
+        Err(_) => Err(Ending::slow()),
+    }
+}
+
+fn failed(error: axum::Error) -> Ending {
+    match error.into_inner().downcast_ref() {
+        // No viewer can do anything about an event that no connection carries.
+        Some(tungstenite::Error::WriteBufferFull(_)) => {
+            tracing::error!("an event is larger than a connection carries");
+            Ending::internal()
+        }
+        _ => Ending::gone(),
     }
 }

@@ -11,7 +11,7 @@ use axum::{Router, routing::any};
 use sandbox_sdk::auth::{IssueRequest, IssuerConfig, ProductTokenIssuer, Tier, TierTtl};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{Gateway, upgrade};
 use crate::{
@@ -39,21 +39,15 @@ impl Stage {
     async fn with(tuning: Tuning) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let bench = Bench::open(dir.path()).await;
-        let send_buffer = tuning.socket_send_buffer;
+        let serving = tuning.clone();
         let origins = [ORIGIN.to_owned()];
         let secret = SECRET.into();
         let gateway = Gateway::new(bench.logs.clone(), "skein", &secret, &origins, tuning).unwrap();
         let router = Router::new().route("/session", any(upgrade)).with_state(gateway.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/session", listener.local_addr().unwrap());
-        let closing = CancellationToken::new();
-        tokio::spawn(crate::serve::serve(
-            listener,
-            router,
-            send_buffer,
-            closing,
-            TaskTracker::new(),
-        ));
+        let ends = crate::serve::Ends::default();
+        tokio::spawn(crate::serve::serve(listener, router, serving, ends, TaskTracker::new()));
         Self { bench, gateway, url, _dir: dir }
     }
 

@@ -90,16 +90,28 @@ impl SessionLog {
         self.loaded.get_or_try_init(load).await.copied()
     }
 
-    pub(super) fn set_known(&self, key: i64, user: Option<&str>) {
+    /// `false`: the session has been deleted and made again since, and this is the log of the first.
+    pub(super) fn set_known(&self, key: i64, user: Option<&str>) -> bool {
+        let mut is_this = true;
         self.head.send_if_modified(|head| {
-            let life = Life::Known { key, user: user.map(Into::into) };
-            // A deleted log stays deleted: its viewers are on their way out.
-            let changes = head.life != life && head.life != Life::Deleted;
-            if changes {
-                head.life = life;
-            }
+            let user = match &head.life {
+                // A deleted log stays deleted: its viewers are on their way out.
+                Life::Deleted => return false,
+                Life::Known { key: known, .. } if *known != key => {
+                    // Keys only grow; a lower one was read before the session was made again.
+                    is_this = key < *known;
+                    return false;
+                }
+                // The row may have been read before a mapping was written.
+                Life::Known { user: Some(known), .. } if user.is_none() => Some(known.clone()),
+                Life::Known { .. } | Life::Unknown => user.map(Into::into),
+            };
+            let life = Life::Known { key, user };
+            let changes = head.life != life;
+            head.life = life;
             changes
         });
+        is_this
     }
 
     pub(super) fn set_deleted(&self) {

@@ -231,3 +231,46 @@ async fn what_was_not_committed_is_not_seen_and_its_numbers_are_given_again() {
     let mut cursor = bench.logs.cursor(log, 0);
     assert_eq!(read_all(&mut cursor, 1000).await, [(1, 1), (2, 3)]);
 }
+
+#[tokio::test]
+async fn whose_a_session_is_is_not_unsaid_by_a_row_that_was_read_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::open(dir.path()).await;
+    let early = bench.store.open_session("s", "box").await.unwrap();
+    assert_eq!(early.user_id, None);
+    let log = bench.session("s", "alice").await;
+    bench.logs.known_session(&early).await.unwrap();
+    let life = log.head().life;
+    assert_eq!(life, Life::Known { key: early.key, user: Some("alice".into()) });
+}
+
+#[tokio::test]
+async fn a_session_that_is_made_again_has_a_log_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::open(dir.path()).await;
+    let first = bench.session("s", "alice").await;
+    bench.append(&first, vec![event(1, 1); 3]).await;
+    let old = bench.store.session("s").await.unwrap().unwrap();
+    // Deleted without a word to those who have the log in use.
+    assert_eq!(bench.store.delete_sandbox("box").await.unwrap(), ["s"]);
+    let row = SandboxRow {
+        id: "box".to_owned(),
+        idempotency_key: None,
+        request: "{}".to_owned(),
+        status: "stopped".to_owned(),
+        error: None,
+        created_at: 2,
+        started_at: None,
+        last_activity_at: 2,
+    };
+    assert!(bench.store.insert_sandbox(&row).await.unwrap());
+    let second = bench.session("s", "bob").await;
+    assert_eq!((first.head().life, second.head().seq), (Life::Deleted, 0));
+    assert_eq!(bench.append(&second, vec![event(9, 1)]).await, (1, 1));
+    let mut cursor = bench.logs.cursor(second.clone(), 0);
+    assert_eq!(read_all(&mut cursor, 1000).await, [(1, 9)]);
+    // A row of the old one, read long ago, changes nothing.
+    let same = bench.logs.known_session(&old).await.unwrap();
+    assert!(Arc::ptr_eq(&same, &second));
+    assert!(matches!(second.head().life, Life::Known { user: Some(user), .. } if *user == *"bob"));
+}

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     clock::now_ms,
-    driver::{ExitReason, RunningSandbox, SandboxSpec},
-    store::StoreError,
+    driver::{DriverError, ExitReason, RunningSandbox, SandboxSpec},
+    store::{SandboxRow, StoreError},
 };
 
 impl Sandboxes {
@@ -60,10 +60,7 @@ impl Sandboxes {
             }),
             Err(error) => {
                 tracing::warn!(sandbox = snapshot.row.id, %error, "sandbox not started");
-                slot.change(|row| {
-                    row.status = "failed".to_owned();
-                    row.error = Some(error.to_string());
-                })
+                slot.change(|row| not_started(row, error))
             }
         };
         let saved = self.0.store.save_sandbox(&row).await;
@@ -102,7 +99,10 @@ impl Sandboxes {
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
         };
-        self.0.driver.start(&spec).await.map_err(|error| SandboxError::Start(error.to_string()))
+        self.0.driver.start(&spec).await.map_err(|error| match error {
+            DriverError::NoFreeUid(limit) => SandboxError::Quota { what: "run", limit },
+            error => SandboxError::Start(error.to_string()),
+        })
     }
 
     /// Gives a running sandbox to a task that owns it until its end.
@@ -146,27 +146,34 @@ impl Sandboxes {
         Ok(slot.snapshot())
     }
 
-    /// Hides a sandbox from everyone, for good. What is left of it goes with `delete`.
+    /// Hides a sandbox from everyone, for good; what is left of it goes with `delete`. After an error
+    /// it is there as before. Of one that is hidden already, the deletion is taken up again.
     pub(crate) async fn condemn(&self, id: &str) -> Result<(), SandboxError> {
-        let slot = self.slot(id)?;
-        let row = slot.change(|row| row.status = "deleted".to_owned());
-        self.0.store.save_sandbox(&row).await?;
-        Ok(())
+        let slot = self.slots().get(id).cloned().ok_or(SandboxError::NotFound)?;
+        let first = slot.set_condemned(true);
+        let saved = self.0.store.save_sandbox(&slot.snapshot().row).await;
+        if saved.is_err() && first {
+            slot.set_condemned(false);
+        }
+        Ok(saved?)
     }
 
-    /// Kills a condemned sandbox and removes its files, its sessions and itself.
-    pub(crate) async fn delete(&self, id: &str) -> Result<(), SandboxError> {
-        let slot = self.slots().get(id).cloned().ok_or(SandboxError::NotFound)?;
+    /// Kills a condemned sandbox and removes its files, its sessions and itself. Gives the ids of the
+    /// sessions; none if somebody else was faster.
+    pub(crate) async fn delete(&self, id: &str) -> Result<Vec<String>, SandboxError> {
+        let Some(slot) = self.slots().get(id).cloned() else { return Ok(Vec::new()) };
         let life = slot.lock_life().await;
         stop(&slot).await;
-        self.erase(id).await?;
+        let sessions = self.erase(id).await?;
         self.slots().remove(id);
+        // Another request may have failed to save it, and taken it back.
+        slot.set_condemned(true);
         drop(life);
-        Ok(())
+        Ok(sessions)
     }
 
     /// Removes what is left of a sandbox that does not run.
-    pub(super) async fn erase(&self, id: &str) -> Result<(), StoreError> {
+    pub(super) async fn erase(&self, id: &str) -> Result<Vec<String>, StoreError> {
         let path = self.0.config.folder.join(id);
         if let Err(error) = folder::remove(&path).await {
             // The row goes all the same: a folder that can't be removed must not keep the data.
@@ -203,6 +210,22 @@ impl Sandboxes {
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
+}
+
+/// What a start that came to nothing makes of a sandbox. Only one that never ran has failed: another
+/// has files, and whoever wants it next tries again.
+fn not_started(row: &mut SandboxRow, error: &SandboxError) {
+    let is_new = row.status == "provisioning";
+    match error {
+        // Nothing is wrong with the sandbox itself.
+        SandboxError::Quota { .. } | SandboxError::ShuttingDown if !is_new => return,
+        SandboxError::Quota { .. } | SandboxError::ShuttingDown => {
+            row.status = "stopped".to_owned();
+        }
+        _ if row.started_at.is_none() => row.status = "failed".to_owned(),
+        _ => row.status = "stopped".to_owned(),
+    }
+    row.error = Some(error.to_string());
 }
 
 async fn stop(slot: &Slot) {

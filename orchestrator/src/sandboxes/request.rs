@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sandbox_sdk::types::{CreateSandbox, Resources};
 
 use super::SandboxError;
-use crate::driver::Limits;
+use crate::{driver::Limits, sidecar::is_variable_name};
 
 const MAX_ENV_BYTES: usize = 64 * 1024;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
@@ -82,21 +82,15 @@ fn check_env(env: &BTreeMap<String, String>) -> Result<(), SandboxError> {
         return invalid(format!("env must not be larger than {MAX_ENV_BYTES} bytes"));
     }
     for (name, value) in env {
-        if !is_variable(name) || value.contains('\0') {
+        if name.len() > MAX_TEXT || !is_variable_name(name) || value.contains('\0') {
             return invalid("env has a name or a value that no program could take");
         }
-        // The dynamic linker's variables would load code into the sidecar itself.
+        // They would load code into the process above each command, which ends what it started.
         if name.starts_with("LD_") {
             return invalid("env must not set the dynamic linker's variables (LD_…)");
         }
     }
     Ok(())
-}
-
-fn is_variable(name: &str) -> bool {
-    name.len() <= MAX_TEXT
-        && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn is_image_name(image: &str) -> bool {

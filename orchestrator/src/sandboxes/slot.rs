@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
 };
 
 use sandbox_sdk::types::{CreateSandbox, SandboxStatus};
@@ -18,7 +18,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Slot {
     request: CreateSandbox,
+    /// How it stands, deleted or not.
     row: Mutex<SandboxRow>,
+    /// Nobody shall see it any more.
+    condemned: AtomicBool,
     /// Held while the sandbox starts, stops or is deleted: one at a time.
     life: Arc<tokio::sync::Mutex<()>>,
     running: Mutex<Option<Running>>,
@@ -42,6 +45,7 @@ pub(super) struct Running {
 pub(crate) struct Lease {
     slot: Arc<Slot>,
     sidecar: SidecarClient,
+    stop: CancellationToken,
 }
 
 /// A sandbox at one moment.
@@ -63,6 +67,7 @@ impl Slot {
             request: row.request()?,
             last_activity: AtomicI64::new(row.last_activity_at),
             row: Mutex::new(row),
+            condemned: AtomicBool::new(false),
             life: Arc::default(),
             running: Mutex::default(),
             at_work: AtomicUsize::new(0),
@@ -80,21 +85,25 @@ impl Slot {
     pub(super) fn snapshot(&self) -> Snapshot {
         let mut row = self.row().clone();
         row.last_activity_at = self.last_activity.load(Ordering::Relaxed);
+        if self.is_condemned() {
+            row.status = "deleted".to_owned();
+        }
         Snapshot { row, request: self.request.clone() }
     }
 
-    /// Changes the row in memory and gives what to save. A condemned sandbox stays as it is.
+    /// Changes the row in memory and gives what to save. A condemned sandbox is saved as one.
     pub(super) fn change(&self, change: impl FnOnce(&mut SandboxRow)) -> SandboxRow {
-        let mut row = self.row();
-        if row.status != "deleted" {
-            change(&mut row);
-        }
-        drop(row);
+        change(&mut self.row());
         self.snapshot().row
     }
 
     pub(super) fn is_condemned(&self) -> bool {
-        self.row().status == "deleted"
+        self.condemned.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was otherwise before.
+    pub(super) fn set_condemned(&self, condemned: bool) -> bool {
+        self.condemned.swap(condemned, Ordering::SeqCst) != condemned
     }
 
     pub(super) async fn lock_life(&self) -> OwnedMutexGuard<()> {
@@ -118,7 +127,7 @@ impl Slot {
         }
         // Counted under the lock that `stop_if_idle` decides under.
         self.at_work.fetch_add(1, Ordering::SeqCst);
-        Some(Lease { slot: self.clone(), sidecar: sidecar.clone() })
+        Some(Lease { slot: self.clone(), sidecar: sidecar.clone(), stop: stop.clone() })
     }
 
     /// Asks a sandbox to stop that was idle for so many milliseconds. The token: when it has.
@@ -151,6 +160,11 @@ impl Slot {
 impl Lease {
     pub(crate) fn sidecar(&self) -> &SidecarClient {
         &self.sidecar
+    }
+
+    /// Whether somebody has asked the sandbox to stop: it does not end by itself then.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
     }
 }
 

@@ -2,25 +2,30 @@
 //! groups. It works only while something runs; an idle sandbox costs nothing.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
+    io,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use rustix::{fs::Mode, io::Errno};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
 
-use super::{HOME, WORKSPACE, process_tree};
-use crate::driver::Limits;
+use super::{HOME, WORKSPACE, open_files, process_tree};
+use crate::{
+    driver::Limits,
+    tree::{self, Step},
+};
 
 const TICK: Duration = Duration::from_millis(100);
 /// Measuring the disk may take at most one part in so many of the time.
 const DISK_SHARE: u32 = 20;
 const DISK_PAUSE: Duration = Duration::from_millis(200);
+/// How often the folders are walked again when they are moved about meanwhile.
+const WALKS: usize = 3;
 /// Files and folders; each takes room on the host that their sizes do not show.
 const MAX_ENTRIES: u64 = 200_000;
 
@@ -47,6 +52,14 @@ struct State {
 struct Usage {
     bytes: u64,
     entries: u64,
+    /// Folders that can't be looked into. There may be anything in them, so they are too much.
+    hidden: u64,
+}
+
+impl Usage {
+    fn exceeds(&self, most: &Self) -> bool {
+        self.hidden > 0 || self.bytes > most.bytes || self.entries > most.entries
+    }
 }
 
 impl Guard {
@@ -61,7 +74,7 @@ impl Guard {
     }
 
     fn limit(&self) -> Usage {
-        Usage { bytes: self.limits.disk_mb << 20, entries: MAX_ENTRIES }
+        Usage { bytes: self.limits.disk_mb << 20, entries: MAX_ENTRIES, hidden: 0 }
     }
 
     /// To be called whenever something is started.
@@ -86,7 +99,7 @@ impl Guard {
     fn room_by_last_look(&self) -> u64 {
         let usage = self.state().usage;
         let limit = self.limit();
-        if usage.entries > limit.entries {
+        if usage.entries > limit.entries || usage.hidden > 0 {
             return 0;
         }
         limit.bytes.saturating_sub(usage.bytes).min(self.limits.max_file_mb << 20)
@@ -149,10 +162,11 @@ impl Guard {
     async fn check_disk(&self) {
         let usage = self.measure_disk().await;
         let ceiling = self.state().ceiling;
-        if usage.bytes > ceiling.bytes || usage.entries > ceiling.entries {
+        if usage.exceeds(&ceiling) {
+            let hidden = if usage.hidden > 0 { ", and folders that cannot be read" } else { "" };
             self.stop(format!(
                 "the sandbox's disk limit of {} MB and {MAX_ENTRIES} files ({} MB and {} files \
-                 are there; delete some)",
+                 are there{hidden}; delete some)",
                 self.limits.disk_mb,
                 usage.bytes >> 20,
                 usage.entries
@@ -162,19 +176,21 @@ impl Guard {
             self.state().ceiling = Usage {
                 bytes: usage.bytes.max(limit.bytes),
                 entries: usage.entries.max(limit.entries),
+                hidden: 0,
             };
         } else {
             let limit = self.limit();
-            if usage.bytes <= limit.bytes && usage.entries <= limit.entries {
+            if !usage.exceeds(&limit) {
                 self.state().ceiling = limit;
             }
         }
     }
 
     async fn measure_disk(&self) -> Usage {
-        let usage = tokio::task::spawn_blocking(measure).await.unwrap_or_default();
-        self.state().usage = usage;
-        usage
+        let measured = tokio::task::spawn_blocking(measure).await.ok().flatten();
+        let mut state = self.state();
+        state.usage = measured.unwrap_or(state.usage);
+        state.usage
     }
 
     fn stop(&self, limit: String) {
@@ -185,22 +201,41 @@ impl Guard {
     }
 }
 
-/// What the sandbox's own folders take up. Links are not followed; what vanishes meanwhile is not
-/// counted.
-fn measure() -> Usage {
+/// What the sandbox's own folders take up, and what was deleted in them and is still open. `None`:
+/// there was no way to look now.
+fn measure() -> Option<Usage> {
     let mut usage = Usage::default();
-    let mut folders = vec![PathBuf::from(WORKSPACE), PathBuf::from(HOME)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            usage.entries += 1;
-            if let Ok(metadata) = entry.metadata() {
-                // Blocks of 512 bytes, whatever the file system's own are.
-                usage.bytes += metadata.blocks() * 512;
-                if metadata.is_dir() {
-                    folders.push(entry.path());
-                }
+    for _ in 0..WALKS {
+        usage = Usage::default();
+        let mut folders = [WORKSPACE, HOME].iter();
+        match folders.try_for_each(|folder| add(&mut usage, Path::new(folder))) {
+            Ok(()) => {
+                usage.bytes += open_files::deleted_bytes();
+                return Some(usage);
             }
+            Err(error) if Errno::from_io_error(&error).is_some_and(tree::is_shortage) => {
+                return None;
+            }
+            Err(_) => {}
         }
     }
-    usage
+    // Whoever moves folders about so fast hides something.
+    Some(Usage { hidden: usage.hidden + 1, ..usage })
+}
+
+/// Links are not followed; what vanishes meanwhile is not counted.
+fn add(usage: &mut Usage, folder: &Path) -> io::Result<()> {
+    // A command may have closed its folders to us, who have the same uid.
+    tree::walk(folder, Mode::RUSR | Mode::XUSR, |step| {
+        match step {
+            Step::Found { stat, .. } => {
+                usage.entries += 1;
+                // Blocks of 512 bytes, whatever the file system's own are.
+                usage.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+            }
+            Step::Left { .. } => {}
+            Step::Closed(_) => usage.hidden += 1,
+        }
+        Ok(())
+    })
 }

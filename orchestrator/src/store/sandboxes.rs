@@ -51,11 +51,11 @@ impl Store {
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.read).await?)
     }
 
-    /// Saves what changes in the life of a sandbox.
+    /// Saves what changes in the life of a sandbox. That it is deleted is never taken back.
     pub(crate) async fn save_sandbox(&self, row: &SandboxRow) -> Result<()> {
         sqlx::query(
             "UPDATE sandboxes SET status = ?2, error = ?3, started_at = ?4, last_activity_at = ?5
-             WHERE id = ?1",
+             WHERE id = ?1 AND (status <> 'deleted' OR ?2 = 'deleted')",
         )
         .bind(&row.id)
         .bind(&row.status)
@@ -67,9 +67,13 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a sandbox with its sessions, their turns and their events.
-    pub(crate) async fn delete_sandbox(&self, id: &str) -> Result<()> {
+    /// Removes a sandbox with its sessions, their turns and their events. Gives the sessions' ids.
+    pub(crate) async fn delete_sandbox(&self, id: &str) -> Result<Vec<String>> {
         let mut transaction = self.begin().await?;
+        let sessions = sqlx::query_scalar("SELECT id FROM sessions WHERE sandbox_id = ?1")
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await?;
         for sql in [
             "DELETE FROM events WHERE session IN (SELECT key FROM sessions WHERE sandbox_id = ?1)",
             "DELETE FROM turns WHERE session IN (SELECT key FROM sessions WHERE sandbox_id = ?1)",
@@ -79,6 +83,6 @@ impl Store {
             sqlx::query(sql).bind(id).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(sessions)
     }
 }

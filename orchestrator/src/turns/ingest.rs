@@ -4,16 +4,19 @@
 //! and none larger than a viewer's connection carries.
 
 use sandbox_sdk::types::{
-    Event, EventBody, Part, PartBody, PartUpdated, ToolState, TurnError, TurnState, event_type,
+    Event, EventBody, Part, PartBody, PartUpdated, ReasoningPart, TextPart, ToolState, TurnError,
+    TurnState, event_type,
 };
 use serde_json::{Value, json};
 
 use crate::sidecar::{AGENT_FINISHED, AgentFinished};
 
 /// Largest text in one event, in bytes. Longer deltas are split; as JSON it may be six times as much.
-const MAX_TEXT: usize = 16 * 1024;
+pub(super) const MAX_TEXT: usize = 16 * 1024;
 /// Largest event, in bytes of JSON.
-pub(crate) const MAX_EVENT: usize = 128 * 1024;
+pub(super) const MAX_EVENT: usize = 128 * 1024;
+/// Longest message of an error.
+pub(super) const MAX_MESSAGE: usize = 4096;
 /// Longest string in the output of a tool whose event would be too large.
 const MAX_OUTPUT: usize = 8 * 1024;
 
@@ -87,20 +90,30 @@ fn fit(mut update: PartUpdated) -> Vec<PartUpdated> {
     if is_sendable(&update) {
         return vec![update];
     }
-    if let Some(delta) = update.delta.take() {
+    // Fields that this version does not know may be of any size.
+    update.extra.clear();
+    let delta = update.delta.take().filter(|delta| !delta.is_empty());
+    if let (Some(delta), PartBody::Text(_) | PartBody::Reasoning(_)) = (delta, &update.part.body) {
         // Pieces of a delta need nothing of the part but its name and type.
-        match &mut update.part.body {
-            PartBody::Text(part) => part.text.clear(),
-            PartBody::Reasoning(part) => part.text.clear(),
-            _ => {}
-        }
+        update.part.body = match update.part.body {
+            PartBody::Reasoning(ReasoningPart { time, .. }) => {
+                PartBody::Reasoning(ReasoningPart { time, ..ReasoningPart::default() })
+            }
+            _ => PartBody::Text(TextPart::default()),
+        };
         let pieces = pieces(&delta);
         let piece = |text: &str| PartUpdated { delta: Some(text.to_owned()), ..update.clone() };
         return pieces.map(piece).collect();
     }
     match &mut update.part.body {
-        PartBody::Text(part) => shorten(&mut part.text, MAX_TEXT),
-        PartBody::Reasoning(part) => shorten(&mut part.text, MAX_TEXT),
+        PartBody::Text(part) => {
+            part.extra.clear();
+            shorten(&mut part.text, MAX_TEXT);
+        }
+        PartBody::Reasoning(part) => {
+            part.extra.clear();
+            shorten(&mut part.text, MAX_TEXT);
+        }
         PartBody::Tool(part) => match &mut part.state {
             ToolState::Completed { output, .. } => shorten_value(output),
             ToolState::Error { output, error, .. } => {
@@ -132,7 +145,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn shorten(text: &mut String, max: usize) {
+pub(super) fn shorten(text: &mut String, max: usize) {
     if text.len() > max {
         let dropped = text.len() - text.floor_char_boundary(max);
         text.truncate(text.floor_char_boundary(max));
@@ -151,7 +164,7 @@ fn shorten_value(value: &mut Value) {
 }
 
 fn shorten_error(mut error: TurnError) -> TurnError {
-    shorten(&mut error.message, 4096);
+    shorten(&mut error.message, MAX_MESSAGE);
     error.code = error.code.filter(|code| code.len() <= 64);
     error.extra.clear();
     error
@@ -210,6 +223,19 @@ mod tests {
         assert_eq!(whole, delta);
         for update in updates {
             assert!(serde_json::to_string(&update).unwrap().len() <= MAX_EVENT);
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_delta_carry_nothing_else_that_is_huge() {
+        let padding = "x".repeat(MAX_EVENT);
+        for kind in ["text", "reasoning"] {
+            let part = json!({"id": "x", "type": kind, "text": padding, "pad": padding});
+            let data = json!({"part": part, "delta": "y".repeat(40_000), "pad": padding});
+            let updates = updates(json!({"type": "message.part.updated", "data": data}));
+            let whole: String = updates.iter().filter_map(|update| update.delta.clone()).collect();
+            assert_eq!(whole, "y".repeat(40_000));
+            assert!(updates.iter().all(is_sendable));
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use sandbox_sdk::{
-    transcript::Transcript,
+    transcript::{Change, Transcript},
     types::{Part, PartBody, PartUpdated},
 };
 use serde_json::Value;
@@ -37,20 +37,18 @@ struct Counted {
 impl Message {
     /// Takes an update, unless the output would grow beyond the limit (in tokens) by it.
     pub(super) fn take(&mut self, update: PartUpdated, max_output: u64) -> bool {
-        let id = &update.part.id;
-        let known = self.parts.get(id).copied();
-        let mut part = known.unwrap_or_default();
-        part.length = match (&update.part.body, &update.delta) {
-            (PartBody::Text(_) | PartBody::Reasoning(_), Some(delta)) if known.is_some() => {
-                part.length + delta.len() as u64
-            }
-            (PartBody::Text(text), delta) => longer(&text.text, delta.as_deref()),
-            (PartBody::Reasoning(text), delta) => longer(&text.text, delta.as_deref()),
-            (PartBody::Tool(tool), _) => match tool.state.input() {
-                Value::Null => 0,
-                input => input.to_string().len() as u64,
-            },
-            _ => 0,
+        let PartUpdated { part: Part { id, body, .. }, delta, .. } = &update;
+        let delta = delta.as_deref();
+        let mut part = self.parts.get(id).copied().unwrap_or_default();
+        // What the transcript makes of the update is what counts.
+        part.length = match self.transcript.preview(&update) {
+            Change::Added(_) => length(body).max(match body {
+                PartBody::Text(_) | PartBody::Reasoning(_) => delta.map_or(0, bytes),
+                _ => 0,
+            }),
+            Change::Grew(_) => part.length + delta.map_or(0, bytes),
+            Change::Replaced(_) => length(body),
+            Change::None => part.length,
         };
         let growth = part.length.saturating_sub(part.counted);
         let output_bytes = self.output_bytes + growth;
@@ -79,8 +77,21 @@ impl Message {
     }
 }
 
-fn longer(text: &str, delta: Option<&str>) -> u64 {
-    text.len().max(delta.map_or(0, str::len)) as u64
+/// Bytes of a part that cost something.
+fn length(body: &PartBody) -> u64 {
+    match body {
+        PartBody::Text(part) => bytes(&part.text),
+        PartBody::Reasoning(part) => bytes(&part.text),
+        PartBody::Tool(tool) => match tool.state.input() {
+            Value::Null => 0,
+            input => bytes(&input.to_string()),
+        },
+        _ => 0,
+    }
+}
+
+fn bytes(text: &str) -> u64 {
+    text.len() as u64
 }
 
 #[cfg(test)]
@@ -138,6 +149,26 @@ mod tests {
         message
             .take(tool(json!({"status": "completed", "input": input, "output": output})), u64::MAX);
         assert_eq!(message.output_tokens(), after_call);
+    }
+
+    #[test]
+    fn a_snapshot_beside_an_empty_delta_is_counted_and_limited() {
+        let mut message = Message::default();
+        assert!(message.take(text("a", "1234", None), 3));
+        assert!(message.take(text("a", "12345678", Some("")), 3));
+        assert_eq!((message.output_tokens(), message.text().len()), (2, 8));
+        assert!(!message.take(text("a", &"x".repeat(1000), Some("")), 3));
+        assert_eq!((message.output_tokens(), message.text().len()), (2, 8));
+    }
+
+    #[test]
+    fn a_text_that_grows_under_the_name_of_a_tool_is_counted() {
+        let mut message = Message::default();
+        assert!(message.take(text("a", "1234", None), u64::MAX));
+        let state = json!({"status": "running"});
+        let tool = json!({"id": "a", "type": "tool", "tool": "bash", "state": state});
+        assert!(message.take(update(tool, Some("5678")), u64::MAX));
+        assert_eq!((message.output_tokens(), message.text().len()), (2, 8));
     }
 
     #[test]

@@ -4,6 +4,13 @@ use sandbox_sdk::types::{
     Event, Extra, TokenUsage, TurnDone, TurnError, TurnMetadata, TurnResult, TurnState, event_type,
 };
 
+use super::ingest::{MAX_EVENT, MAX_MESSAGE, MAX_TEXT, shorten};
+
+/// Longest final text in an event whose answer is longer, in bytes.
+const MAX_FINAL_TEXT: usize = 96 * 1024;
+/// What else stands in that event.
+const BESIDE_FINAL_TEXT: usize = 4 * 1024;
+
 /// Why a running turn is told to stop.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
@@ -23,6 +30,10 @@ pub(super) struct Outcome {
 impl Stop {
     pub(crate) fn interrupted(code: &str, message: &str) -> Self {
         Self::Interrupted(turn_error(code, message))
+    }
+
+    pub(crate) fn sandbox_stopped() -> Self {
+        Self::interrupted("SANDBOX_STOPPED", "The sandbox was stopped.")
     }
 
     pub(super) fn shutdown() -> Self {
@@ -49,8 +60,11 @@ impl Outcome {
     }
 }
 
+/// The message may be a sandbox's own words, as long as it likes.
 fn turn_error(code: &str, message: impl Into<String>) -> TurnError {
-    TurnError { message: message.into(), code: Some(code.to_owned()), extra: Extra::new() }
+    let mut message = message.into();
+    shorten(&mut message, MAX_MESSAGE);
+    TurnError { message, code: Some(code.to_owned()), extra: Extra::new() }
 }
 
 /// The last events of a turn, in their order: `error` if there is one, `result`, `done`.
@@ -66,8 +80,10 @@ pub(super) fn last_events(
         turn_id: turn_id.to_owned(),
         extra: Extra::new(),
     };
+    let (final_text, truncated) = fit(final_text);
     let result = TurnResult {
-        final_text: final_text.to_owned(),
+        final_text,
+        truncated,
         token_usage: usage.clone(),
         metadata,
         extra: Extra::new(),
@@ -83,4 +99,56 @@ pub(super) fn last_events(
         .into_iter()
         .chain([Event::new(event_type::RESULT, &result), Event::new(event_type::DONE, &done)])
         .collect()
+}
+
+/// The text as far as an event may hold it, and whether that is not all of it.
+fn fit(text: &str) -> (String, bool) {
+    let is_sendable = |text: &str| {
+        let json = serde_json::to_string(text);
+        json.is_ok_and(|json| json.len() <= MAX_EVENT - BESIDE_FINAL_TEXT)
+    };
+    let mut fitting = text.to_owned();
+    // As JSON a text may be six times as long.
+    for most in [MAX_FINAL_TEXT, MAX_TEXT] {
+        if is_sendable(&fitting) {
+            break;
+        }
+        fitting.truncate(0);
+        fitting.push_str(text);
+        shorten(&mut fitting, most);
+    }
+    let truncated = fitting != text;
+    (fitting, truncated)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The last events of a turn that gave this answer.
+    pub(crate) fn last_events_of(text: &str) -> Vec<Event> {
+        let outcome = Outcome::failed("X", "x".repeat(MAX_EVENT));
+        last_events("s", "t", &outcome, text, &TokenUsage::default()).unwrap()
+    }
+
+    #[test]
+    fn no_answer_makes_an_event_too_large_and_a_cut_one_says_so() {
+        for (answer, truncated) in [
+            ("short".to_owned(), false),
+            ("x".repeat(100_000), false),
+            ("ä".repeat(300_000), true),
+            ("\u{1}".repeat(600_000), true),
+        ] {
+            let events = last_events_of(&answer);
+            for event in &events {
+                let json = serde_json::to_string(event).unwrap();
+                assert!(json.len() <= MAX_EVENT + 64, "{} bytes of {}", json.len(), event.kind);
+            }
+            let data = &events[1].data;
+            let text = data["finalText"].as_str().unwrap();
+            assert_eq!(data.get("truncated").is_some(), truncated);
+            assert_eq!(text == answer, !truncated);
+            assert_eq!(text.ends_with("more bytes)"), truncated);
+        }
+    }
 }

@@ -2,7 +2,13 @@
 
 use sandbox_sdk::types::{EventBody, TurnLimits};
 
-use super::{TurnError, Turns, ingest::Names, meter::Message, outcome::Stop, runner::Turn};
+use super::{
+    TurnError, Turns,
+    ingest::Names,
+    meter::Message,
+    outcome::Stop,
+    runner::{RETRY, Turn},
+};
 use crate::store::TurnRow;
 
 /// Bytes of events that are looked at together.
@@ -52,7 +58,7 @@ impl Turns {
             "The orchestrator was restarted in the middle of this turn.",
         );
         tracing::warn!(turn = turn.id, session = session_id, "ending a turn that a crash cut off");
-        self.end(&turn, message, stop.outcome()).await;
-        Ok(())
+        // Not for ever: somebody waits for the start, and can do something about the disk.
+        Ok(self.end(&turn, message, stop.outcome(), RETRY.into_iter()).await?)
     }
 }

@@ -37,7 +37,7 @@ const NOTICE_BYTES: usize = 1024;
 /// Time an agent has to end after it was told to.
 const ABORT_GRACE: Duration = Duration::from_secs(3);
 /// Pauses between tries to write to the log.
-const RETRY: [Duration; 4] = [
+pub(super) const RETRY: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_millis(1500),
@@ -71,17 +71,26 @@ struct Progress {
     bytes: usize,
     /// What the turn has to end with, because it went too far.
     exceeded: Option<Outcome>,
+    /// It went too far: nothing more is taken, however small.
+    full: bool,
+    /// The agent was silent all at once, and nobody had told it to be.
+    broke_off: bool,
 }
 
 impl Turns {
     /// Runs the turn to its end. It ends whatever happens.
     pub(super) async fn run(&self, turn: Turn, stopped: Stopped) {
-        let mut progress = Progress::new(&turn);
+        let names = Names::new(turn.log.id(), &turn.id);
+        let mut progress = Progress::new(names, turn.limits.max_output_tokens);
         let driven = AssertUnwindSafe(self.drive(&turn, &mut progress, stopped)).catch_unwind();
         let outcome = driven.await.unwrap_or_else(|_| {
             Outcome::failed("INTERNAL", "The orchestrator made a mistake in this turn.")
         });
-        self.end(&turn, progress.message, outcome).await;
+        let longest = RETRY[RETRY.len() - 1];
+        let pauses = RETRY.into_iter().chain(std::iter::repeat(longest));
+        if let Err(error) = self.end(&turn, progress.message, outcome, pauses).await {
+            tracing::error!(turn = turn.id, %error, "a turn's end was not written");
+        }
         let mut active = self.active();
         // A next turn of the session may have begun since the last event was written.
         if active.get(turn.log.id()).is_some_and(|active| active.turn_id == turn.id) {
@@ -99,7 +108,12 @@ impl Turns {
             started = self.start_agent(turn) => started,
         };
         match started {
-            Ok((lease, said)) => self.follow(turn, progress, stopped, lease.sidecar(), said).await,
+            Ok((lease, said)) => {
+                let outcome = self.follow(turn, progress, stopped, lease.sidecar(), said).await;
+                // Its time was up, say: the agent did nothing wrong.
+                let cut_off = progress.broke_off && lease.is_stopping();
+                if cut_off { Stop::sandbox_stopped().outcome() } else { outcome }
+            }
             Err(outcome) => outcome,
         }
     }
@@ -121,6 +135,7 @@ impl Turns {
         };
         match lease.sidecar().run_agent(&run).await {
             Ok(said) => Ok((lease, said)),
+            Err(_) if lease.is_stopping() => Err(Stop::sandbox_stopped().outcome()),
             Err(error) => Err(Outcome::failed("AGENT_NOT_STARTED", error.to_string())),
         }
     }
@@ -167,6 +182,7 @@ impl Turns {
                 abort(sidecar, &turn.id).await;
             }
         }
+        progress.broke_off = progress.finished.is_none() && ending.is_none();
         progress.outcome(ending)
     }
 
@@ -184,18 +200,20 @@ impl Turns {
         self.0.logs.append(log, events, None).await.map(drop)
     }
 
-    /// Writes the turn's record and its last events, once, and tells the product.
-    pub(super) async fn end(&self, turn: &Turn, message: Message, outcome: Outcome) {
+    /// Writes the turn's record and its last events, once, and tells the product. `pauses`: between
+    /// tries, as long as the disk does not take them.
+    pub(super) async fn end(
+        &self,
+        turn: &Turn,
+        message: Message,
+        outcome: Outcome,
+        mut pauses: impl Iterator<Item = Duration>,
+    ) -> Result<(), LogError> {
         let usage = token_usage(turn.input_tokens, message.output_tokens());
         let final_text = message.text();
         let session_id = turn.log.id();
-        let events = match last_events(session_id, &turn.id, &outcome, &final_text, &usage) {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::error!(turn = turn.id, %error, "a turn's end can't be written as JSON");
-                return;
-            }
-        };
+        let events = last_events(session_id, &turn.id, &outcome, &final_text, &usage)
+            .map_err(|error| LogError::Store(Arc::new(error.into())))?;
         let ended = EndedTurn {
             id: turn.id.clone(),
             state: outcome.state,
@@ -204,18 +222,17 @@ impl Turns {
             usage: usage.clone(),
             error: outcome.error,
         };
-        let mut pauses = RETRY.into_iter();
         loop {
             let change = Some(TurnChange::End(ended.clone()));
             match self.0.logs.append(&turn.log, events.clone(), change).await {
                 Ok(Appended::Written { .. }) => break,
-                Ok(_) => return,
-                Err(LogError::Store(_)) => {
-                    let longest = RETRY[RETRY.len() - 1];
-                    tokio::time::sleep(pauses.next().unwrap_or(longest)).await;
-                }
+                Ok(_) => return Ok(()),
+                Err(error @ LogError::Store(_)) => match pauses.next() {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                },
                 // Gone with its sandbox, or left to the next start.
-                Err(LogError::SessionGone | LogError::Closed) => return,
+                Err(LogError::SessionGone | LogError::Closed) => return Ok(()),
             }
         }
         tracing::info!(
@@ -232,19 +249,22 @@ impl Turns {
             outcome: outcome.state,
             usage,
         });
+        Ok(())
     }
 }
 
 impl Progress {
-    fn new(turn: &Turn) -> Self {
+    fn new(names: Names, max_output: Option<u64>) -> Self {
         Self {
-            names: Names::new(turn.log.id(), &turn.id),
+            names,
             message: Message::default(),
-            max_output: turn.limits.max_output_tokens.unwrap_or(MAX_OUTPUT_TOKENS),
+            max_output: max_output.unwrap_or(MAX_OUTPUT_TOKENS),
             error: None,
             finished: None,
             bytes: 0,
             exceeded: None,
+            full: false,
+            broke_off: false,
         }
     }
 
@@ -285,6 +305,9 @@ impl Progress {
     }
 
     fn take_update(&mut self, update: PartUpdated, events: &mut Vec<Event>) {
+        if self.full {
+            return;
+        }
         let size = serde_json::to_string(&update).map_or(0, |json| json.len());
         let Ok(event) = Event::new(event_type::PART_UPDATED, &update) else { return };
         if self.bytes + size > MAX_BYTES {
@@ -295,6 +318,7 @@ impl Progress {
         } else {
             self.exceeded = Some(out_of_credits());
         }
+        self.full = self.exceeded.is_some();
     }
 
     /// How the turn ended, once the agent is silent. `asked`: what it was told to end with.
@@ -346,5 +370,28 @@ fn agent_died() -> TurnError {
         message: "The agent ended unexpectedly.".to_owned(),
         code: Some("AGENT_DIED".to_owned()),
         extra: Default::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn once_a_piece_was_too_much_no_smaller_one_is_taken() {
+        let mut progress = Progress::new(Names::new("s", "t"), Some(3));
+        let mut events = Vec::new();
+        let mut take = |text: String| {
+            let data = json!({"part": {"id": "a", "type": "text", "text": ""}, "delta": text});
+            let event = json!({"type": "message.part.updated", "data": data});
+            progress.take(serde_json::from_value(event).unwrap(), &mut events);
+            progress.exceeded.take().is_some()
+        };
+        assert!(!take("12345678".to_owned()));
+        assert!(take("x".repeat(100)));
+        assert!(!take("1".to_owned()), "it would fit, but is not looked at");
+        assert_eq!((events.len(), progress.message.text().as_str()), (1, "12345678"));
     }
 }

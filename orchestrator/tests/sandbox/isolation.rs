@@ -151,6 +151,35 @@ async fn dangerous_system_calls_are_refused() {
 }
 
 #[tokio::test]
+async fn sockets_are_only_of_the_usual_families() {
+    let sandbox = Sandbox::start().await;
+    let socket =
+        |family: i32| format!("perl -e 'exit(socket(my $s, {family}, 3, 0) ? 0 : $! + 0)'");
+    let families = [("AF_VSOCK", 40), ("AF_ALG", 38), ("AF_PACKET", 17), ("AF_XDP", 44)];
+    for (name, family) in families {
+        assert_eq!(sandbox.sh(&socket(family)).await.exit_code, 1, "{name}: not permitted");
+    }
+    for (family, kind) in [("AF_UNIX", 1), ("AF_INET", 1), ("AF_INET6", 2)] {
+        let program = format!(
+            "perl -MSocket=:all -e 'socket(my $s, {family}, {kind}, 0) or die $!' && echo fine"
+        );
+        assert_eq!(sandbox.output(&program).await, "fine", "{family}");
+    }
+    sandbox.output("perl -e 'socket(my $s, 16, 3, 0) or die $!'").await;
+    let pair = "perl -MSocket=:all -e 'socketpair(my $a, my $b, AF_UNIX, SOCK_STREAM, 0) or die'";
+    sandbox.output(pair).await;
+}
+
+#[tokio::test]
+async fn new_processes_come_by_calls_that_are_checked() {
+    let sandbox = Sandbox::start().await;
+    // clone3, whose flags no filter can read: no such call.
+    let clone3 = "perl -e 'exit(syscall(435, 0, 0) == -1 ? $! : 0)'";
+    assert_eq!(sandbox.sh(clone3).await.exit_code, 38);
+    assert_eq!(sandbox.output("echo a | cat").await, "a");
+}
+
+#[tokio::test]
 async fn there_are_no_privileges_and_no_way_to_gain_any() {
     let sandbox = Sandbox::start().await;
     let status = sandbox

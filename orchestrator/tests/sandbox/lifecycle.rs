@@ -67,6 +67,30 @@ async fn a_stopped_sandbox_starts_again_with_its_files() {
 }
 
 #[tokio::test]
+async fn a_tree_deeper_than_a_path_is_long_gets_its_new_owner_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (driver, spec) = (driver().await, spec(&folder));
+    let run = async |sandbox: &orchestrator::driver::RunningSandbox, command: &str| {
+        let exec = Exec { command: command.into(), ..Exec::default() };
+        let result = sandbox.sidecar().exec(&exec).await.unwrap();
+        assert_eq!(result.exit_code, 0, "{result:?}");
+    };
+    let first = driver.start(&spec).await.unwrap();
+    run(&first, "perl -e 'for (1..50) { mkdir \"d\" x 200 or die; chdir \"d\" x 200 or die }'")
+        .await;
+    first.kill().await;
+    let other_folder = tempfile::tempdir().unwrap();
+    let mut other = crate::support::spec(&other_folder);
+    other.id = "sandbox-other".into();
+    let other = driver.start(&other).await.unwrap();
+    let second = driver.start(&spec).await.unwrap();
+    let write = "perl -e 'for (1..50) { chdir \"d\" x 200 or die } open F, \">mine\" or die'";
+    run(&second, write).await;
+    other.kill().await;
+    second.kill().await;
+}
+
+#[tokio::test]
 async fn the_end_of_its_init_is_the_end_of_the_sandbox_and_is_told() {
     let sandbox = Sandbox::start().await;
     let sleep = unique_sleep();

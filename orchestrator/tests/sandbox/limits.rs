@@ -131,6 +131,44 @@ async fn a_disk_filler_is_stopped_told_why_and_can_clean_up() {
     assert_eq!(sandbox.write("more.txt", "more").await.unwrap(), 4);
 }
 
+/// Fills the disk, each time by something else than a file in a folder that can be read.
+async fn fills_in_hiding(program: &str) {
+    let limits = Limits { disk_mb: 24, max_file_mb: 8, ..Limits::default() };
+    let sandbox = Sandbox::limited(limits).await;
+    let result = sandbox.sh(&format!("perl -e '{program}'")).await;
+    assert_eq!(result.exit_code, 137, "{result:?}");
+    assert!(result.stderr.contains("disk limit of 24 MB"), "{}", result.stderr);
+}
+
+/// `$n` counts up to 25 times the limit, not as fast as the disk would allow.
+const FILL: &str = "sub fill { print {$_[0]} \"x\" x 4000000 or die; \
+                    select undef, undef, undef, 0.05 } for my $n (1..150)";
+
+#[tokio::test]
+async fn files_in_a_closed_folder_count() {
+    fills_in_hiding(&format!(
+        "mkdir \"x\"; {FILL} {{ chmod 0300, \"x\"; open my $f, \">x/$n\" or die; fill $f }}"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn files_below_a_longer_path_than_there_may_be_count() {
+    fills_in_hiding(&format!(
+        "for (1..40) {{ mkdir \"d\" x 200 or die; chdir \"d\" x 200 or die }} \
+         {FILL} {{ open my $f, \">$n\" or die; fill $f }}"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn files_that_are_deleted_but_open_count() {
+    fills_in_hiding(&format!(
+        "my @open; {FILL} {{ open my $f, \">x\" or die; unlink \"x\"; fill $f; push @open, $f }}"
+    ))
+    .await;
+}
+
 #[tokio::test]
 async fn a_single_file_has_a_largest_size() {
     let sandbox = Sandbox::limited(Limits { max_file_mb: 2, ..Limits::default() }).await;

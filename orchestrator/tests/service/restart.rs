@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Process, Viewer, eventually};
+use crate::support::{Process, Viewer, eventually, sql};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_in_the_middle_of_a_turn_loses_nothing_that_a_viewer_has_seen() {
@@ -157,6 +157,28 @@ fn second_start(data: &Path, address: &str) -> (bool, String) {
         .output()
         .unwrap();
     (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_can_not_end_the_turns_of_the_last_run_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let first = Process::start(data.path(), 20).await;
+    let id = first.product.sandbox().await;
+    first.product.dispatch(&id, "s1", "t1", "run: sleep 100").await.expect(202);
+    first.kill();
+    let trigger = "CREATE TRIGGER full BEFORE INSERT ON events
+                   BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    sql(data.path(), trigger).await;
+    let path = data.path().to_owned();
+    let second = tokio::task::spawn_blocking(move || second_start(&path, "127.0.0.1:0"));
+    let second = second.await.unwrap();
+    assert!(!second.0);
+    let words = second.1.lines().last().unwrap();
+    assert!(words.contains("could not be put in order") && words.contains("no room"), "{words}");
+    sql(data.path(), "DROP TRIGGER full").await;
+    let third = Process::start(data.path(), 0).await;
+    assert_eq!(third.product.record(&id, "s1", "t1").await["state"], "interrupted");
+    assert!(third.terminate().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

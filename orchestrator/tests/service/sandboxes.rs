@@ -1,8 +1,15 @@
 //! The life of sandboxes, and what can be done in them.
 
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Product, eventually};
+use crate::support::{Product, eventually, sql};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_is_made_used_stopped_resumed_on_demand_and_deleted() {
@@ -102,10 +109,10 @@ async fn the_list_is_filtered_and_paged() {
         let listed = listed["sandboxes"].as_array().unwrap().clone();
         listed.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(ids("").await, [first.clone(), second.clone()]);
+    assert_eq!(ids("").await, [second.clone(), first.clone()], "the newest first");
     assert_eq!(ids("?status=stopped").await, std::slice::from_ref(&first));
     assert_eq!(ids("?status=stopped&status=running").await.len(), 2);
-    assert_eq!(ids("?limit=1&offset=1").await, [second]);
+    assert_eq!(ids("?limit=1&offset=1").await, [first]);
     product.get("/v1/sandboxes?limit=-1").await.refused(400, "VALIDATION_ERROR");
     product.stop().await;
 }
@@ -180,4 +187,176 @@ async fn the_driver_says_how_sandboxes_are_isolated() {
     assert_eq!((&driver["type"], &driver["available"]), (&json!("bubblewrap"), &json!(true)));
     assert!(driver["report"]["limits"]["memory"].is_string());
     product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_for_which_there_is_no_room_is_not_lost() {
+    let product = Product::start_with(|config| config.max_running = 1).await;
+    let kept = product.sandbox().await;
+    product.exec(&kept, "echo kept > file").await;
+    let busy = product.sandbox().await;
+    product.sandbox_is(&kept, "stopped").await;
+    let path = |id: &str, call: &str| format!("/v1/sandboxes/{id}/runtime/{call}");
+    let work = product.exec(&busy, "touch busy; while [ -e busy ]; do sleep 0.1; done");
+    let others = async {
+        eventually("the one place is taken", async || {
+            let read = product.post(&path(&busy, "files/read"), json!({"path": "busy"})).await;
+            (read.status == 200).then_some(())
+        })
+        .await;
+        let command = json!({"command": "true"});
+        let refused = product.post(&path(&kept, "terminals/commands"), command).await;
+        refused.refused(429, "QUOTA_EXCEEDED");
+        product.sandbox_is(&kept, "stopped").await;
+        // Also one that never ran is only waiting.
+        let new = product.post("/v1/sandboxes", json!({})).await.expect(201);
+        let new = new["id"].as_str().unwrap().to_owned();
+        let stopped = product.sandbox_is(&new, "stopped").await;
+        assert!(stopped["error"].as_str().unwrap().contains("no more than 1"), "{stopped}");
+        product.dispatch(&new, "s1", "t1", "run: true").await.expect(202);
+        let record = product.record(&new, "s1", "t1").await;
+        assert_eq!(record["error"]["code"], "SANDBOX_UNAVAILABLE");
+        // A second command of the same sandbox needs no second place.
+        product.exec(&busy, "rm busy").await;
+        new
+    };
+    let (_, new) = futures::future::join(work, others).await;
+    assert_eq!(product.exec(&kept, "cat file").await["stdout"], "kept\n");
+    product.dispatch(&new, "s1", "t2", "run: true").await.expect(202);
+    assert_eq!(product.record(&new, "s1", "t2").await["state"], "completed");
+    assert_eq!(product.get(&format!("/v1/sandboxes/{new}")).await.expect(200)["status"], "running");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_goes_away_leaves_no_key_that_can_not_be_used() {
+    let product = Product::start().await;
+    let body = |number: u64| json!({"idempotencyKey": format!("chat-{number}")});
+    for number in 0..8 {
+        let request = product.post("/v1/sandboxes", body(number));
+        drop(tokio::time::timeout(Duration::from_micros(number * 400), request).await);
+    }
+    for number in 0..8 {
+        let answer = product.post("/v1/sandboxes", body(number)).await;
+        assert!(answer.status.is_success(), "{number}: {answer:?}");
+        let id = answer.body["id"].as_str().unwrap();
+        eventually("it was started", async || {
+            let sandbox = product.get(&format!("/v1/sandboxes/{id}")).await.expect(200);
+            (sandbox["status"] != "provisioning").then_some(())
+        })
+        .await;
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_sandboxes_are_made_than_may_exist_also_at_the_same_moment() {
+    let product = Product::start_with(|config| config.max_sandboxes = 3).await;
+    let all = (0..10).map(|_| product.post("/v1/sandboxes", json!({})));
+    let answers = futures::future::join_all(all).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 3);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 7);
+    product.stop().await;
+}
+
+async fn keep_rows(data: &Path, event: &str, condition: &str) {
+    let trigger = format!(
+        "CREATE TRIGGER keep BEFORE {event} ON sandboxes {condition}
+         BEGIN SELECT RAISE(ABORT, 'kept'); END"
+    );
+    sql(data, &trigger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_failed_can_be_asked_for_again() {
+    let data = tempfile::tempdir().unwrap();
+    let product = Product::start_with(|config| config.data = data.path().to_owned()).await;
+    let body = json!({"projectRef": "again", "container": {}});
+    product.post("/projects", body.clone()).await.expect(201);
+    product.sandbox_is("again", "running").await;
+    product.exec("again", "echo old > file").await;
+    let path = "/v1/sandboxes/again";
+
+    // What could not be written down has not happened.
+    keep_rows(data.path(), "UPDATE", "WHEN NEW.status = 'deleted'").await;
+    product.delete(path).await.refused(500, "SERVER_ERROR");
+    assert_eq!(product.get(path).await.expect(200)["status"], "running");
+    sql(data.path(), "DROP TRIGGER keep").await;
+
+    // What was begun is gone for everyone, and goes on when it is asked for again.
+    keep_rows(data.path(), "DELETE", "").await;
+    product.delete(path).await.refused(500, "SERVER_ERROR");
+    product.get(path).await.refused(404, "NOT_FOUND");
+    product.post("/projects", body.clone()).await.refused(409, "INVALID_STATE");
+    sql(data.path(), "DROP TRIGGER keep").await;
+    product.delete(path).await.expect(200);
+    product.delete(path).await.refused(404, "NOT_FOUND");
+
+    product.post("/projects", body).await.expect(201);
+    product.sandbox_is("again", "running").await;
+    assert_eq!(product.exec("again", "ls").await["stdout"], "", "nothing of the old one");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_that_come_while_their_sandbox_is_deleted_are_told() {
+    let product = Product::start_with(|config| {
+        config.tuning.unknown_session_grace = Duration::from_millis(300);
+    })
+    .await;
+    let id = product.sandbox().await;
+    product.map("s1", &id).await;
+    // So that it takes a while.
+    product.exec(&id, "seq 30000 | xargs touch").await;
+    let deleted = AtomicBool::new(false);
+    let deleting = async {
+        product.delete(&format!("/v1/sandboxes/{id}")).await.expect(200);
+        deleted.store(true, Ordering::SeqCst);
+    };
+    let coming = async {
+        let mut viewers = Vec::new();
+        while !deleted.load(Ordering::SeqCst) && viewers.len() < 200 {
+            viewers.push(product.viewer("s1", 0).await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        viewers
+    };
+    let ((), viewers) = futures::future::join(deleting, coming).await;
+    assert!(!viewers.is_empty());
+    for mut viewer in viewers {
+        assert_eq!(viewer.closed().await, 4404);
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_reader_of_events_does_not_keep_the_log_from_being_closed() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let data = tempfile::tempdir().unwrap();
+    let product = Product::start_with(|config| {
+        config.data = data.path().to_owned();
+        config.tuning.socket_send_buffer = Some(4096);
+        config.tuning.shutdown_grace = Duration::from_millis(500);
+    })
+    .await;
+    let id = product.sandbox().await;
+    for turn in 0..4 {
+        let turn = format!("t{turn}");
+        product.dispatch(&id, "s1", &turn, "give me a long answer").await.expect(202);
+        product.record(&id, "s1", &turn).await;
+    }
+    let path = format!("{}/events", product.session_path(&id, "s1"));
+    let request = product.request(Method::GET, &path).build().unwrap();
+    let key = request.headers()["authorization"].to_str().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address = product.base.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut stuck = socket.connect(address).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: {key}\r\n\r\n");
+    stuck.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    stuck.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    product.stop().await;
+    assert_eq!(sql(data.path(), "SELECT value FROM meta WHERE key = 'closed'").await, ["yes"]);
 }

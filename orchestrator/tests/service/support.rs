@@ -5,7 +5,7 @@ mod process;
 mod product;
 mod viewer;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 pub(crate) use fault_proxy::FaultProxy;
 pub(crate) use process::Process;
@@ -25,4 +25,18 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Runs a statement on the orchestrator's database, and gives the texts it returns.
+pub(crate) async fn sql(data: &Path, statement: &str) -> Vec<String> {
+    use sqlx::Connection;
+    let file = data.join("orchestrator/orchestrator.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(Duration::from_secs(30));
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(statement.to_owned());
+    let rows = sqlx::query_scalar(statement).fetch_all(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    rows
 }

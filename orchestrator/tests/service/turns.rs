@@ -215,6 +215,23 @@ async fn a_stopped_sandbox_is_resumed_by_a_dispatch_and_a_stop_interrupts_a_turn
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_whose_time_is_up_interrupts_its_turn() {
+    let product = Product::start_with(|config| {
+        config.tuning.idle_check = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let made = product.post("/v1/sandboxes", json!({"maxLifetimeSeconds": 2})).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    product.dispatch(id, "s1", "t1", "run: sleep 60").await.expect(202);
+    let record = product.record(id, "s1", "t1").await;
+    assert_eq!(
+        (&record["state"], &record["error"]["code"]),
+        (&json!("interrupted"), &json!("SANDBOX_STOPPED"))
+    );
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_by_its_older_name_runs_too() {
     let product = Product::start().await;
     let id = product.sandbox().await;

@@ -53,3 +53,25 @@ async fn a_signed_webhook_comes_at_the_end_of_a_turn_and_again_until_it_is_taken
     assert_eq!(body["data"], expected);
     product.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_refused_for_good_is_not_sent_again() {
+    let calls = Calls::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let refuse = async |State(calls): State<Calls>, body: Bytes| {
+        calls.lock().unwrap().push((String::new(), body));
+        StatusCode::UNAUTHORIZED
+    };
+    let app = Router::new().route("/hook", post(refuse)).with_state(calls.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let product = Product::start_with(|config| config.webhook_url = Some(url)).await;
+    let id = product.sandbox().await;
+    product.dispatch(&id, "s1", "t1", "run: echo hi").await.expect(202);
+    eventually("the webhook comes", async || (!calls.lock().unwrap().is_empty()).then_some(()))
+        .await;
+    // The next try would have come after half a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(calls.lock().unwrap().len(), 1);
+    product.stop().await;
+}

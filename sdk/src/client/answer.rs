@@ -11,6 +11,11 @@ use crate::types::{ErrorCode, Extra};
 /// Keys under which services wrap what was asked for.
 const ENVELOPES: [&str; 7] =
     ["data", "result", "sandboxes", "sandbox", "project", "session", "turn"];
+/// Longest pause that a service may ask for. Beyond it there is no use in waiting, and a clock may
+/// overflow.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+const NOT_FOUND: u16 = 404;
+const BAD_GATEWAY: u16 = 502;
 /// Longest part of a plain-text answer that goes into an error.
 const MAX_MESSAGE_CHARS: usize = 300;
 
@@ -65,13 +70,17 @@ pub(super) fn api_error(
     for key in ["success", "code", "message"] {
         fields.remove(key);
     }
+    // Without a code it is not the service that speaks, but something before it that can't find the
+    // service: nobody may conclude from it that a sandbox or a turn is gone.
+    let status = if status == NOT_FOUND && code.is_none() { BAD_GATEWAY } else { status };
     let seconds = retry_after.and_then(|value| value.trim().parse().ok());
+    let pause = seconds.map(Duration::from_secs).or_else(|| retry_after_in(&fields));
     Error::Api {
         status,
         code: code.unwrap_or_else(|| code_of(status).to_owned()),
         message,
         request_id,
-        retry_after: seconds.map(Duration::from_secs).or_else(|| retry_after_in(&fields)),
+        retry_after: pause.map(|pause| pause.min(MAX_RETRY_AFTER)),
         details: Box::new(fields),
     }
 }
@@ -147,6 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn only_the_service_itself_can_say_that_something_does_not_exist() {
+        let own = api_error(404, br#"{"error":{"code":"NOT_FOUND","message":"m"}}"#, None, None);
+        assert!(own.is_not_found() && !own.is_retryable());
+        for body in ["", "404 page not found", "<h1>404</h1>", r#"{"message":"no route"}"#] {
+            let foreign = api_error(404, body.as_bytes(), None, None);
+            assert!(!foreign.is_not_found() && foreign.is_retryable(), "{body}: {foreign:?}");
+        }
+    }
+
+    #[test]
     fn retry_advice_comes_from_the_header_or_from_the_body() {
         let advice = |body: &str, header| {
             api_error(429, body.as_bytes(), None, header).retry_after().map(|span| span.as_millis())
@@ -159,5 +178,8 @@ mod tests {
             Some(2000)
         );
         assert_eq!(advice("{}", None), None);
+        let day = Some(24 * 3600 * 1000);
+        assert_eq!(advice("{}", Some("18446744073709551615")), day);
+        assert_eq!(advice(r#"{"retryAfter":18446744073709551615}"#, None), day);
     }
 }

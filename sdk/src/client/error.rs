@@ -57,7 +57,7 @@ impl Error {
         Self::Transport(error.without_url())
     }
 
-    /// HTTP status of the answer, when there was one.
+    /// HTTP status of the answer, when there was one; 502 for a 404 that is not the service's own.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Api { status, .. } => Some(*status),
@@ -94,7 +94,7 @@ impl Error {
         }
     }
 
-    /// Whether the thing that was asked for does not exist.
+    /// Whether the service says that the thing that was asked for does not exist.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }

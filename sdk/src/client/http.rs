@@ -113,7 +113,8 @@ impl Client {
             let again = call.repeatable && error.is_retryable() && attempt < MAX_ATTEMPTS;
             // A service that wants to be left alone for longer than the call may last is the
             // caller's to wait for.
-            if !again || Instant::now() + pause >= deadline {
+            let next = Instant::now().checked_add(pause).filter(|next| *next < deadline);
+            if !again || next.is_none() {
                 return Err(error);
             }
             sleep(pause).await;

@@ -103,12 +103,17 @@ pub struct TurnError {
     pub extra: Extra,
 }
 
-/// The turn's outcome. `final_text` is authoritative: it replaces whatever a viewer put together.
+/// The turn's outcome. `final_text` is authoritative: it replaces whatever a viewer put together,
+/// unless it is only the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnResult {
     /// The whole answer in markdown.
     pub final_text: String,
+    /// `final_text` is only the beginning of an answer that no event could hold. The turn's record has
+    /// all of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     /// Metered by the orchestrator.
     pub token_usage: TokenUsage,
     /// Which turn it was.
@@ -164,6 +169,7 @@ read_fields! {
     }
     TurnResult {
         final_text: optional("finalText"),
+        truncated: optional("truncated"),
         token_usage: optional("tokenUsage"),
         metadata: optional("metadata");
         extra

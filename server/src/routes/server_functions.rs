@@ -19,8 +19,9 @@ use tower_http::compression::predicate::SizeAbove;
 
 use crate::{AppState, pages};
 
-/// The longest message, every character of it written as a JSON escape, fits.
-const MAX_BODY: usize = 1024 * 1024;
+/// The longest message fits, which has 100 000 characters: as JSON escapes, those beyond the first
+/// 65 536 of Unicode take twelve bytes each.
+const MAX_BODY: usize = 100_000 * 12 + 16 * 1024;
 /// Whoever sends slower than this does not want an answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Smaller answers fit into one packet as they are.

@@ -105,6 +105,11 @@ async fn a_message_of_the_longest_allowed_length_is_taken() {
     let longest = "\u{1}".repeat(79_998);
     let mut guest = app.guest().await;
     guest.start_turn(&format!("x{longest}y")).await;
+    // Beyond what the model takes, but not beyond what is read.
+    let escaped = format!("\"{}\"", "\\ud83d\\ude00".repeat(100_000));
+    let body = crate::support::message(None, "TEXT").to_string().replace("\"TEXT\"", &escaped);
+    let answer = post(&app, "/api/start_turn", body).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (400, "invalid".into()));
     let answer =
         guest.call("start_turn", crate::support::message(None, &"x".repeat(100_001))).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (400, "invalid".into()));

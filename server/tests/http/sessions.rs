@@ -13,7 +13,7 @@ async fn the_first_message_makes_a_guest_and_sets_a_host_cookie() {
     let cookie = cookies[0].to_str().unwrap();
     let (pair, attributes) = cookie.split_once("; ").unwrap();
     let (name, value) = pair.split_once('=').unwrap();
-    assert_eq!(name, "__Host-skein");
+    assert_eq!(name, app.cookie_name());
     assert_eq!(value.len(), 43, "32 random bytes");
     for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
         assert!(attributes.split("; ").any(|found| found == attribute), "{attribute} in {cookie}");
@@ -24,7 +24,8 @@ async fn the_first_message_makes_a_guest_and_sets_a_host_cookie() {
 #[tokio::test]
 async fn nothing_but_a_message_makes_an_account() {
     let app = TestApp::start().await;
-    let visitor = app.visitor();
+    let mut visitor = app.visitor();
+    visitor.open("/").await;
     for answer in [
         visitor.visit("/").await,
         visitor.call("list_chats", json!({})).await,
@@ -33,6 +34,41 @@ async fn nothing_but_a_message_makes_an_account() {
         assert!(answer.status.is_success(), "{}", answer.body);
         assert!(!answer.headers.contains_key("set-cookie"));
     }
+    for senseless in [message(None, " "), message(None, &"x".repeat(100_001))] {
+        assert_eq!(visitor.call("start_turn", senseless).await.status, 400);
+    }
+    let somebody_elses = message(Some(&crate::support::turn_id()), "Hello");
+    assert_eq!(visitor.call("start_turn", somebody_elses).await.status, 404);
+    assert_eq!(app.backend.audit().await.unwrap().accounts, 0);
+}
+
+#[tokio::test]
+async fn a_first_message_whose_answer_is_lost_is_sent_again_by_the_same_guest() {
+    let app = TestApp::start().await;
+    let mut visitor = app.visitor();
+    visitor.open("/").await;
+    let given = visitor.cookie.clone().unwrap();
+    let first = message(None, "Hello");
+    let (one, two) = tokio::join!(
+        visitor.call("start_turn", first.clone()),
+        visitor.call("start_turn", first.clone())
+    );
+    let again = visitor.call("start_turn", first).await;
+    let ids = [one, two, again].map(|answer| answer.ok()["user_message"]["id"].clone());
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(app.backend.audit().await.unwrap().accounts, 1);
+    visitor.start_turn("More").await;
+    assert_eq!(visitor.cookie.unwrap(), given);
+}
+
+#[tokio::test]
+async fn the_cookie_of_another_installation_on_the_same_host_is_left_alone() {
+    let (here, there) = (TestApp::start().await, TestApp::start().await);
+    assert_ne!(here.cookie_name(), there.cookie_name());
+    let mut person = here.guest().await;
+    let elsewhere = there.guest().await.cookie.unwrap();
+    person.cookie = Some(format!("{elsewhere}; {}", person.cookie.unwrap()));
+    assert_eq!(person.call("list_chats", json!({})).await.ok().as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -59,6 +95,7 @@ async fn a_tampered_cookie_opens_nothing() {
     let app = TestApp::start().await;
     let mut guest = app.guest().await;
     let cookie = guest.cookie.clone().unwrap();
+    let name = app.cookie_name();
     let last = cookie.chars().last().unwrap();
     let flipped = if last == 'A' { 'Q' } else { 'A' };
     let forged = [
@@ -66,11 +103,11 @@ async fn a_tampered_cookie_opens_nothing() {
         cookie[..cookie.len() - 1].to_owned(),
         format!("{cookie}A"),
         format!("{cookie}; {cookie}x"),
-        "__Host-skein=".to_owned(),
-        "__Host-skein=%00".to_owned(),
-        "__Host-skein='; DROP TABLE accounts; --".to_owned(),
-        format!("__Host-skein={}", "A".repeat(16 * 1024)),
-        cookie.replace("__Host-skein", "skein"),
+        format!("{name}="),
+        format!("{name}=%00"),
+        format!("{name}='; DROP TABLE accounts; --"),
+        format!("{name}={}", "A".repeat(16 * 1024)),
+        cookie.replace("__Host-", ""),
     ];
     for cookie in forged {
         guest.cookie = Some(cookie.clone());
@@ -88,8 +125,9 @@ async fn a_tampered_cookie_opens_nothing() {
 #[tokio::test]
 async fn a_cookie_that_is_no_text_is_no_session() {
     let app = TestApp::start().await;
+    let cookie = [app.cookie_name().as_bytes(), b"=\xff\xfe"].concat();
     let request = crate::support::request(http::Method::GET, "/")
-        .header("cookie", http::HeaderValue::from_bytes(b"__Host-skein=\xff\xfe").unwrap());
+        .header("cookie", http::HeaderValue::from_bytes(&cookie).unwrap());
     let answer = app.send(request.body(axum::body::Body::empty()).unwrap()).await;
     assert!(answer.status.is_success());
 }

@@ -1,6 +1,7 @@
 //! The tools folder: one for all checkouts, an entry for each exact version.
 
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -59,6 +60,15 @@ impl Folder {
         Ok(entry)
     }
 
+    /// An empty folder for work under the lock, which nobody else may look into.
+    pub(crate) fn workshop(&self, name: &str) -> Result<PathBuf> {
+        let path = self.path.join(format!(".work-{name}"));
+        // Under the lock, what is there was left by a set-up that died.
+        remove(&path)?;
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(path)
+    }
+
     /// Waits until no other set-up is at work; the lock ends with the returned file.
     pub(crate) fn lock(&self) -> Result<File> {
         let file = File::create(self.path.join(".lock"))?;
@@ -114,6 +124,18 @@ mod tests {
         assert!(entry.join("file").is_file());
         let again = folder.ensure("tool-1", |_| bail!("made twice")).unwrap();
         assert_eq!(again, entry);
+    }
+
+    #[test]
+    fn a_workshop_is_empty_and_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_home, folder) = folder();
+        for _ in 0..2 {
+            let work = folder.workshop("library").unwrap();
+            assert_eq!(fs::read_dir(&work).unwrap().count(), 0);
+            assert_eq!(fs::metadata(&work).unwrap().permissions().mode() & 0o777, 0o700);
+            fs::write(work.join("left"), "by one that died").unwrap();
+        }
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub(crate) fn ensure_packages(wanted: &[Package]) -> Result<()> {
         bail!("missing: {names}. Run `sudo apt-get install {names}`, then start again");
     }
     install(&missing, as_root).or_else(|_| {
-        job::step("package lists", apt_get(as_root).arg("update"))?;
+        crate::interrupt::check()?;
+        job::whole_step("package lists", apt_get(as_root).arg("update"))?;
         install(&missing, as_root)
     })
 }
@@ -68,7 +69,8 @@ pub(crate) fn ensure_packages(wanted: &[Package]) -> Result<()> {
 fn install(names: &[&str], as_root: bool) -> Result<()> {
     let mut command = apt_get(as_root);
     command.args(["install", "--yes", "--no-install-recommends"]).args(names);
-    job::step(&format!("system packages: {}", names.join(", ")), &mut command)
+    // A package manager that is killed leaves a system that is half set up.
+    job::whole_step(&format!("system packages: {}", names.join(", ")), &mut command)
 }
 
 fn apt_get(as_root: bool) -> Command {

@@ -32,7 +32,7 @@ pub(super) fn ensure(folder: &Folder) -> Result<()> {
     }
     console::say("rustup could not bring it; building it from Debian's sources instead");
     let release = release()?;
-    from_debian_source(&release).with_context(|| {
+    from_debian_source(folder, &release).with_context(|| {
         format!(
             "the wasm32 standard library is missing. Where rustup reaches its server: \
              `rustup target add {WASM}`. On Debian with trixie-backports among apt's sources: \
@@ -69,13 +69,12 @@ fn release() -> Result<String> {
     Ok(line.context("rustc names no release")?.to_owned())
 }
 
-fn from_debian_source(release: &str) -> Result<()> {
+fn from_debian_source(folder: &Folder, release: &str) -> Result<()> {
     let libdir = target_libdir()?;
     fs::create_dir_all(&libdir).with_context(|| {
         format!("{} is not writable: run the set-up as the toolchain's owner", libdir.display())
     })?;
-    let work = std::env::temp_dir().join(format!("skein-rust-src-{}", std::process::id()));
-    fs::create_dir_all(&work)?;
+    let work = folder.workshop("rust-src")?;
     let built = debian::rust_src(&work, release).and_then(|source| build(&source, &work));
     let copied = built.and_then(|rlibs| copy(&rlibs, &libdir));
     fs::remove_dir_all(&work)?;
@@ -110,7 +109,11 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     files.sort_by_key(|path| library(path).is_some_and(|name| name == "core" || name == "std"));
     for file in files {
-        fs::copy(&file, to.join(file.file_name().unwrap_or_default()))?;
+        // Whole or not at all: a library that was cut off in the middle would count as present.
+        let whole = to.join(file.file_name().unwrap_or_default());
+        let part = whole.with_extension("part");
+        fs::copy(&file, &part)?;
+        fs::rename(&part, &whole)?;
     }
     Ok(())
 }
@@ -118,6 +121,25 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_are_put_in_place_whole() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for name in ["libcore-1.rlib", "libstd-1.rlib", "libstd-1.d"] {
+            fs::write(from.path().join(name), name).unwrap();
+        }
+        // In use by a compiler that must not see it change.
+        let old = to.path().join("libcore-1.rlib");
+        fs::write(&old, "old").unwrap();
+        let used = fs::File::open(&old).unwrap();
+        copy(from.path(), to.path()).unwrap();
+        assert_eq!(std::io::read_to_string(used).unwrap(), "old");
+        let mut names: Vec<_> =
+            fs::read_dir(to.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["libcore-1.rlib", "libstd-1.rlib"]);
+        assert_eq!(fs::read_to_string(old).unwrap(), "libcore-1.rlib");
+    }
 
     #[test]
     fn libraries_are_known_by_name_with_and_without_a_hash() {

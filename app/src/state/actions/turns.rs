@@ -14,11 +14,22 @@ use crate::model::{
     ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState, TurnStatus,
 };
 use crate::state::{Action, AgentMessage, Conversation, Link, Notice, Page, Stage, Wake, drafts};
+use crate::stream::Stream;
 
 /// How often a message is sent before the person is told that it did not go through.
 const TRIES: u32 = 4;
+/// Between two looks whether a message that waits for its next try was stopped.
+const STOP_LOOK_MS: u64 = 100;
+const NOT_SETTLED: &str =
+    "The answer is here, but the server that keeps it can't be reached. Trying again…";
+const NOT_SETTLED_YET: &str = "The answer is here. The server still works out what it costs…";
+const NOT_REACHED: &str = "The server can't be reached. Trying again…";
 /// Between two questions whether the sandbox is ready.
 const PROVISIONING_POLL_MS: u64 = 250;
+/// How often settling may fail before the person is told.
+const QUIET_FAILURES: u32 = 2;
+/// How often the server may have no answer yet, about ten seconds long, before the person is told.
+const QUIET_QUESTIONS: u32 = 14;
 /// How long a stream may be silent before the server is asked whether the turn still goes on.
 const SILENCE_MS: u64 = 10_000;
 
@@ -37,7 +48,8 @@ pub fn send(page: Page, conversation: Conversation, text: &str) {
         let chat_id = conversation.id.get_untracked();
         let request = StartTurn { chat_id, turn_id, text, model: None };
         match start(&conversation, &request).await {
-            Ok(started) => began(page, conversation, request, started).await,
+            Ok(Some(started)) => began(page, conversation, request, started).await,
+            Ok(None) => withdrawn(&conversation, request).await,
             Err(error) => refused(page, &conversation, request, &error),
         }
     });
@@ -54,7 +66,7 @@ pub fn retry(page: Page, conversation: Conversation, turn_id: &str) {
 pub fn stop(page: Page, conversation: Conversation) {
     let Some(turn) = conversation.turn.get_untracked() else { return };
     if turn.stage == Stage::Sending {
-        // The server does not know it yet; `began` comes back here.
+        // The server does not know it yet, or has not said so; `began` comes back here.
         return conversation.turn.update(|turn| {
             if let Some(turn) = turn {
                 turn.stop_wanted = true;
@@ -78,11 +90,7 @@ pub fn stop(page: Page, conversation: Conversation) {
                     sleep(300 << attempt).await;
                 }
                 Err(error) => {
-                    conversation.turn.update(|turn| {
-                        if let Some(turn) = turn {
-                            turn.stage = Stage::Running;
-                        }
-                    });
+                    conversation.go_on(&turn.id, turn.stage);
                     return conversation.complain(&error);
                 }
             }
@@ -99,22 +107,44 @@ pub fn follow_active(page: Page, conversation: Conversation) {
 }
 
 /// Asks the server to start the turn. The same request again is no second turn, so that a lost
-/// answer is no reason to give up.
-async fn start(conversation: &Conversation, request: &StartTurn) -> Result<StartedTurn, AppError> {
+/// answer is no reason to give up. None: the person stopped it before the next try.
+async fn start(
+    conversation: &Conversation,
+    request: &StartTurn,
+) -> Result<Option<StartedTurn>, AppError> {
     let mut attempt = 0;
     loop {
         let error = match api::start_turn(request.clone()).await {
-            Ok(started) => return Ok(started),
+            Ok(started) => return Ok(Some(started)),
             Err(error) => error,
         };
         attempt += 1;
         let worth_it = matches!(error, AppError::Offline | AppError::Unavailable { .. });
+        let stopped = conversation.wants_stop(&request.turn_id);
+        if worth_it && stopped {
+            return Ok(None);
+        }
         if !worth_it || attempt == TRIES {
             return Err(error);
         }
-        conversation.say("The server can't be reached. Trying again…");
-        sleep(500 << attempt).await;
+        conversation.say(NOT_REACHED);
+        for _ in 0..(500 << attempt) / STOP_LOOK_MS {
+            sleep(STOP_LOOK_MS).await;
+            if conversation.wants_stop(&request.turn_id) {
+                return Ok(None);
+            }
+        }
     }
+}
+
+/// The person stopped the message before the server took it. One of the tries may have arrived all
+/// the same: what it began is stopped.
+async fn withdrawn(conversation: &Conversation, request: StartTurn) {
+    conversation.take_back(&request.turn_id);
+    conversation.returned.set(Some(request.text));
+    conversation.say("Nothing was sent, your text is kept.");
+    // Where nothing has arrived, there is nothing to stop.
+    api::stop_turn(request.turn_id).await.ok();
 }
 
 /// The message was not taken: it goes back to where it was typed.
@@ -128,6 +158,10 @@ fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &
         ),
         error => format!("{error} Nothing was sent, your text is kept."),
     };
+    if let AppError::Conflict { .. } = error {
+        // Nothing was stored. The id may be taken: another try needs one of its own.
+        conversation.was_sent();
+    }
     conversation.complain(error);
     conversation.notice.update(|notice| {
         if let Some(notice) = notice {
@@ -141,13 +175,19 @@ fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &
 
 async fn began(page: Page, conversation: Conversation, request: StartTurn, started: StartedTurn) {
     conversation.was_sent();
-    conversation.notice.set(None);
+    conversation.unsay(NOT_REACHED);
     drafts::sent(request.chat_id.as_deref(), &request.text);
     let id = started.chat.id.clone();
+    conversation.saw(started.chat.updated_at);
     page.upsert(started.chat);
     page.set_running(&id, !started.state.is_final());
     if request.chat_id.is_none() {
         conversation.id.set(Some(id.clone()));
+        // Another new chat that is shown by now has its own draft under the same name.
+        let current = page.current.get_untracked();
+        if current == conversation || current.id.with_untracked(Option::is_some) {
+            drafts::begun(&id);
+        }
         if page.current.get_untracked() == conversation {
             page.destination.set(Some((format!("/chat/{id}"), false)));
         }
@@ -156,8 +196,7 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
     }
     let turn_id = request.turn_id;
     let stage = stage_of(started.state);
-    let stop_wanted =
-        conversation.turn.with_untracked(|turn| turn.as_ref().is_some_and(|t| t.stop_wanted));
+    let stop_wanted = conversation.wants_stop(&turn_id);
     if conversation.sandbox.get_untracked() != SandboxState::Running {
         let provisioning = stage == Stage::Provisioning;
         let state = if provisioning { SandboxState::Provisioning } else { SandboxState::Running };
@@ -220,8 +259,11 @@ async fn await_stream(
                 if stream.is_some() {
                     return stream;
                 }
-                if ready && let Some(grant) = grant(conversation).await {
-                    return Some(grant);
+                if ready {
+                    match grant(conversation).await {
+                        Some(grant) => return Some(grant),
+                        None => failures = 1,
+                    }
                 }
             }
             Err(error) if error.is_transient() => {
@@ -264,22 +306,30 @@ async fn watch(
     }
     conversation.set_stage(turn_id, Stage::Running, now());
     let stream = crate::stream::open(conversation.clone(), message.clone(), grant);
+    // Questions since the stream was lost. Each waits longer than the one before.
     let mut lost_for = 0;
     loop {
+        if stream.is_connected() {
+            lost_for = 0;
+        }
         let why = woken(wake, if lost_for > 0 { backoff_ms(lost_for) } else { SILENCE_MS }).await;
         match why {
             Some(Wake::Done) => return Some(stream.reported()),
             Some(Wake::Leave) => return None,
             Some(Wake::Reconnect) => {
-                lost_for = 0;
-                stream.reconnect();
+                lost_for = u32::from(!reconnect(conversation, &stream).await);
                 continue;
             }
-            Some(Wake::Lost) => lost_for = 1,
+            // A gateway that has refused for good refuses again: only the person tries again. Until
+            // then the server is asked, now and then, whether the turn has ended.
+            Some(Wake::Lost) => {
+                lost_for = lost_for.max(1);
+                continue;
+            }
             None => {}
         }
         // Silence, or no stream at all: the server knows whether the turn still goes on.
-        if why.is_none() && lost_for == 0 && stream.is_lively() {
+        if lost_for == 0 && stream.is_lively() {
             continue;
         }
         match api::turn_status(turn_id.clone()).await {
@@ -291,7 +341,7 @@ async fn watch(
                     return None;
                 }
                 if lost_for > 0 {
-                    stream.reconnect();
+                    lost_for += 1;
                 }
             }
             Err(error) if error.is_transient() => lost_for += 1,
@@ -303,6 +353,23 @@ async fn watch(
     }
 }
 
+/// Tries the stream again at once: with another token, where it was given up. False: there is none.
+async fn reconnect(conversation: &Conversation, stream: &Stream) -> bool {
+    if !stream.is_lost() {
+        stream.nudge();
+        return true;
+    }
+    conversation.link.set(Link::Reconnecting { at: now() });
+    match grant(conversation).await {
+        Some(grant) => stream.renew(grant),
+        None => {
+            conversation.link.set(Link::Lost);
+            return false;
+        }
+    }
+    true
+}
+
 /// Asks the server to settle the turn until it has.
 async fn settle(
     page: Page,
@@ -311,19 +378,31 @@ async fn settle(
     used: ReportedUsage,
     wake: &mut UnboundedReceiver<Wake>,
 ) {
-    let mut attempt: u64 = 0;
+    let (mut questions, mut failures) = (0_u32, 0_u32);
     loop {
         match api::complete_turn(turn_id.to_owned(), used).await {
             Ok(status) => {
+                failures = 0;
+                conversation.unsay(NOT_SETTLED);
                 if take(page, conversation, status) {
+                    conversation.unsay(NOT_SETTLED_YET);
                     return;
                 }
             }
-            Err(error) if error.is_transient() => {}
+            Err(error) if error.is_transient() => failures += 1,
             Err(error) => return give_up(conversation, turn_id, &error),
         }
-        attempt += 1;
-        if woken(wake, 100 * attempt.min(20)).await == Some(Wake::Leave) {
+        questions += 1;
+        let words = match (failures, questions) {
+            (failures, _) if failures > QUIET_FAILURES => Some(NOT_SETTLED),
+            (0, questions) if questions > QUIET_QUESTIONS => Some(NOT_SETTLED_YET),
+            _ => None,
+        };
+        // Nothing that is being said is talked over.
+        if let Some(words) = words.filter(|_| conversation.notice.with_untracked(Option::is_none)) {
+            conversation.say(words);
+        }
+        if woken(wake, 100 * u64::from(questions.min(20))).await == Some(Wake::Leave) {
             return;
         }
     }
@@ -334,9 +413,7 @@ fn take(page: Page, conversation: &Conversation, status: TurnStatus) -> bool {
     if *conversation.sandbox.read_untracked() != status.sandbox {
         conversation.sandbox.set(status.sandbox);
     }
-    if let Some(words) = status.notice {
-        conversation.say(words);
-    }
+    conversation.hear(status.notice);
     let Some(outcome) = status.outcome else {
         conversation.set_stage(&status.turn_id, stage_of(status.state), now());
         return false;

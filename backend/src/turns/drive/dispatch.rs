@@ -1,10 +1,13 @@
 //! Handing a turn to the agent, and taking it back.
 
-use sandbox_sdk::types::{Dispatch, InputPart, TurnLimits};
+use sandbox_sdk::{
+    client::{self, SandboxHandle},
+    types::{Dispatch, InputPart, TurnLimits},
+};
 
 use super::Trouble;
 use crate::{
-    Backend, Error, Role,
+    Backend, Error, Role, TurnId,
     clock::{from_now, now_ms},
     db::args,
     turns::row::TurnRow,
@@ -22,32 +25,35 @@ impl Backend {
                 return Err(Trouble::again("the sandbox vanished before the dispatch"));
             }
             Err(error) if error.status() == Some(409) => {
-                // For us no other turn of this chat runs: whatever does is a leftover.
-                if let Err(error) = sandbox.abort(&row.session_id, None).await {
-                    tracing::warn!(turn = %row.id, %error, "a leftover turn could not be aborted");
-                }
+                end_leftover(&sandbox, row, &error).await;
                 return Err(Trouble::again("an earlier turn still runs in the sandbox"));
             }
             Err(error) => return Err(Trouble::of_call(&error, "start the agent")),
         };
+        self.confirm(&row.id, receipt.since).await?;
+        // A stop, or the end of the turn in words, that came while the request was on its way.
+        let now = self.turn_row(&row.id).await?;
+        if now.is_some_and(|row| row.stop_requested_at.is_some() || row.state.is_final()) {
+            self.wind_up(&row.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the orchestrator has the turn, whose events come after `since`.
+    pub(super) async fn confirm(&self, turn: &TurnId, since: u64) -> Result<(), Error> {
         self.db()
             .execute(
                 "UPDATE turns SET dispatched_at = $2, since_seq = $3, lease_until = $4,
                  unreachable_since = NULL
                  WHERE id = $1 AND state = 'running' AND dispatched_at IS NULL",
                 args![
-                    &row.id,
+                    turn,
                     now_ms(),
-                    i64::try_from(receipt.since).unwrap_or(0),
+                    i64::try_from(since).unwrap_or(0),
                     from_now(self.config().timing.lease)
                 ],
             )
             .await?;
-        // A stop, or the end of the turn in words, that came while the request was on its way.
-        let now = self.turn_row(&row.id).await?;
-        if now.is_some_and(|row| row.stop_requested_at.is_some() || row.state.is_final()) {
-            self.wind_up(&row.id).await?;
-        }
         Ok(())
     }
 
@@ -92,5 +98,16 @@ impl Backend {
         if let Err(error) = sandbox.abort(&row.session_id, Some(row.id.as_str())).await {
             tracing::warn!(turn = %row.id, %error, "a turn could not be aborted yet");
         }
+    }
+}
+
+/// For us no other turn of this chat runs: one that the orchestrator names is a leftover. Never the
+/// turn itself, which another server may have handed over in the meantime.
+async fn end_leftover(sandbox: &SandboxHandle, row: &TurnRow, busy: &client::Error) {
+    let client::Error::Api { details, .. } = busy else { return };
+    let active = details.get("activeExecutionId").and_then(serde_json::Value::as_str);
+    let Some(leftover) = active.filter(|id| *id != row.id.as_str()) else { return };
+    if let Err(error) = sandbox.abort(&row.session_id, Some(leftover)).await {
+        tracing::warn!(turn = %row.id, %error, "a leftover turn could not be aborted");
     }
 }

@@ -2,9 +2,8 @@
 
 use sandbox_sdk::{
     client::{self, Client},
-    types::{CreateSandbox, Sandbox, SandboxStatus, SessionMapping},
+    types::{Sandbox, SandboxStatus, SessionMapping},
 };
-use serde_json::json;
 
 use super::Trouble;
 use crate::{
@@ -28,6 +27,13 @@ impl Backend {
             return self.replace_sandbox(row).await;
         };
         match sandbox.status {
+            // Nothing may be wrong with what is in it: a machine without memory is no reason to take
+            // somebody's files.
+            SandboxStatus::Failed if row.woken_at.is_none() && has_worked(row) => {
+                if !self.wake_failed(row, &sandbox).await? {
+                    return self.replace_sandbox(row).await;
+                }
+            }
             SandboxStatus::Failed | SandboxStatus::Expired | SandboxStatus::Deleted => {
                 tracing::warn!(sandbox = %sandbox.id, status = sandbox.status.as_str(), error = sandbox.error, "a sandbox is lost");
                 return self.replace_sandbox(row).await;
@@ -81,16 +87,19 @@ impl Backend {
             let found = self.client().sandboxes().get(remote).await;
             return found.map_err(|error| Trouble::of_call(&error, "find the sandbox"));
         }
-        let create = CreateSandbox {
-            image: self.config().sandbox_image.clone(),
-            idempotency_key: Some(row.sandbox_id.clone()),
-            metadata: Some(
-                json!({ "product": self.config().product_id, "chat": row.chat_id.as_str() }),
-            ),
-            ..CreateSandbox::default()
-        };
-        let made =
-            self.client().for_user(row.account_id.as_str()).sandboxes().create(&create).await;
+        // Noted first: whoever deletes the sandbox later must know that there may be one.
+        let asked = self
+            .db()
+            .execute(
+                "UPDATE sandboxes SET asked_at = COALESCE(asked_at, $2)
+                 WHERE id = $1 AND state IN ('provisioning', 'running', 'stopped')",
+                args![&row.sandbox_id, now_ms()],
+            )
+            .await?;
+        if asked == 0 {
+            return Err(Trouble::again("the chat is being deleted"));
+        }
+        let made = self.order_sandbox(&row.sandbox_id, &row.account_id, &row.chat_id).await;
         let made = made.map_err(|error| Trouble::of_call(&error, "make a sandbox"))?;
         // The chat may have been deleted in the meantime: then this one has to go, too.
         self.db()
@@ -101,6 +110,27 @@ impl Backend {
             )
             .await?;
         Ok(Some(made))
+    }
+
+    /// Wakes a sandbox that has failed after it had worked; tried once a turn. Answers whether it runs.
+    async fn wake_failed(&self, row: &TurnRow, sandbox: &Sandbox) -> Result<bool, Trouble> {
+        tracing::warn!(sandbox = %sandbox.id, error = sandbox.error, "a sandbox has failed; waking it");
+        let woken = self.client().sandboxes().resume(&sandbox.id).await;
+        if let Err(error) = &woken
+            && error.is_retryable()
+        {
+            return Err(Trouble::of_call(error, "wake the sandbox"));
+        }
+        let sql = "UPDATE turns SET woken_at = $2 WHERE id = $1";
+        self.db().execute(sql, args![&row.id, now_ms()]).await?;
+        match woken {
+            Ok(woken) if woken.status == SandboxStatus::Running => Ok(true),
+            Ok(_) => Err(Trouble::again("the sandbox wakes")),
+            Err(error) => {
+                tracing::warn!(sandbox = %sandbox.id, %error, "a failed sandbox can't be woken");
+                Ok(false)
+            }
+        }
     }
 
     /// Gives the chat another sandbox and the turn the new session. Only a sandbox that is gone for
@@ -135,8 +165,7 @@ impl Backend {
         )
         .await?;
         let fresh = sandboxes::current(&mut tx, &row.account_id, &row.chat_id).await?;
-        // A sandbox that never worked held nothing that could be missed.
-        let notice = (row.sandbox_state != "provisioning").then_some(REPLACED);
+        let notice = has_worked(row).then_some(REPLACED);
         let moved = tx
             .execute(
                 "UPDATE turns SET sandbox_id = $2, notice = COALESCE($3, notice)
@@ -147,4 +176,9 @@ impl Backend {
         // A turn that was stopped in the meantime leaves everything as it was.
         if moved == 1 { tx.commit().await } else { Ok(()) }
     }
+}
+
+/// One that never worked holds nothing that could be missed.
+fn has_worked(row: &TurnRow) -> bool {
+    row.sandbox_state != "provisioning"
 }

@@ -361,12 +361,12 @@ async fn dispatch(
             if let Some(known) = book.turns.get(&turn) {
                 return Json(receipt(&known.record, true)).into_response();
             }
-            let busy = book
-                .turns
-                .iter()
-                .any(|((of, _), turn)| *of == session && turn.record.state == TurnState::Running);
-            if busy {
-                return error(ErrorCode::InvalidState, "another turn runs");
+            let mut of_session = book.turns.iter().filter(|((of, _), _)| *of == session);
+            let busy = of_session.find(|(_, turn)| turn.record.state == TurnState::Running);
+            if let Some(((_, active), _)) = busy {
+                let mut body = ErrorBody::new(ErrorCode::InvalidState, "another turn runs");
+                body.extra.insert("activeExecutionId".to_owned(), json!(active));
+                return (StatusCode::CONFLICT, Json(body)).into_response();
             }
             let first_seq = book.turns.len() as u64 * EVENTS_OF_A_TURN + 1;
             let record: TurnRecord = serde_json::from_value(json!({

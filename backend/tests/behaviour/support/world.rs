@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use backend::{
     Account, Audit, Backend, BackendConfig, ChatId, Credits, Error, Limits, Prices, ReportedUsage,
-    StartTurn, StartedTurn, Timing, TurnId, TurnOutcome, TurnState, TurnStatus,
+    SessionToken, StartTurn, StartedTurn, Timing, TurnId, TurnOutcome, TurnState, TurnStatus,
 };
 use sandbox_sdk::types::{TokenUsage, TurnState as RecordState};
 use secrecy::SecretString;
@@ -56,6 +56,7 @@ impl World {
             timing: Timing {
                 call: Duration::from_secs(20),
                 sweep: Duration::from_millis(20),
+                tidy: Duration::from_millis(20),
                 retry: Duration::from_millis(5),
                 retry_max: Duration::from_millis(50),
                 ..Timing::default()
@@ -64,6 +65,7 @@ impl World {
                 turns_per_minute: 10_000,
                 chats_per_hour: 10_000,
                 running_turns: 1000,
+                sandboxes: 1000,
             },
         };
         change(&mut config);
@@ -72,7 +74,13 @@ impl World {
     }
 
     pub(crate) async fn guest(&self) -> Account {
-        self.backend.create_guest().await.unwrap().0
+        self.visitor().await.0
+    }
+
+    /// A guest, and what opens the account.
+    pub(crate) async fn visitor(&self) -> (Account, SessionToken) {
+        let token = self.backend.new_session().unwrap();
+        (self.backend.create_guest(&token).await.unwrap(), token)
     }
 
     /// Asks in a chat, or in a new one.
@@ -165,6 +173,11 @@ impl World {
     /// Another backend on the same database and orchestrator.
     pub(crate) async fn restarted(&self) -> Backend {
         Backend::connect(self.config.clone()).await.unwrap()
+    }
+
+    /// Lets the time pass for which a server that died had its turns to itself.
+    pub(crate) async fn leases_run_out(&self) {
+        self.database.execute("UPDATE turns SET lease_until = 0").await.unwrap();
     }
 
     /// Lets a backend of its own do something until `until` holds, then kills it where it stands.

@@ -203,3 +203,26 @@ async fn a_viewer_may_come_before_its_session_does() {
     stage.bench.append(&log, vec![event(1, 1)]).await;
     assert_eq!(viewer.seqs_until(1).await, [1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_turn_comes_through_however_long_its_answer_is() {
+    let stage = Stage::new().await;
+    let log = stage.session("s").await;
+    let plain = crate::turns::last_events_of(&"x".repeat(600 * 1024));
+    let escaped = crate::turns::last_events_of(&"\u{1}".repeat(600 * 1024));
+    let count = (plain.len() + escaped.len()) as u64;
+    stage.bench.append(&log, plain.into_iter().chain(escaped).collect()).await;
+    for format in ["", "&alias=1"] {
+        let mut viewer = stage.viewer("s", &format!("since=0{format}")).await;
+        assert_eq!(viewer.seqs_until(count).await, (1..=count).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_no_connection_carries_is_told_as_a_fault_of_ours() {
+    let stage = Stage::new().await;
+    let log = stage.session("s").await;
+    stage.bench.append(&log, vec![event(1, 600 * 1024)]).await;
+    let mut viewer = stage.viewer("s", "since=0").await;
+    assert_eq!(viewer.closed().await, sandbox_sdk::types::close_code::INTERNAL);
+}

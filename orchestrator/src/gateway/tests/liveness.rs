@@ -144,3 +144,27 @@ async fn more_viewers_than_there_is_room_for_are_turned_away_with_1013() {
     stage.viewers_are(0).await;
     stage.viewer("s", "").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_say_nothing_take_no_viewers_seat_and_are_few() {
+    let tuning = Tuning {
+        max_connections: 1,
+        max_unadmitted: 1,
+        auth_timeout: Duration::from_secs(3600),
+        ..Tuning::default()
+    };
+    let stage = Stage::with(tuning).await;
+    stage.session("s").await;
+    let silent = Viewer::open(&stage.url, Offer::page()).await.unwrap();
+    let mut crowded = Viewer::open(&stage.url, Offer::page()).await.unwrap();
+    // One of the two is let wait, whichever was first.
+    let mut silent = silent;
+    let code = tokio::select! {
+        code = crowded.closed() => code,
+        code = silent.closed() => code,
+    };
+    assert_eq!(code, 1013);
+    let viewer = stage.viewer("s", "").await;
+    stage.viewers_are(1).await;
+    drop((viewer, silent, crowded));
+}

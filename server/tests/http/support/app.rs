@@ -73,6 +73,11 @@ impl TestApp {
         self.visitor().call(name, arguments).await
     }
 
+    /// What this installation's session cookie is called.
+    pub(crate) fn cookie_name(&self) -> String {
+        format!("__Host-skein-{}", self.backend.installation())
+    }
+
     /// The bytes of the database and its log.
     pub(crate) fn database_bytes(&self) -> Vec<u8> {
         let files = ["skein.sqlite", "skein.sqlite-wal"];

@@ -26,6 +26,19 @@ impl<'a> Person<'a> {
         self.app.send(request.body(Body::from(arguments.to_string())).unwrap()).await
     }
 
+    /// Opens a page and keeps the cookie that comes with it.
+    pub(crate) async fn open(&mut self, path: &str) {
+        let answer = self.visit(path).await;
+        self.keep_cookie(&answer);
+    }
+
+    fn keep_cookie(&mut self, answer: &Answer) {
+        if let Some(set) = answer.headers.get("set-cookie") {
+            let pair = set.to_str().unwrap().split(';').next().unwrap();
+            self.cookie = Some(pair.to_owned());
+        }
+    }
+
     /// Opens a page.
     pub(crate) async fn visit(&self, path: &str) -> Answer {
         let request = self.with_cookie(request(Method::GET, path)).header("accept", "text/html");
@@ -35,10 +48,7 @@ impl<'a> Person<'a> {
     /// Sends a message in a new chat, keeps the cookie, and gives the answer: chat, turn, message.
     pub(crate) async fn start_turn(&mut self, text: &str) -> Value {
         let answer = self.call("start_turn", message(None, text)).await;
-        if let Some(set) = answer.headers.get("set-cookie") {
-            let pair = set.to_str().unwrap().split(';').next().unwrap();
-            self.cookie = Some(pair.to_owned());
-        }
+        self.keep_cookie(&answer);
         answer.ok()
     }
 
