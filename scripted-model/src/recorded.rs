@@ -80,14 +80,17 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Position in the log, from 0.
-    pub(crate) fn index(&self) -> usize {
-        self.index
-    }
-
     pub(crate) fn change(&self, change: impl FnOnce(&mut Recorded)) {
         if let Some(request) = self.log.lock().get_mut(self.index) {
             change(request);
         }
+    }
+
+    /// The answer has been sent to its end, at this cost.
+    pub(crate) fn finish(&self, usage: Usage) {
+        self.change(|request| {
+            request.usage = usage;
+            request.complete = true;
+        });
     }
 }
