@@ -56,7 +56,8 @@ pub(crate) fn decide(request: &Request, key: &str, serial: u64, faults: &Faults)
     let script = Script::parse(request.conversation.newest());
     let round = script.rounds_done(request.conversation.results);
     let (passage, stage) = passage(&script, round);
-    let mut fate = Fate::new(faults, (key, &request.conversation.prompts, stage));
+    let mut fate =
+        Fate::new(faults, (key, request.format as u8, &request.conversation.prompts, stage));
     if let Some(fail) = passage.fail
         && fate.strikes(Kind::Fail, fail.times)
     {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How often each kind has struck, by place. A place is a key, the user's words so far, and the
+/// How often each kind has struck, by place. A place is a key, a format, the user's words so far, and the
 /// stage of the turn: what stays the same when a client tries again.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Mutex<HashMap<u64, [u32; 3]>>);

@@ -29,7 +29,7 @@
 //! for the whole turn. An answer that is told nothing is a fixed text, as is the title that a client
 //! asks for by itself.
 //!
-//! "So many times" is counted for a key and a conversation, and starts again once an answer passed.
+//! "So many times" is counted for a key, a format and a conversation, and starts again once an answer passed.
 //! Without `USAGE` each request costs something else, never more output than it asks for.
 //!
 //! A key that starts with `wrong` is refused (401), a model whose name starts with `missing` does
