@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::faults::{Fate, Faults, Kind};
 use crate::recorded::Usage;
 use crate::request::Request;
-use crate::script::{Call, FixedUsage, Passage, Script};
+use crate::script::{Call, Cut, FixedUsage, Passage, Script};
 use crate::tools::Tool;
 
 const GREETING: &str = "Hello from the scripted model — all is well.";
@@ -35,8 +35,8 @@ pub(crate) struct Answer {
     pub(crate) delay: Duration,
     /// Whether a broken event stands in the stream.
     pub(crate) malformed: bool,
-    /// Deltas after which the connection is cut.
-    pub(crate) cut: Option<usize>,
+    /// Where and how its stream ends too early.
+    pub(crate) cut: Option<Cut>,
 }
 
 #[derive(Debug)]

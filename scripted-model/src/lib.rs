@@ -21,6 +21,7 @@
 //! | `USAGE[in,out]`, `USAGE[in,out,cache_read]`, `USAGE[in,out,cache_read,cache_write]` | what each answer of the turn costs; `in` is without the cached |
 //! | `FAIL[status]`, `FAIL[529x2]` | fails with that HTTP status, always or so many times |
 //! | `DROP[n]`, `DROP[nx2]`, `DROP` | cuts the connection of a stream after n deltas (3) |
+//! | `TRUNCATE[n]`, `TRUNCATE[nx2]` | ends a stream after n deltas as if that were all, without the format's own end |
 //! | `MALFORMED`, `MALFORMED[2]` | a piece of broken JSON in the stream, or for an answer |
 //!
 //! A turn with calls has several answers. What stands before the last call belongs to the first of

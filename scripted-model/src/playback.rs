@@ -9,6 +9,7 @@ use futures::stream;
 use tokio_util::sync::CancellationToken;
 
 use crate::recorded::{Entry, Usage};
+use crate::script::CutHow;
 use crate::wire::Frame;
 
 /// A stream on its way.
@@ -17,8 +18,8 @@ pub(crate) struct Playback {
     pub(crate) frames: std::vec::IntoIter<Frame>,
     /// Before each delta.
     pub(crate) delay: Duration,
-    /// Whether the connection breaks after the last frame.
-    pub(crate) cut: bool,
+    /// How it ends after the last frame, if that is not the answer's end.
+    pub(crate) cut: Option<CutHow>,
     /// What the whole answer costs.
     pub(crate) usage: Usage,
     pub(crate) entry: Entry,
@@ -39,7 +40,10 @@ impl Playback {
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         let Some(frame) = self.frames.next() else {
-            return if self.cut { Some(Err(self.cut_off().await)) } else { None };
+            return match self.cut {
+                Some(CutHow::Broken) => Some(Err(self.cut_off().await)),
+                Some(CutHow::Silent) | None => None,
+            };
         };
         if frame.delta && !self.delay.is_zero() {
             tokio::select! {
@@ -56,7 +60,7 @@ impl Playback {
 
     /// Before the bytes leave: a client that has the answer finds it noted.
     fn note(&self, frame: &Frame) {
-        let is_last = !self.cut && self.frames.len() == 0;
+        let is_last = self.cut.is_none() && self.frames.len() == 0;
         if is_last {
             self.entry.finish(self.usage);
         } else if let Some(told) = frame.told {

@@ -27,8 +27,24 @@ pub(crate) struct Passage {
     pub(crate) thinking: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) fail: Option<Fault<u16>>,
-    pub(crate) cut: Option<Fault<usize>>,
+    pub(crate) cut: Option<Fault<Cut>>,
     pub(crate) malformed: Option<Fault<()>>,
+}
+
+/// The end of a stream before its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cut {
+    /// Deltas that still come.
+    pub(crate) after: usize,
+    pub(crate) how: CutHow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum CutHow {
+    /// The connection breaks, which every HTTP client notices.
+    Broken,
+    /// The response ends as if that were all: only the format's own end is missing.
+    Silent,
 }
 
 /// Something that goes wrong, each time or only the first few times.
@@ -111,12 +127,8 @@ impl Script {
             "SLOW" => self.delay = Duration::from_millis(text.trim().parse().unwrap_or_default()),
             "USAGE" => self.usage = fixed_usage(text),
             "FAIL" => self.tail.fail = fault(text),
-            "DROP" => {
-                self.tail.cut = match argument {
-                    None => Some(Fault { what: 3, times: None }),
-                    Some(argument) => fault(argument),
-                }
-            }
+            "DROP" => self.tail.cut = cut(argument.unwrap_or("3"), CutHow::Broken),
+            "TRUNCATE" => self.tail.cut = cut(text, CutHow::Silent),
             _ => {
                 self.tail.malformed =
                     Some(Fault { what: (), times: argument.and_then(|a| a.trim().parse().ok()) });
@@ -167,6 +179,12 @@ fn fault<T: std::str::FromStr>(argument: &str) -> Option<Fault<T>> {
         None => (argument, None),
     };
     Some(Fault { what: what.trim().parse().ok()?, times })
+}
+
+/// `3` or `3x2`.
+fn cut(argument: &str, how: CutHow) -> Option<Fault<Cut>> {
+    let Fault { what: after, times } = fault(argument)?;
+    Some(Fault { what: Cut { after, how }, times })
 }
 
 /// `in,out`, then perhaps `cache read` and `cache write`.

@@ -201,7 +201,7 @@ impl Server {
         let playback = Playback {
             frames: wire::stream(request.format, answer, request.stream_usage).into_iter(),
             delay: answer.delay,
-            cut: answer.cut.is_some(),
+            cut: answer.cut.map(|cut| cut.how),
             usage: answer.usage,
             entry,
             stopped: self.stopped.clone(),

@@ -32,8 +32,8 @@ pub(crate) fn stream(format: WireFormat, answer: &Answer, with_usage: bool) -> V
     if answer.malformed {
         frames.insert(after_deltas(&frames, 1), broken(format));
     }
-    if let Some(deltas) = answer.cut {
-        frames.truncate(after_deltas(&frames, deltas));
+    if let Some(cut) = answer.cut {
+        frames.truncate(after_deltas(&frames, cut.after));
     }
     frames
 }

@@ -9,8 +9,20 @@ pub(super) struct Directive<'a> {
     pub(super) argument: Option<&'a str>,
 }
 
-const NAMES: [&str; 11] =
-    ["RUN", "CALL", "STEPS", "SAY", "LONG", "THINK", "SLOW", "USAGE", "FAIL", "DROP", "MALFORMED"];
+const NAMES: [&str; 12] = [
+    "RUN",
+    "CALL",
+    "STEPS",
+    "SAY",
+    "LONG",
+    "THINK",
+    "SLOW",
+    "USAGE",
+    "FAIL",
+    "DROP",
+    "TRUNCATE",
+    "MALFORMED",
+];
 const BARE: [&str; 2] = ["DROP", "MALFORMED"];
 
 /// All directives of a prompt, in order. Everything else in it is ignored.

@@ -49,7 +49,9 @@ fn what_stands_before_the_last_call_belongs_to_the_first_answer() {
     assert_eq!(script.lead.fail, Some(Fault { what: 529, times: Some(2) }));
     assert_eq!(script.calls, [shell("a"), shell("b")]);
     assert_eq!(script.tail.text.as_deref(), Some("last"));
-    assert_eq!(script.tail.cut, Some(Fault { what: 4, times: None }));
+    let cut = |after, how| Some(Fault { what: Cut { after, how }, times: None });
+    assert_eq!(script.tail.cut, cut(4, CutHow::Broken));
+    assert_eq!(Script::parse("TRUNCATE[2]").tail.cut, cut(2, CutHow::Silent));
 }
 
 #[test]
@@ -74,7 +76,8 @@ fn calls_come_at_once_or_one_a_step() {
 #[test]
 fn bare_faults_are_directives() {
     let script = Script::parse("DROP and MALFORMED");
-    assert_eq!(script.tail.cut, Some(Fault { what: 3, times: None }));
+    let cut = Cut { after: 3, how: CutHow::Broken };
+    assert_eq!(script.tail.cut, Some(Fault { what: cut, times: None }));
     assert_eq!(script.tail.malformed, Some(Fault { what: (), times: None }));
 }
 

@@ -117,3 +117,17 @@ async fn wrong_keys_and_missing_models_are_refused() {
     let statuses: Vec<u16> = peer.model.requests().iter().map(|r| r.status).collect();
     assert_eq!(statuses, [401, 404, 400]);
 }
+
+#[tokio::test]
+async fn a_truncated_stream_ends_well_for_http_but_not_for_the_format() {
+    let peer = Peer::new().await;
+    for format in FORMATS {
+        let prompt = "TRUNCATE[2x1] SAY[a b c d]";
+        let streamed = peer.stream(format, prompt).await;
+        assert!(streamed.whole, "{format:?}");
+        let heard = streamed.heard(format);
+        assert_eq!((heard.text.as_str(), heard.end.as_str()), ("a b ", ""), "{format:?}");
+        assert!(!peer.last().complete);
+        assert_eq!(peer.stream(format, prompt).await.heard(format).text, "a b c d");
+    }
+}
