@@ -25,6 +25,7 @@ pub(crate) use slot::{Lease, Snapshot};
 use crate::{
     clock::now_ms,
     driver::{Bubblewrap, DriverReport},
+    models::ModelGateway,
     store::{SandboxRow, Store, StoreError},
 };
 use slot::Slot;
@@ -49,6 +50,7 @@ struct Inner {
     config: SandboxesConfig,
     store: Store,
     driver: Bubblewrap,
+    models: ModelGateway,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     running: Arc<Semaphore>,
     closing: CancellationToken,
@@ -81,6 +83,7 @@ impl Sandboxes {
         config: SandboxesConfig,
         store: Store,
         driver: Bubblewrap,
+        models: ModelGateway,
     ) -> Result<Self, StoreError> {
         let mut slots = BTreeMap::new();
         let mut deleted = Vec::new();
@@ -101,6 +104,7 @@ impl Sandboxes {
             config,
             store,
             driver,
+            models,
             slots: Mutex::new(slots),
             running,
             closing: CancellationToken::new(),

@@ -25,7 +25,7 @@ use super::{
     answer::refusal,
     budget::{Reservation, Wanted},
     provider::{OPENAI, Provider},
-    request::{LEAST_OUTPUT, ModelRequest},
+    request::ModelRequest,
     turn::{Denied, OpenTurn, RequestRecord},
     usage::{BYTES_PER_TOKEN, Usage},
 };
@@ -179,8 +179,7 @@ impl Exchange {
         memory: OwnedSemaphorePermit,
         mut answer: oneshot::Sender<Response>,
     ) {
-        let provider = &self.turn.model.provider;
-        let sent = head.request(provider, body).send();
+        let sent = head.request(&self.turn.model.provider, body).send();
         let gone = async {
             answer.closed().await;
             sleep(DRAIN).await;
@@ -199,7 +198,10 @@ impl Exchange {
                 let failed = Failed::refused(&self.turn.model, response).await;
                 self.fail(failed, answer);
             }
-            Some(Err(error)) => self.fail(Failed::unreachable(provider, &error), answer),
+            Some(Err(error)) => {
+                let failed = Failed::unreachable(&self.turn.model.provider, &error);
+                self.fail(failed, answer);
+            }
             // Nobody waits for it any more. What the provider did with it is not known, and it is
             // counted as read.
             None => {

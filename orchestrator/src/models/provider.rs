@@ -194,6 +194,10 @@ impl Provider {
         self.http.get(format!("{root}{path}"))
     }
 
+    pub(super) fn is_at_same_place(&self, other: &Self) -> bool {
+        self.base == other.base
+    }
+
     /// The version header that the messages format can't do without.
     pub(super) fn version() -> (HeaderName, HeaderValue) {
         let name = HeaderName::from_static("anthropic-version");

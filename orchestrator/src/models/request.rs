@@ -8,14 +8,13 @@ mod tools;
 
 use std::ops::Range;
 
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use sandbox_sdk::types::WireFormat;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Least output that a request may be left with. Providers refuse less.
-pub(super) const LEAST_OUTPUT: u64 = 16;
+const LEAST_OUTPUT: u64 = 16;
 
 /// The fields that matter. One that stands there twice is an error: two readers would not agree on
 /// which of them counts.
@@ -105,7 +104,7 @@ impl ModelRequest {
             inserted: String::new(),
             limits: Vec::new(),
             least_output: LEAST_OUTPUT,
-            hash: hash(&body),
+            hash: super::sha256(&body),
             body: Bytes::new(),
         };
         request.name_model(text, fields.model, model);
@@ -245,12 +244,6 @@ fn present<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<&'de Ra
 fn span(text: &str, value: &RawValue) -> Range<usize> {
     let start = (value.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + value.get().len()
-}
-
-fn hash(body: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, body).as_ref());
-    hash
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Door {
         sent.map_err(|refused| match refused {
             forward::Refused::Invalid(message) => refuse(StatusCode::BAD_REQUEST, &message),
             forward::Refused::Denied(Denied::Closed) => {
-                refuse(StatusCode::UNAUTHORIZED, "The turn is over.")
+                refuse(StatusCode::FORBIDDEN, "The turn is over.")
             }
             // No client tries again after this one.
             forward::Refused::Denied(Denied::UsedUp(why)) => {
@@ -140,9 +140,13 @@ impl Door {
         headers: &HeaderMap,
         format: Option<WireFormat>,
     ) -> Result<Arc<OpenTurn>, Response> {
-        let turn = token(headers).and_then(|token| self.gateway.turn(token));
-        turn.filter(|turn| turn.sandbox_id == *self.sandbox_id).ok_or_else(|| {
-            refusal(format, StatusCode::UNAUTHORIZED, "The token is missing or wrong.")
+        let token = token(headers).ok_or_else(|| {
+            refusal(format, StatusCode::UNAUTHORIZED, "The token is missing.")
+        })?;
+        // Not 401: with that, clients try the same token again for minutes.
+        let turn = self.gateway.turn(token).filter(|turn| turn.sandbox_id == *self.sandbox_id);
+        turn.ok_or_else(|| {
+            refusal(format, StatusCode::FORBIDDEN, "The token is wrong, or its turn is over.")
         })
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Metered {
     pub(crate) requests: Vec<RequestRecord>,
     /// What the provider did wrong last, if it has not done better since.
     pub(crate) problem: Option<TurnError>,
+    /// Why the agent could not go on.
+    pub(crate) used_up: Option<TurnError>,
 }
 
 /// A turn whose agent may use the gateway.
@@ -262,8 +264,12 @@ impl TurnMeter {
             }
         }
         let state = self.turn.state();
-        let problem = state.problem.clone();
-        Metered { usage: state.usage(), requests: state.records.clone(), problem }
+        Metered {
+            usage: state.usage(),
+            requests: state.records.clone(),
+            problem: state.problem.clone(),
+            used_up: self.turn.used_up.borrow().clone(),
+        }
     }
 
     fn shut(&self) {

@@ -3,7 +3,7 @@
 use sandbox_sdk::types::{EventBody, TurnLimits};
 
 use super::{TurnError, Turns, ingest::Names, meter::Message, outcome::Stop, runner::Turn};
-use crate::store::TurnRow;
+use crate::store::{TurnRow, token_usage};
 
 /// Bytes of events that are looked at together.
 const PAGE: usize = 256 * 1024;
@@ -38,6 +38,7 @@ impl Turns {
                 }
             }
         }
+        let metered = row.metered()?;
         let turn = Turn {
             sandbox_id: session.sandbox_id,
             log,
@@ -52,7 +53,9 @@ impl Turns {
             "The orchestrator was restarted in the middle of this turn.",
         );
         tracing::warn!(turn = turn.id, session = session_id, "ending a turn that a crash cut off");
-        self.end(&turn, message, stop.outcome()).await;
+        let usage = metered
+            .unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()));
+        self.end(&turn, message, stop.outcome(), usage).await;
         Ok(())
     }
 }
