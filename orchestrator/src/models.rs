@@ -16,6 +16,8 @@ mod provider;
 mod request;
 mod routes;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod usage;
 
@@ -119,8 +121,7 @@ impl ModelGateway {
             format: model.format,
             context_tokens: model.context_tokens,
         };
-        let turn =
-            OpenTurn::new(sandbox_id, turn_id, model, limits.clone(), self.0.max_requests);
+        let turn = OpenTurn::new(sandbox_id, turn_id, model, limits.clone(), self.0.max_requests);
         let turn = Arc::new(turn);
         self.turns().insert(hash, turn.clone());
         let meter = TurnMeter::new(turn, self.clone(), hash);

@@ -118,7 +118,8 @@ impl Turns {
     ) -> Result<DispatchReceipt, TurnError> {
         let prompt = check(session_id, &dispatch)?;
         self.0.sandboxes.get(sandbox_id)?;
-        let choice = match self.0.models.choose(&dispatch.backend.clone().unwrap_or_default()).await {
+        let choice = match self.0.models.choose(&dispatch.backend.clone().unwrap_or_default()).await
+        {
             Ok(choice) => choice,
             // A turn that runs or has run is known, whatever is available now.
             Err(problem) => {
@@ -129,10 +130,9 @@ impl Turns {
         let turns = self.clone();
         let (sandbox_id, session_id) = (sandbox_id.to_owned(), session_id.to_owned());
         // In a task of its own: a caller that goes away must not leave a row without a runner.
-        let begun = self
-            .0
-            .tasks
-            .spawn(async move { turns.begin(sandbox_id, session_id, dispatch, prompt, choice).await });
+        let begun = self.0.tasks.spawn(async move {
+            turns.begin(sandbox_id, session_id, dispatch, prompt, choice).await
+        });
         begun.await.unwrap_or(Err(TurnError::ShuttingDown))
     }
 

@@ -155,7 +155,8 @@ impl Catalog {
         if let Some(agent) = &self.default_agent {
             return agent;
         }
-        let available = |id: &&str| self.agents.iter().any(|agent| agent.id == *id && agent.available);
+        let available =
+            |id: &&str| self.agents.iter().any(|agent| agent.id == *id && agent.available);
         match WITH_MODEL.into_iter().find(available) {
             Some(agent) if has_model => agent,
             _ => DEMO,
@@ -181,7 +182,8 @@ impl Catalog {
         {
             let provider = Provider::foreign(named, &self.configured, &self.clients);
             let provider = provider.map_err(|problem| invalid(format!("{problem}.")))?;
-            let id = name.ok_or_else(|| invalid("backend.model.model must name a model.".into()))?;
+            let id =
+                name.ok_or_else(|| invalid("backend.model.model must name a model.".into()))?;
             return Ok(ChosenModel::new(provider, id, None));
         }
         match (&named.provider, name) {
@@ -232,7 +234,8 @@ impl Catalog {
         match configured {
             // Their models are known well enough to do without the list.
             Some(known) if matches!(provider, ANTHROPIC | OPENAI) => {
-                let listing = self.listing.try_lock().ok().and_then(|kept| Some(kept.as_ref()?.1.clone()));
+                let listing =
+                    self.listing.try_lock().ok().and_then(|kept| Some(kept.as_ref()?.1.clone()));
                 let context = listing.and_then(|all| all.model(provider, id)?.context_tokens);
                 Ok(ChosenModel::new(known.clone(), id, context))
             }

@@ -91,7 +91,8 @@ impl Listing {
 async fn list(provider: &Provider) -> Result<Vec<ModelInfo>, String> {
     let (name, version) = Provider::version();
     let request = provider.request(Method::GET, "/models").header(name, version);
-    let request = request.query(if provider.id == ANTHROPIC { &[("limit", "1000")][..] } else { &[] });
+    let request =
+        request.query(if provider.id == ANTHROPIC { &[("limit", "1000")][..] } else { &[] });
     let patience = if provider.local { LOCAL_PATIENCE } else { PATIENCE };
     let mut list: List = get(request, patience).await?;
     if provider.id == OPENAI {
@@ -108,12 +109,8 @@ async fn list(provider: &Provider) -> Result<Vec<ModelInfo>, String> {
 }
 
 fn info(provider: &Provider, entry: Entry) -> ModelInfo {
-    let context = [
-        entry.max_input_tokens,
-        entry.context_length,
-        entry.context_window,
-        entry.max_model_len,
-    ];
+    let context =
+        [entry.max_input_tokens, entry.context_length, entry.context_window, entry.max_model_len];
     ModelInfo {
         provider: provider.id.clone(),
         id: entry.id,
@@ -127,8 +124,10 @@ fn info(provider: &Provider, entry: Entry) -> ModelInfo {
 /// OpenAI lists everything it has ever served beside the models that hold a conversation.
 fn is_for_chat(id: &str) -> bool {
     let family = ["gpt-", "o1", "o3", "o4", "chatgpt-", "codex"];
-    let other = ["audio", "realtime", "tts", "transcribe", "image", "search", "instruct", "whisper"];
-    family.iter().any(|family| id.starts_with(family)) && !other.iter().any(|part| id.contains(part))
+    let other =
+        ["audio", "realtime", "tts", "transcribe", "image", "search", "instruct", "whisper"];
+    family.iter().any(|family| id.starts_with(family))
+        && !other.iter().any(|part| id.contains(part))
 }
 
 /// Smaller, larger, dated or older than what one begins with.
@@ -162,7 +161,8 @@ async fn ollama_formats(provider: &Provider) -> Vec<WireFormat> {
     let mut formats = vec![WireFormat::ChatCompletions];
     let answer = get::<Version>(provider.beside("/api/version"), LOCAL_PATIENCE).await;
     let Ok(Version { version }) = answer else { return formats };
-    let mut numbers = version.split(['.', '-', '+']).map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        version.split(['.', '-', '+']).map(|number| number.parse::<u32>().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     let version = (next(), next(), next());
     if version >= (0, 13, 3) {
@@ -188,7 +188,10 @@ async fn llama_context(provider: &Provider) -> Option<u64> {
 }
 
 /// A JSON answer; otherwise words without an address, which may be private.
-async fn get<T: DeserializeOwned>(request: RequestBuilder, patience: Duration) -> Result<T, String> {
+async fn get<T: DeserializeOwned>(
+    request: RequestBuilder,
+    patience: Duration,
+) -> Result<T, String> {
     let reading = async {
         let mut answer = request.send().await.map_err(|_| "it can't be reached".to_owned())?;
         if !answer.status().is_success() {
@@ -203,7 +206,9 @@ async fn get<T: DeserializeOwned>(request: RequestBuilder, patience: Duration) -
         }
         serde_json::from_slice(&body).map_err(|_| "its answer makes no sense".to_owned())
     };
-    tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| Err("it is too slow".to_owned()))
+    tokio::time::timeout(patience, reading)
+        .await
+        .unwrap_or_else(|_| Err("it is too slow".to_owned()))
 }
 
 #[cfg(test)]
@@ -218,6 +223,8 @@ mod tests {
         for id in ["claude-opus-5", "gpt-5-mini", "gpt-5-2025-08-07", "gpt-4o"] {
             assert!(is_special(id), "{id}");
         }
-        assert!(is_for_chat("gpt-5.4") && !is_for_chat("gpt-4o-realtime") && !is_for_chat("dall-e-3"));
+        assert!(
+            is_for_chat("gpt-5.4") && !is_for_chat("gpt-4o-realtime") && !is_for_chat("dall-e-3")
+        );
     }
 }

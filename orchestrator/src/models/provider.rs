@@ -83,7 +83,12 @@ impl Provider {
     ) -> Result<Vec<Self>, String> {
         let mut found = Vec::new();
         let hosted = [
-            (ANTHROPIC, &config.anthropic_api_key, &config.anthropic_base_url, "ANTHROPIC_BASE_URL"),
+            (
+                ANTHROPIC,
+                &config.anthropic_api_key,
+                &config.anthropic_base_url,
+                "ANTHROPIC_BASE_URL",
+            ),
             (OPENAI, &config.openai_api_key, &config.openai_base_url, "OPENAI_BASE_URL"),
         ];
         for (id, key, url, variable) in hosted {

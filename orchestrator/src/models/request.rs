@@ -90,8 +90,8 @@ impl ModelRequest {
         if text.as_bytes().get(start - 1) != Some(&b'{') {
             return Err("The body must be a JSON object.".to_owned());
         }
-        let fields: Fields<'_> =
-            serde_json::from_str(text).map_err(|error| format!("The body is not valid: {error}."))?;
+        let fields: Fields<'_> = serde_json::from_str(text)
+            .map_err(|error| format!("The body is not valid: {error}."))?;
         let asked = if format == WireFormat::Responses { fields.input } else { fields.messages };
         if asked.is_none() {
             return Err("The body has nothing to say to a model.".to_owned());
@@ -220,7 +220,8 @@ fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
         "background"
     } else if fields.n.is_some_and(|n| n > 1) {
         "n"
-    } else if tier.is_some_and(|tier| !matches!(tier, "auto" | "default" | "flex" | "standard_only"))
+    } else if tier
+        .is_some_and(|tier| !matches!(tier, "auto" | "default" | "flex" | "standard_only"))
     {
         "service_tier"
     } else if fields.speed.as_deref().is_some_and(|speed| speed != "standard") {

@@ -140,9 +140,8 @@ impl Door {
         headers: &HeaderMap,
         format: Option<WireFormat>,
     ) -> Result<Arc<OpenTurn>, Response> {
-        let token = token(headers).ok_or_else(|| {
-            refusal(format, StatusCode::UNAUTHORIZED, "The token is missing.")
-        })?;
+        let token = token(headers)
+            .ok_or_else(|| refusal(format, StatusCode::UNAUTHORIZED, "The token is missing."))?;
         // Not 401: with that, clients try the same token again for minutes.
         let turn = self.gateway.turn(token).filter(|turn| turn.sandbox_id == *self.sandbox_id);
         turn.ok_or_else(|| {

@@ -65,7 +65,8 @@ impl ModelGateway {
 fn bind(root: &Path) -> io::Result<UnixListener> {
     let folder = root.join(RUN);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    let flags =
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
     let folder = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
     // Through the descriptor, because a socket's path has room for 107 bytes only.

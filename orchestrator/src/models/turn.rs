@@ -90,11 +90,8 @@ impl OpenTurn {
         limits: TurnLimits,
         max_requests: u32,
     ) -> Self {
-        let state = State {
-            budget: Budget::new(limits, max_requests),
-            records: Vec::new(),
-            problem: None,
-        };
+        let state =
+            State { budget: Budget::new(limits, max_requests), records: Vec::new(), problem: None };
         Self {
             sandbox_id: sandbox_id.to_owned(),
             turn_id: turn_id.to_owned(),
@@ -159,7 +156,9 @@ impl OpenTurn {
             Refusal::TooManyRequests(most) => {
                 format!("The agent has asked its model {most} times, the most in one turn.")
             }
-            Refusal::Identical => "The agent asked its model the same thing over and over.".to_owned(),
+            Refusal::Identical => {
+                "The agent asked its model the same thing over and over.".to_owned()
+            }
         };
         let problem = self.state().problem.clone();
         let why = match refusal {

@@ -191,7 +191,12 @@ impl Store {
     }
 
     /// Keeps what was metered of a turn that still runs.
-    pub(crate) async fn save_usage(&self, session: i64, id: &str, usage: &TokenUsage) -> Result<()> {
+    pub(crate) async fn save_usage(
+        &self,
+        session: i64,
+        id: &str,
+        usage: &TokenUsage,
+    ) -> Result<()> {
         sqlx::query(
             "UPDATE turns SET usage = ?3 WHERE session = ?1 AND id = ?2 AND state = 'running'",
         )

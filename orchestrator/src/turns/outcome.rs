@@ -36,9 +36,7 @@ impl Stop {
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Aborted => Outcome::new(TurnState::Aborted, None),
-            Self::Interrupted(error) => {
-                Outcome::new(TurnState::Interrupted, Some(error))
-            }
+            Self::Interrupted(error) => Outcome::new(TurnState::Interrupted, Some(error)),
         }
     }
 }
@@ -118,11 +116,7 @@ mod tests {
 
     fn metered(used_up: Option<&str>, problem: Option<&str>) -> Metered {
         let error = |code: &str| turn_error(code, "words");
-        Metered {
-            used_up: used_up.map(error),
-            problem: problem.map(error),
-            ..Metered::default()
-        }
+        Metered { used_up: used_up.map(error), problem: problem.map(error), ..Metered::default() }
     }
 
     fn code(outcome: &Outcome) -> Option<&str> {

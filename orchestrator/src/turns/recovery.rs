@@ -53,8 +53,8 @@ impl Turns {
             "The orchestrator was restarted in the middle of this turn.",
         );
         tracing::warn!(turn = turn.id, session = session_id, "ending a turn that a crash cut off");
-        let usage = metered
-            .unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()));
+        let usage =
+            metered.unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()));
         self.end(&turn, message, stop.outcome(), usage).await;
         Ok(())
     }

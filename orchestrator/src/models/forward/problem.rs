@@ -113,12 +113,16 @@ fn judge(
             let message = format!("{provider} refused the key ({}){words}", status.as_u16());
             ("MODEL_KEY_REFUSED", stop, message)
         }
-        402 => ("MODEL_QUOTA_EXCEEDED", stop, format!("The account at {provider} is used up{words}")),
+        402 => {
+            ("MODEL_QUOTA_EXCEEDED", stop, format!("The account at {provider} is used up{words}"))
+        }
         429 if said.is_quota() => {
             ("MODEL_QUOTA_EXCEEDED", stop, format!("The account at {provider} is used up{words}"))
         }
         404 => ("MODEL_NOT_FOUND", status, format!("{provider} has no model {}{words}", model.id)),
-        429 => ("MODEL_OVERLOADED", status, format!("{provider} takes no more requests now{words}")),
+        429 => {
+            ("MODEL_OVERLOADED", status, format!("{provider} takes no more requests now{words}"))
+        }
         300..400 => {
             let message = format!("{provider} answered with a redirect, which is not followed.");
             ("MODEL_UNREACHABLE", StatusCode::BAD_GATEWAY, message)

@@ -21,7 +21,8 @@ fn a_request_that_needs_no_change_goes_on_byte_for_byte() {
     let messages = r#" { "messages":[ ], "model" : "m-1","max_tokens":10 , "x":1e3}  "#;
     assert_eq!(sent(Messages, messages, None), messages);
     assert_eq!(sent(Messages, messages, Some(10)), messages);
-    let chat = r#"{"stream_options":{"include_usage":true},"stream":true,"messages":[],"model":"m-1"}"#;
+    let chat =
+        r#"{"stream_options":{"include_usage":true},"stream":true,"messages":[],"model":"m-1"}"#;
     assert_eq!(sent(ChatCompletions, chat, None), chat);
     let responses = r#"{"input":"hi","stream":true,"model":"m-1","tools":[{"type":"function"}]}"#;
     assert_eq!(sent(Responses, responses, None), responses);
@@ -38,7 +39,8 @@ fn only_what_has_to_change_changes() {
 
 #[test]
 fn a_stream_of_chat_completions_always_tells_what_it_used() {
-    for options in ["", r#","stream_options":null"#, r#","stream_options":{"include_usage":false}"#] {
+    for options in ["", r#","stream_options":null"#, r#","stream_options":{"include_usage":false}"#]
+    {
         let body = format!(r#"{{"model":"m-1","messages":[],"stream":true{options}}}"#);
         let sent = as_json(&sent(ChatCompletions, &body, None));
         assert_eq!(sent["stream_options"], json!({"include_usage": true}), "{body}");
@@ -127,7 +129,8 @@ fn thinking_needs_room_for_its_budget() {
 
 #[test]
 fn a_deep_or_a_wide_body_costs_no_more_than_its_size() {
-    let deep = format!(r#"{{"model":"m-1","messages":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let deep =
+        format!(r#"{{"model":"m-1","messages":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(sent(Messages, &deep, None), deep);
     let wide: String = (0..100_000).map(|n| format!("\"k{n}\":0,")).collect();
     let wide = format!(r#"{{{wide}"model":"m-1","messages":[]}}"#);

@@ -34,7 +34,8 @@ pub(super) fn without_hosted(tools: &RawValue) -> Result<Option<String>, String>
     let tools: Tools<'_> = serde_json::from_str(tools.get())
         .map_err(|error| format!("`tools` is not valid: {error}."))?;
     let count = tools.0.len();
-    let kept: Vec<_> = tools.0.into_iter().filter(|tool| !is_hosted(tool)).map(RawValue::get).collect();
+    let kept: Vec<_> =
+        tools.0.into_iter().filter(|tool| !is_hosted(tool)).map(RawValue::get).collect();
     Ok((kept.len() < count).then(|| format!("[{}]", kept.join(","))))
 }
 

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_provider_that_fails_in_its_first_event_has_used_nothing() {
-        let error = r#"data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+        let error =
+            r#"data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
         let reading = read(Messages, &format!("event: error\n{error}\n\n"), true);
         assert_eq!(reading.failure.as_deref(), Some("Overloaded"));
         assert_eq!((reading.usage.read(), reading.usage.output), (0, 0));

@@ -128,8 +128,9 @@ mod tests {
 
     #[test]
     fn cached_input_is_taken_out_of_the_input() {
-        let end =
-            format!(r#"data: {{"type":"response.completed","response":{{"output":[{{}}],{USAGE}}}}}"#);
+        let end = format!(
+            r#"data: {{"type":"response.completed","response":{{"output":[{{}}],{USAGE}}}}}"#
+        );
         let reading = read(Responses, &format!("{DELTAS}{end}\n\n"), true);
         let usage = reading.usage;
         assert_eq!(
