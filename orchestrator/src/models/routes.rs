@@ -76,9 +76,9 @@ async fn unknown(method: Method, uri: Uri) -> Response {
 
 /// The turn's model, in a shape that clients of all formats read.
 async fn models(State(door): State<Door>, request: Request) -> Response {
-    let turn = match door.turn(request.headers(), None) {
+    let turn = match door.turn(request.headers()) {
         Ok(turn) => turn,
-        Err(refused) => return refused,
+        Err((status, message)) => return refusal(None, status, message),
     };
     let id = &turn.model.id;
     let owner = &turn.model.provider.id;
@@ -107,7 +107,8 @@ impl Door {
         let format = format_of(path).unwrap_or(WireFormat::ChatCompletions);
         let refuse = |status, message: &str| refusal(Some(format), status, message);
         // Nothing is read of a body before it is known who sends it.
-        let turn = self.turn(&parts.headers, Some(format))?;
+        let turn =
+            self.turn(&parts.headers).map_err(|(status, message)| refuse(status, message))?;
         if !turn.model.provider.formats.contains(&format) {
             let message = "The turn's model is not spoken to in this format.";
             return Err(refuse(StatusCode::NOT_FOUND, message));
@@ -135,18 +136,11 @@ impl Door {
     }
 
     /// The turn that the request's token opens.
-    fn turn(
-        &self,
-        headers: &HeaderMap,
-        format: Option<WireFormat>,
-    ) -> Result<Arc<OpenTurn>, Response> {
-        let token = token(headers)
-            .ok_or_else(|| refusal(format, StatusCode::UNAUTHORIZED, "The token is missing."))?;
-        // Not 401: with that, clients try the same token again for minutes.
+    fn turn(&self, headers: &HeaderMap) -> Result<Arc<OpenTurn>, (StatusCode, &'static str)> {
+        let token = token(headers).ok_or((StatusCode::UNAUTHORIZED, "The token is missing."))?;
         let turn = self.gateway.turn(token).filter(|turn| turn.sandbox_id == *self.sandbox_id);
-        turn.ok_or_else(|| {
-            refusal(format, StatusCode::FORBIDDEN, "The token is wrong, or its turn is over.")
-        })
+        // Not 401: with that, clients try the same token again for minutes.
+        turn.ok_or((StatusCode::FORBIDDEN, "The token is wrong, or its turn is over."))
     }
 
     /// The whole body, and the right to keep it in memory.

@@ -115,6 +115,7 @@ impl Turns {
             return (outcome, token_usage(turn.input_tokens, message.output_tokens()));
         };
         let metered = meter.close(METER_GRACE).await;
+        tracing::debug!(turn = turn.id, requests = metered.requests.len(), "turn metered");
         (outcome.explained_by(&metered), metered.usage)
     }
 

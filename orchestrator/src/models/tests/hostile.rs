@@ -40,7 +40,7 @@ async fn only_the_right_token_opens_only_its_own_sandbox_only_while_the_turn_run
     let body = prompt(ChatCompletions, "hello", true).to_string();
     let path = path_of(ChatCompletions);
 
-    for token in ["", "x", &"0".repeat(64), &access.token[..63], &access.token.to_uppercase()] {
+    for token in ["x", &"0".repeat(64), &access.token[..63], &access.token.to_uppercase()] {
         if token == access.token {
             continue;
         }

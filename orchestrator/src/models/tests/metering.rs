@@ -128,7 +128,7 @@ async fn a_turn_that_ends_cuts_what_does_not_end_in_time() {
     let model = ScriptedModel::start().await.unwrap();
     let bench = Bench::at(&model.url());
     let (access, meter) = bench.open(Messages, TurnLimits::default()).await;
-    let body = prompt(Messages, "LONG[100000] SLOW[50]", true);
+    let body = prompt(Messages, "LONG[2000] SLOW[50]", true);
     let asking = bench.ask(&access, &body);
     let closing = async {
         eventually("the request is out", || model.requests().first().cloned()).await;
