@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod agents;
 mod api;
 mod clock;
 mod config;
@@ -8,6 +9,7 @@ pub mod driver;
 mod error;
 mod gateway;
 mod log;
+mod models;
 mod sandboxes;
 mod secrets;
 mod serve;
@@ -19,6 +21,7 @@ mod turns;
 mod webhook;
 
 pub use config::{Config, Tuning};
+pub use models::{LocalModels, ModelsConfig};
 pub use secrets::{Secrets, SecretsError};
 pub use start::{Orchestrator, StartError, Stats, start};
 pub use store::StoreError;

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::now_ms,
     driver::{DriverError, ExitReason, RunningSandbox, SandboxSpec},
+    models::ModelSocket,
     store::{SandboxRow, StoreError},
 };
 
@@ -64,9 +65,9 @@ impl Sandboxes {
             }
         };
         let saved = self.0.store.save_sandbox(&row).await;
-        let (running, permit) = started?;
+        let ((running, models), permit) = started?;
         slot.touch();
-        self.supervise(slot.clone(), running, permit);
+        self.supervise(slot.clone(), running, models, permit);
         let lease = slot.lease();
         drop(life);
         saved?;
@@ -91,7 +92,10 @@ impl Sandboxes {
         }
     }
 
-    async fn spawn(&self, snapshot: &Snapshot) -> Result<RunningSandbox, SandboxError> {
+    async fn spawn(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<(RunningSandbox, ModelSocket), SandboxError> {
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),
             root: self.0.config.folder.join(&snapshot.row.id),
@@ -99,14 +103,25 @@ impl Sandboxes {
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
         };
-        self.0.driver.start(&spec).await.map_err(|error| match error {
+        // Before the sandbox, which gets to see the socket that stands there when it starts.
+        let models = self.0.models.listen(&spec.id, &spec.root);
+        let models = models
+            .map_err(|error| SandboxError::Start(format!("the model gateway's socket: {error}")))?;
+        let running = self.0.driver.start(&spec).await.map_err(|error| match error {
             DriverError::NoFreeUid(limit) => SandboxError::Quota { what: "run", limit },
             error => SandboxError::Start(error.to_string()),
-        })
+        })?;
+        Ok((running, models))
     }
 
     /// Gives a running sandbox to a task that owns it until its end.
-    fn supervise(&self, slot: Arc<Slot>, running: RunningSandbox, permit: OwnedSemaphorePermit) {
+    fn supervise(
+        &self,
+        slot: Arc<Slot>,
+        running: RunningSandbox,
+        models: ModelSocket,
+        permit: OwnedSemaphorePermit,
+    ) {
         let handle = Running {
             sidecar: running.sidecar().clone(),
             stop: self.0.closing.child_token(),
@@ -120,7 +135,7 @@ impl Sandboxes {
                 () = handle.stop.cancelled() => None,
             };
             running.kill().await;
-            drop(permit);
+            drop((models, permit));
             slot.set_running(None);
             let row = slot.change(|row| {
                 row.status = "stopped".to_owned();
