@@ -58,6 +58,10 @@ pub struct Config {
     /// Program that a sandbox starts as its init, when it is not this one.
     #[arg(long, env = "SKEIN_SIDECAR_BINARY")]
     pub sidecar_binary: Option<PathBuf>,
+    /// Folder of the coding agents that are installed for sandboxes; `agents/` in the data folder if
+    /// not given. Agents on the PATH are found, too.
+    #[arg(long, env = "SKEIN_AGENTS")]
+    pub agents: Option<PathBuf>,
     /// Times and sizes of the protocol, which only tests change.
     #[arg(skip)]
     pub tuning: Tuning,
@@ -122,6 +126,7 @@ impl Config {
             idle_timeout_seconds: 900,
             max_turn_seconds: 900,
             sidecar_binary: None,
+            agents: None,
             tuning: Tuning::default(),
         }
     }

@@ -148,6 +148,7 @@ async fn assemble(
         max_running: config.max_running,
         idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
         demo_pace: Duration::from_millis(config.demo_pace_ms),
+        agents: config.agents.unwrap_or_else(|| config.data.join("agents")),
     };
     let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver).await?;
     let webhooks = Webhooks::new(config.webhook_url.as_deref(), &secrets.signing_secret)
