@@ -18,7 +18,7 @@ mod watchdog;
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
 use sandbox_sdk::types::{ErrorCode, Event, TurnError};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -49,6 +49,8 @@ struct Shared {
     patience: Patience,
     /// Made when the first agent needs it.
     forwarder: OnceCell<Forwarder>,
+    /// Held while an agent starts: two that make their folders at once get into each other's way.
+    starting: Mutex<()>,
     warm: WarmAgents,
 }
 
@@ -101,8 +103,15 @@ impl Harness {
         programs: BTreeMap<Cli, PathBuf>,
         patience: Patience,
     ) -> Self {
-        let (forwarder, warm) = (OnceCell::new(), WarmAgents::default());
-        Self(Arc::new(Shared { commands, files, programs, patience, forwarder, warm }))
+        Self(Arc::new(Shared {
+            commands,
+            files,
+            programs,
+            patience,
+            forwarder: OnceCell::new(),
+            starting: Mutex::default(),
+            warm: WarmAgents::default(),
+        }))
     }
 
     /// Refuses what can't become a turn.
@@ -218,6 +227,7 @@ impl Harness {
             url: forwarder.url(),
             door: &door,
         };
+        let starting = self.0.starting.lock().await;
         let started = async {
             Ok(match cli {
                 Cli::ClaudeCode => Native::ClaudeCode(Box::new(ClaudeCode::start(start).await?)),
@@ -230,6 +240,7 @@ impl Harness {
             started = started => started?,
             stuck = watchdog.bites() => return Err(stuck),
         };
+        drop(starting);
         Ok(Agent { setup, door, native })
     }
 }

@@ -59,6 +59,7 @@ impl ClaudeCode {
 
     pub(super) fn say(&mut self, message: &str) {
         self.translator = Translator::default();
+        self.process.forget_lines();
         let message = json!({ "role": "user", "content": message });
         self.process.send(json!({ "type": "user", "message": message }).to_string());
     }
@@ -126,13 +127,15 @@ fn environment(start: &Start<'_>) -> BTreeMap<String, String> {
         ("CLAUDE_CODE_MAX_RETRIES", MAX_RETRIES),
         ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
         ("DISABLE_AUTOUPDATER", "1"),
+        // Either would let it begin turns of its own, which nobody pays for.
+        ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
+        ("CLAUDE_CODE_DISABLE_CRON", "1"),
         ("IS_SANDBOX", "1"),
     ];
     variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// Its own flags for what a profile asks for. What is neither allowed nor denied it would have to ask for,
-/// and refuses when it can't.
+/// Its own flags for what a profile asks for. What it would have to ask for is denied: nobody can answer.
 fn profile_arguments(profile: &Profile) -> Vec<String> {
     let permissions = profile.permissions;
     let tools = [

@@ -21,6 +21,9 @@ use translate::Translator;
 /// Its folder. It refuses to work from one below `/tmp`.
 const CODEX_HOME: &str = "/home/agent/.skein/codex";
 
+/// Under what name the instructions of the thread are remembered.
+const INSTRUCTIONS: &str = "codex.instructions";
+
 pub(super) struct Codex {
     process: AgentProcess,
     translator: Translator,
@@ -52,12 +55,38 @@ impl Codex {
             thread: String::new(),
             requests: 0,
         };
-        codex.open(start.setup, known).await?;
+        let resumed = codex.open(setup, known).await?;
+        codex.instruct(&start, resumed).await?;
         Ok(codex)
     }
 
-    /// Introduces itself and opens the session's thread.
-    async fn open(&mut self, setup: &super::Setup, known: Option<String>) -> Result<(), TurnError> {
+    /// A resumed thread keeps the instructions that it was begun with, so others are added to it.
+    async fn instruct(&mut self, start: &Start<'_>, resumed: bool) -> Result<(), TurnError> {
+        let wanted = start.setup.profile.instructions.clone().unwrap_or_default();
+        if resumed {
+            let last = conversation::note(start.files, INSTRUCTIONS, start.session_id).await;
+            if last.unwrap_or_default() == wanted {
+                return Ok(());
+            }
+            let text = match wanted.as_str() {
+                "" => "The instructions given earlier no longer apply.",
+                wanted => wanted,
+            };
+            let content = json!([{ "type": "input_text", "text": text }]);
+            let items = json!([{ "type": "message", "role": "developer", "content": content }]);
+            let parameters = json!({ "threadId": self.thread, "items": items });
+            self.call("thread/inject_items", parameters).await?;
+        }
+        conversation::remember(start.files, INSTRUCTIONS, start.session_id, &wanted).await;
+        Ok(())
+    }
+
+    /// Introduces the sidecar and opens the session's thread. Whether it is one from before.
+    async fn open(
+        &mut self,
+        setup: &super::Setup,
+        known: Option<String>,
+    ) -> Result<bool, TurnError> {
         let version = env!("CARGO_PKG_VERSION");
         let client = json!({ "name": "skein", "title": "Skein", "version": version });
         self.call("initialize", json!({ "clientInfo": client, "capabilities": null })).await?;
@@ -71,6 +100,7 @@ impl Codex {
             // A thread that it can't find any more is begun anew.
             opened = self.call("thread/resume", Value::Object(resume)).await.ok();
         }
+        let resumed = opened.is_some();
         let opened = match opened {
             Some(opened) => opened,
             None => {
@@ -80,7 +110,7 @@ impl Codex {
         };
         let id = opened["thread"]["id"].as_str().unwrap_or_default();
         id.clone_into(&mut self.thread);
-        Ok(())
+        Ok(resumed)
     }
 
     /// Sends a request and waits for its answer. What else comes meanwhile belongs to no turn.

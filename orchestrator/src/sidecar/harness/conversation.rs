@@ -13,16 +13,26 @@ pub(super) const FOLDER: &str = "/home/agent/.skein/agents";
 
 /// The agent's own id of the session's conversation, if there is one.
 pub(super) async fn load(files: &FileStore, cli: Cli, session_id: &str) -> Option<String> {
-    read(files, session_id).await.remove(cli.id())
+    note(files, cli.id(), session_id).await
+}
+
+/// Something else that was remembered of the conversation.
+pub(super) async fn note(files: &FileStore, name: &str, session_id: &str) -> Option<String> {
+    read(files, session_id).await.remove(name)
 }
 
 /// Remembers the agent's own id. What can't be written costs the memory, not the turn.
 pub(super) async fn save(files: &FileStore, cli: Cli, session_id: &str, native: &str) {
+    remember(files, cli.id(), session_id, native).await;
+}
+
+/// Remembers something else about the conversation.
+pub(super) async fn remember(files: &FileStore, name: &str, session_id: &str, text: &str) {
     let mut known = read(files, session_id).await;
-    if known.get(cli.id()).is_some_and(|id| id == native) {
+    if known.get(name).is_some_and(|known| known == text) {
         return;
     }
-    known.insert(cli.id().to_owned(), native.to_owned());
+    known.insert(name.to_owned(), text.to_owned());
     let content = serde_json::to_string(&known).unwrap_or_default();
     write(files, path(session_id), content).await.ok();
 }

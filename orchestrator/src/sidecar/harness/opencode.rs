@@ -26,6 +26,8 @@ const LISTENS: &str = "listening on http://127.0.0.1:";
 /// The first requests to a server that has just started may never be answered.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
 const HEALTH_PAUSE: Duration = Duration::from_millis(50);
+/// From the end of its events until it is known how it ended.
+const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 /// For anything it is asked that is no turn.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -142,9 +144,15 @@ async fn session(server: &Server, known: Option<String>) -> Result<String, Strin
 impl Conversation for OpenCode {
     async fn next(&mut self) -> Option<String> {
         tokio::select! {
-            event = self.events.next() => event,
             // It prints what nobody needs; but when it ends, the events may hang.
             () = gone(&mut self.process) => None,
+            event = self.events.next() => {
+                if event.is_none() {
+                    // Known a moment later is why.
+                    timeout(EXIT_PATIENCE, gone(&mut self.process)).await.ok();
+                }
+                event
+            }
         }
     }
 

@@ -107,6 +107,11 @@ impl AgentProcess {
         timeout(DRAIN, self.lines.recv()).await.ok().flatten()
     }
 
+    /// Drops what was said and not read: it belongs to a turn that is over.
+    pub(super) fn forget_lines(&mut self) {
+        while self.lines.try_recv().is_ok() {}
+    }
+
     /// Whether the agent runs, as far as is known.
     pub(super) fn is_alive(&mut self) -> bool {
         if self.exit.is_none()

@@ -10,7 +10,7 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use orchestrator::{
-    agents::{AgentProgram, Cli, Patience, installed},
+    agents::{AgentProgram, Cli, installed},
     driver::SandboxSpec,
     sidecar::{AGENT_FINISHED, AgentRun, ModelAccess, SidecarError},
 };

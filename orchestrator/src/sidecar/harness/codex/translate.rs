@@ -44,9 +44,10 @@ impl Translator {
         }
         let parameters = &message["params"];
         let turn = parameters["turnId"].as_str().or_else(|| parameters["turn"]["id"].as_str());
-        if let (Some(named), Some(own)) = (turn, &self.turn)
-            && named != own
-        {
+        if self.turn.is_none() && message["method"] == "turn/started" {
+            self.turn = turn.map(str::to_owned);
+        }
+        if turn.is_some() && turn != self.turn.as_deref() {
             // Of an earlier turn, or of a subagent's.
             return Step::Goes;
         }
