@@ -139,14 +139,14 @@ impl Bubblewrap {
                 root: spec.root.clone(),
                 agents: spec.agents.iter().map(Bind::agent).collect(),
                 tmpfs_mb: (spec.limits.memory_mb / 4).max(16),
-                config: SidecarConfig {
+                config: Box::new(SidecarConfig {
                     env: spec.env.clone(),
                     limits: spec.limits.clone(),
                     watch_memory: !shared.cgroups.limits_memory(),
                     demo_pace_ms: u64::try_from(spec.demo_pace.as_millis()).unwrap_or(u64::MAX),
                     agents: spec.agents.iter().map(|agent| (agent.cli, agent.inside())).collect(),
                     patience: spec.patience,
-                },
+                }),
             },
         };
         running::start(shared, &spec.root, plan, uid, group).await

@@ -65,7 +65,7 @@ fn launch() -> Result<Infallible, String> {
         None => Sources::direct(&plan),
     };
     let config = match &plan.payload {
-        Payload::Serve { config, .. } => Some(config),
+        Payload::Serve { config, .. } => Some(&**config),
         Payload::Probe => None,
     };
     become_bwrap(&plan, &sources, config, listener)

@@ -41,7 +41,7 @@ pub(super) enum Payload {
         /// What the sandbox sees of the agents that are installed.
         agents: Vec<Bind>,
         tmpfs_mb: u64,
-        config: SidecarConfig,
+        config: Box<SidecarConfig>,
     },
 }
 

@@ -13,7 +13,7 @@ use super::api::Problem;
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Profile {
     /// Only for people.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Instead of the agent's own.
     pub(crate) system_prompt: Option<String>,
     /// In addition to the system prompt.
