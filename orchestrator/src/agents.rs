@@ -125,7 +125,8 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(90),
+            // Above what the slowest takes to start on a machine with too much to do.
+            idle: Duration::from_secs(120),
             // A model on the own machine may have to be loaded first, and reads long prompts slowly.
             model: Duration::from_secs(600),
             linger: Duration::from_secs(120),

@@ -1,6 +1,6 @@
 //! What an agent needs: time until it says something, memory, processes.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use orchestrator::{agents::Cli, driver::Limits};
 
@@ -21,38 +21,23 @@ pub(super) async fn measure(cli: Cli) {
         let script = "RUN[seq 1000 | tail -1; ls -R /usr/lib | head -c 100000 | wc -c] SAY[Done.]";
         let turn = bench.ask("t2", script).await;
         turn.assert_completed("Done.");
-        let idle = bench.sandbox.running.sidecar().health().await.unwrap().processes;
-        let threads = bench
-            .sandbox
-            .output("cat /proc/[0-9]*/status | awk '/^Threads:/ {n += $2} END {print n}'")
-            .await;
+        let processes = bench.sandbox.running.sidecar().health().await.unwrap().processes;
+        let sum = |file: &str, field: &str| {
+            let files = format!("/proc/[0-9]*/{file}");
+            let command =
+                format!("awk '/^{field}:/ {{n += $2}} END {{print n}}' {files} 2>/dev/null");
+            let sandbox = &bench.sandbox;
+            async move { sandbox.sh(&command).await.stdout.trim().parse::<u64>().unwrap_or(0) }
+        };
+        let home = bench.sandbox.output("du -sm /home/agent | cut -f1").await;
         println!(
-            "{}: {cores} cores: cold {} ms, warm {warm:?} ms; {idle} processes and {threads} threads \
-             in between; most: {}",
+            "{}, {cores} cores: first words after {} ms cold and {warm:?} ms warm; {processes} processes, \
+             {} threads; memory {} MB now, {} MB at most; {home} MB of files",
             cli.name(),
             cold.first_delta.unwrap_or(Duration::MAX).as_millis(),
-            groups()
+            sum("status", "Threads").await,
+            sum("smaps_rollup", "Pss").await / 1024,
+            sum("status", "VmHWM").await / 1024,
         );
-        println!("{}", bench.sandbox.output("du -sm /home/agent | cut -f1").await);
     }
-}
-
-/// What the control groups of sandboxes have counted.
-fn groups() -> String {
-    let folders = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"];
-    let mut told = Vec::new();
-    for folder in folders {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with(&format!("skein-{}-", std::process::id())) {
-                continue;
-            }
-            for file in ["memory.max_usage_in_bytes", "memory.usage_in_bytes", "pids.current"] {
-                if let Ok(text) = fs::read_to_string(entry.path().join(file)) {
-                    told.push(format!("{file} {}", text.trim()));
-                }
-            }
-        }
-    }
-    told.join(", ")
 }
