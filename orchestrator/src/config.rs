@@ -62,6 +62,10 @@ pub struct Config {
     pub sidecar_binary: Option<PathBuf>,
     #[command(flatten)]
     pub models: ModelsConfig,
+    /// Folder of the coding agents that are installed for sandboxes; `agents/` in the data folder if
+    /// not given. Agents on the PATH are found, too.
+    #[arg(long, env = "SKEIN_AGENTS")]
+    pub agents: Option<PathBuf>,
     /// Times and sizes of the protocol, which only tests change.
     #[arg(skip)]
     pub tuning: Tuning,
@@ -133,6 +137,7 @@ impl Config {
             max_turn_seconds: 900,
             sidecar_binary: None,
             models: ModelsConfig::default(),
+            agents: None,
             tuning: Tuning::default(),
         }
     }

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-mod agents;
+pub mod agents;
 mod api;
 mod clock;
 mod config;

@@ -10,15 +10,17 @@ mod client;
 mod commands;
 mod files;
 mod guard;
+mod harness;
 mod message;
 mod open_files;
 mod probe;
 mod process_tree;
+mod profile;
 mod reaper;
 mod serve;
 mod supervisor;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +30,10 @@ pub(crate) use files::FileStore;
 pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use probe::Findings;
 
-use crate::driver::Limits;
+use crate::{
+    agents::{Cli, Patience},
+    driver::Limits,
+};
 
 /// First argument that makes this binary a part of a sandbox.
 pub(crate) const ARGUMENT: &str = "sidecar";
@@ -78,6 +83,9 @@ pub(crate) struct SidecarConfig {
     /// The kernel does not limit memory here.
     pub(crate) watch_memory: bool,
     pub(crate) demo_pace_ms: u64,
+    /// Programs of the agents that are installed, where they are in the sandbox.
+    pub(crate) agents: BTreeMap<Cli, PathBuf>,
+    pub(crate) patience: Patience,
 }
 
 /// Runs as a part of a sandbox and never returns, when the program's first argument says so.

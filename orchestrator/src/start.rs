@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    agents::Agents,
+    agents,
     api::{self, App, Keys},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
@@ -149,7 +149,8 @@ async fn assemble(
 ) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
     let store = Store::open(&folder.join("orchestrator.db")).await?;
     let (logs, writer) = EventLog::open(store.clone()).await?;
-    let models = ModelGateway::new(&config.models, Agents::discover(&config));
+    let agents = config.agents.unwrap_or_else(|| config.data.join("agents"));
+    let models = ModelGateway::new(&config.models, agents::catalog(&agents));
     let models = models.map_err(StartError::Models)?;
     let sandboxes = SandboxesConfig {
         folder: folder.join("sandboxes"),
@@ -157,6 +158,7 @@ async fn assemble(
         max_running: config.max_running,
         idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
         demo_pace: Duration::from_millis(config.demo_pace_ms),
+        agents,
     };
     let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver, models.clone()).await?;
     let webhooks = Webhooks::new(config.webhook_url.as_deref(), &secrets.signing_secret)

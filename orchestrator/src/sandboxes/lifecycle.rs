@@ -10,6 +10,7 @@ use super::{
     slot::{Running, Slot},
 };
 use crate::{
+    agents,
     clock::now_ms,
     driver::{DriverError, ExitReason, RunningSandbox, SandboxSpec},
     models::ModelSocket,
@@ -96,12 +97,19 @@ impl Sandboxes {
         &self,
         snapshot: &Snapshot,
     ) -> Result<(RunningSandbox, ModelSocket), SandboxError> {
+        // Looked for each time: one may have been installed since.
+        let folder = self.0.config.agents.clone();
+        let installed = tokio::task::spawn_blocking(move || {
+            agents::installed(&folder, std::env::var_os("PATH").as_deref())
+        });
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),
             root: self.0.config.folder.join(&snapshot.row.id),
             env: snapshot.request.env.clone(),
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
+            agents: installed.await.unwrap_or_default(),
+            patience: agents::Patience::default(),
         };
         // Before the sandbox, which gets to see the socket that stands there when it starts.
         let models = self.0.models.listen(&spec.id, &spec.root);
