@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod builtin;
 mod clock;
 mod config;
 pub mod demo;
@@ -14,6 +15,7 @@ mod serve;
 pub mod sidecar;
 mod start;
 mod store;
+mod tools;
 mod turns;
 mod webhook;
 
