@@ -30,8 +30,11 @@ pub(super) struct Profile {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 struct Inline {
+    /// For people.
+    #[serde(rename = "name")]
+    _name: Option<String>,
     system_prompt: Option<String>,
     instructions: Option<Instructions>,
     permissions: Permissions,
@@ -46,7 +49,7 @@ enum Instructions {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Permissions {
     bash: Permission,
     edit: Permission,
@@ -149,7 +152,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_permission_is_refused_and_a_name_is_not_widened() {
-        assert!(of(json!({"profile": {"permissions": {"bash": "no"}}})).is_err());
+        for permissions in [json!({"bash": "no"}), json!({"shell": "deny"})] {
+            assert!(of(json!({"profile": { "permissions": permissions }})).is_err());
+        }
         let both = json!({"profile": "read-only",
             "inlineProfile": {"permissions": {"bash": "allow"}}});
         assert_eq!(of(both).unwrap().bash, Permission::Deny);
