@@ -76,7 +76,7 @@ pub(super) struct Model {
 /// Reads the events of one format.
 #[derive(Debug)]
 enum Reader {
-    Messages(messages::Reader),
+    Messages,
     Chat(chat::Reader),
 }
 
@@ -103,7 +103,7 @@ impl Model {
         let (path, body, reader) = match self.access.format {
             WireFormat::Messages => {
                 let body = messages::body(model, request);
-                ("/v1/messages", body, Reader::Messages(messages::Reader::default()))
+                ("/v1/messages", body, Reader::Messages)
             }
             WireFormat::ChatCompletions => {
                 let body = chat::body(model, request);
@@ -171,7 +171,7 @@ impl Reader {
             return Err(failure);
         }
         Ok(match self {
-            Self::Messages(reader) => reader.read(&event),
+            Self::Messages => messages::read(&event),
             Self::Chat(reader) => reader.read(&event),
         })
     }
@@ -179,7 +179,7 @@ impl Reader {
     /// What was held back.
     fn finish(&mut self) -> Vec<Piece> {
         match self {
-            Self::Messages(_) => Vec::new(),
+            Self::Messages => Vec::new(),
             Self::Chat(reader) => reader.finish(),
         }
     }

@@ -25,13 +25,12 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn of(access: &ModelAccess) -> Self {
-        let window = access.context_tokens.unwrap_or_else(|| {
-            match (access.provider.as_str(), access.format) {
-                ("ollama" | "llama.cpp", _) => LOCAL_WINDOW,
-                (_, WireFormat::Messages) => ANTHROPIC_WINDOW,
-                _ => HOSTED_WINDOW,
-            }
-        });
+        let usual = match (access.provider.as_str(), access.format) {
+            ("ollama" | "llama.cpp", _) => LOCAL_WINDOW,
+            (_, WireFormat::Messages) => ANTHROPIC_WINDOW,
+            _ => HOSTED_WINDOW,
+        };
+        let window = access.context_tokens.unwrap_or(usual);
         let window = window.max(LEAST_WINDOW);
         Self { window, answer: MAX_ANSWER.min(window / 4), bytes_per_token: CAUTIOUS }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Piece, Request, Stop};
 use crate::builtin::{
-    conversation::{Block, Message},
+    conversation::{Block, Message, ToolResult},
     toolbox::Spec,
 };
 
@@ -23,7 +23,7 @@ pub(super) fn body(model: &str, request: &Request<'_>) -> Value {
                 ("user", results.iter().map(|result| text_block(&told(&result.text))).collect())
             }
             Message::Tools { results } => {
-                let block = |result: &crate::builtin::conversation::ToolResult| {
+                let block = |result: &ToolResult| {
                     json!({ "type": "tool_result", "tool_use_id": name(&result.call_id),
                         "content": filled(&result.text), "is_error": result.is_error })
                 };
@@ -119,23 +119,19 @@ fn tool(spec: &Spec) -> Value {
     json!({ "name": spec.name, "description": spec.description, "input_schema": spec.parameters })
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Reader;
-
-impl Reader {
-    pub(super) fn read(&mut self, event: &Value) -> Vec<Piece> {
-        let index = event["index"].as_u64().unwrap_or_default();
-        match event["type"].as_str().unwrap_or_default() {
-            "message_start" => read_tokens(&event["message"]["usage"]).into_iter().collect(),
-            "content_block_start" => begin(index, &event["content_block"]).into_iter().collect(),
-            "content_block_delta" => grow(index, &event["delta"]).into_iter().collect(),
-            "message_delta" => {
-                let reason = event["delta"]["stop_reason"].as_str();
-                reason.map(|reason| Piece::Stop(stop(reason))).into_iter().collect()
-            }
-            "message_stop" => vec![Piece::Stop(Stop::Done), Piece::End],
-            _ => Vec::new(),
+/// Reads one event.
+pub(super) fn read(event: &Value) -> Vec<Piece> {
+    let index = event["index"].as_u64().unwrap_or_default();
+    match event["type"].as_str().unwrap_or_default() {
+        "message_start" => read_tokens(&event["message"]["usage"]).into_iter().collect(),
+        "content_block_start" => begin(index, &event["content_block"]).into_iter().collect(),
+        "content_block_delta" => grow(index, &event["delta"]).into_iter().collect(),
+        "message_delta" => {
+            let reason = event["delta"]["stop_reason"].as_str();
+            reason.map(|reason| Piece::Stop(stop(reason))).into_iter().collect()
         }
+        "message_stop" => vec![Piece::Stop(Stop::Done), Piece::End],
+        _ => Vec::new(),
     }
 }
 
