@@ -2,6 +2,7 @@
 
 pub mod agents;
 mod api;
+mod builtin;
 mod clock;
 mod config;
 pub mod demo;
@@ -16,6 +17,7 @@ mod serve;
 pub mod sidecar;
 mod start;
 mod store;
+mod tools;
 mod tree;
 mod turns;
 mod webhook;

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::CommandRunner;
-pub(crate) use files::FileStore;
+pub(crate) use files::{Entry as FileEntry, FileStore};
 pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use probe::Findings;
 
