@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     api::Problem, commands::CommandRunner, files::FileStore, harness::Harness, message::AgentRun,
 };
-use crate::{agents::Cli, demo};
+use crate::{agents::Cli, builtin, demo, tools::Tools};
 
 /// Events that an agent may be ahead of its reader.
 const AHEAD: usize = 64;
@@ -34,6 +34,7 @@ pub(super) struct Agents {
 /// Who takes a turn.
 enum Choice {
     Demo,
+    BuiltIn,
     Cli(Cli),
 }
 
@@ -67,6 +68,11 @@ impl Agents {
                     let tools = demo::Tools::new(agents.commands, agents.files);
                     demo::run(run, tools, agents.pace, stopped, sender).await;
                 }
+                Choice::BuiltIn => {
+                    let tools = Tools::new(agents.commands, agents.files);
+                    let url = agents.harness.gateway_url().await.unwrap_or_default();
+                    builtin::run(run, tools, url, stopped, sender).await;
+                }
                 Choice::Cli(cli) => agents.harness.run(cli, run, stopped, sender).await,
             }
             drop(registered);
@@ -83,10 +89,7 @@ impl Agents {
         let kind = run.backend.as_ref().and_then(|backend| backend.kind.as_deref());
         match kind {
             None | Some("demo") => Ok(Choice::Demo),
-            Some("skein") => {
-                let message = "the built-in agent is not part of this version";
-                Err(Problem::new(ErrorCode::NotImplemented, message))
-            }
+            Some("skein") => Ok(Choice::BuiltIn),
             Some(kind) => {
                 let unknown = || {
                     let message = format!("this sandbox knows no agent {kind:?}");

@@ -132,6 +132,11 @@ impl Harness {
         Profile::of(run.backend.as_ref()).map(drop)
     }
 
+    /// Where the models are heard inside the sandbox, without a path.
+    pub(super) async fn gateway_url(&self) -> io::Result<String> {
+        self.0.forwarder.get_or_try_init(Forwarder::start).await.map(Forwarder::url)
+    }
+
     /// Runs one turn. Every event goes to `events`, `agent.finished` last.
     pub(super) async fn run(
         &self,
