@@ -23,9 +23,9 @@ pub(super) async fn measure(cli: Cli) {
         turn.assert_completed("Done.");
         let processes = bench.sandbox.running.sidecar().health().await.unwrap().processes;
         let sum = |file: &str, field: &str| {
+            // The sidecar's own cannot be read.
             let files = format!("/proc/[0-9]*/{file}");
-            let command =
-                format!("awk '/^{field}:/ {{n += $2}} END {{print n}}' {files} 2>/dev/null");
+            let command = format!("grep -hs ^{field}: {files} | awk '{{n += $2}} END {{print n}}'");
             let sandbox = &bench.sandbox;
             async move { sandbox.sh(&command).await.stdout.trim().parse::<u64>().unwrap_or(0) }
         };
