@@ -41,6 +41,8 @@ pub fn ending(state: MessageState, error: Option<&str>) -> Option<String> {
     let said = match state {
         MessageState::Complete => return None,
         MessageState::Stopped => "You stopped this answer. What stands here is kept.",
+        // Why it was says what it costs, too.
+        MessageState::Interrupted if error.is_some() => "This answer was cut off.",
         MessageState::Interrupted => "This answer was cut off. It costs nothing.",
         MessageState::Failed => "This answer failed.",
     };
@@ -77,5 +79,7 @@ mod tests {
         assert_eq!(ending(MessageState::Complete, Some("x")), None);
         assert!(ending(MessageState::Stopped, Some("aborted")).unwrap().ends_with("kept."));
         assert!(ending(MessageState::Failed, Some("No room.")).unwrap().ends_with("No room."));
+        let cut_off = ending(MessageState::Interrupted, Some("It restarted. Nothing was charged."));
+        assert_eq!(cut_off.unwrap().matches("othing").count(), 1);
     }
 }
