@@ -7,12 +7,16 @@ use sandbox_sdk::{
     client::{Client, ClientConfig},
 };
 use secrecy::SecretString;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     BackendConfig, Error,
     db::{Db, args},
+    options::Known,
 };
 
 /// The product's domain over one database and one orchestrator. Cheap to clone.
@@ -29,6 +33,7 @@ struct Inner {
     client: Client,
     issuer: ProductTokenIssuer,
     config: BackendConfig,
+    catalog: watch::Sender<Known>,
     /// Work that outlives the request it came from.
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -63,8 +68,10 @@ impl Backend {
         ))
         .map_err(|source| Error::internal("set up the token issuer", source))?;
         let db = Db::connect(&config.database_url).await?;
+        let catalog = Known::nothing(&config.prices);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        Ok(Self { inner: Arc::new(Inner { db, client, issuer, config, tasks, stopping }) })
+        let inner = Inner { db, client, issuer, config, catalog, tasks, stopping };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether requests can be served.
@@ -91,6 +98,8 @@ impl Backend {
 
     /// Starts the background jobs: looking after turns whose lease ran out, and tidying up.
     pub fn spawn_jobs(&self) {
+        // So that the first visitor need not wait for it.
+        self.ask_when_due();
         let backend = self.clone();
         self.inner.tasks.spawn(async move {
             while backend.pause(backend.config().timing.sweep).await {
@@ -131,6 +140,10 @@ impl Backend {
         &self.inner.config
     }
 
+    pub(crate) fn catalog(&self) -> &watch::Sender<Known> {
+        &self.inner.catalog
+    }
+
     pub(crate) fn signing_secret(&self) -> &SecretString {
         &self.inner.config.signing_secret
     }
@@ -140,6 +153,11 @@ impl Backend {
             return Err(Error::unavailable("The server is restarting. Try again in a moment."));
         }
         Ok(())
+    }
+
+    /// Waits until the shutdown has begun.
+    pub(crate) async fn stopped(&self) {
+        self.inner.stopping.cancelled().await;
     }
 
     /// Waits; answers whether work should go on, which it should not once the shutdown has begun.
