@@ -92,7 +92,7 @@ fn key(page: Page, event: &web_sys::KeyboardEvent) {
     } else if event.key() == "Escape" && !event.default_prevented() && !in_a_field(event) {
         if page.drawer.get_untracked() {
             close_drawer(page);
-        } else if page.deleting.with_untracked(Option::is_none) {
+        } else if page.deleting.with_untracked(Option::is_none) && !page.choosing.get_untracked() {
             actions::stop(page, page.current.get_untracked());
         }
     }

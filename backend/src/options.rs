@@ -52,8 +52,6 @@ pub struct AgentOption {
 pub struct ModelOption {
     /// The name it is chosen by.
     pub name: String,
-    /// It stands for an agent that needs no model.
-    pub none: bool,
     /// It runs on the orchestrator's own machine.
     pub local: bool,
     /// How many tokens it can read at once, where that is known.
@@ -309,7 +307,6 @@ impl ModelOption {
     fn new(model: &Model) -> Self {
         Self {
             name: model.name.clone(),
-            none: model.served.is_none(),
             local: false,
             context_tokens: None,
             input: Credits::from_micros(model.price.input),

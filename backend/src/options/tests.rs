@@ -88,8 +88,7 @@ fn an_agent_is_offered_the_models_it_can_speak_to_and_that_have_a_price() {
     assert_eq!(of("opencode"), ["anthropic/big", "openai/cheap", "ollama/small"]);
     assert_eq!(options.models.len(), 4, "each model once, and none without a price");
     let local = options.model("ollama/small").unwrap();
-    assert_eq!((local.local, local.none, local.input), (true, false, Credits::ZERO));
-    assert!(options.model("demo").unwrap().none);
+    assert_eq!((local.local, local.input), (true, Credits::ZERO));
 }
 
 #[test]
