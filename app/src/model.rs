@@ -323,8 +323,7 @@ mod tests {
             problem: None,
             models: models.iter().map(|model| (*model).to_owned()).collect(),
         };
-        let choice =
-            |agent: &str, model: &str| Choice { agent: agent.into(), model: model.into() };
+        let choice = |agent: &str, model: &str| Choice { agent: agent.into(), model: model.into() };
         let options = Options {
             agents: vec![agent("a", &["x", "y", "z"]), agent("b", &["z", "y"]), agent("c", &[])],
             models: Vec::new(),

@@ -14,8 +14,9 @@ const MANY: usize = 10;
 
 #[component]
 pub fn Picker(page: Page) -> impl IntoView {
-    let shown =
-        Memo::new(move |_| page.options.with(|known| known.as_ref().is_some_and(Options::is_choice)));
+    let shown = Memo::new(move |_| {
+        page.options.with(|known| known.as_ref().is_some_and(Options::is_choice))
+    });
     let choice = Memo::new(move |_| page.choice(&page.current.get()));
     move || {
         shown.get().then(|| {
@@ -113,9 +114,9 @@ fn Agents(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
         };
         let pick = move |_| {
             let Some(before) = choice.get_untracked() else { return };
-            let next = page.options.with_untracked(|options| {
-                options.as_ref()?.with_agent(&id.get_value(), &before)
-            });
+            let next = page
+                .options
+                .with_untracked(|options| options.as_ref()?.with_agent(&id.get_value(), &before));
             if let Some(next) = next {
                 actions::choose(&page.current.get_untracked(), next);
             }
@@ -143,16 +144,13 @@ fn Agents(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
 }
 
 #[component]
-fn Models(
-    page: Page,
-    choice: Memo<Option<Choice>>,
-    search: RwSignal<String>,
-) -> impl IntoView {
+fn Models(page: Page, choice: Memo<Option<Choice>>, search: RwSignal<String>) -> impl IntoView {
     let models = Memo::new(move |_| {
         let agent = choice.with(|choice| choice.as_ref().map(|choice| choice.agent.clone()));
         page.options.with(|options| models_of(options.as_ref(), agent.as_deref()))
     });
-    let found = Memo::new(move |_| search.with(|search| models.with(|models| matching(models, search))));
+    let found =
+        Memo::new(move |_| search.with(|search| models.with(|models| matching(models, search))));
     let many = Memo::new(move |_| models.with(Vec::len) > MANY);
     let row = move |model: ModelOption| view! { <ModelRow page choice model /> };
     let list = move || match found.get() {
