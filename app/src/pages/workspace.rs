@@ -75,6 +75,7 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
 /// What the server knows when the page is asked for.
 async fn load(place: Place) -> First {
     let (chats, balance) = (api::list_chats().await, api::balance().await);
+    let options = api::list_options().await;
     let chat = match place {
         Place::Chat(id) => Some(api::open_chat(id).await),
         Place::New => None,
@@ -83,7 +84,7 @@ async fn load(place: Place) -> First {
             None
         }
     };
-    First { chats, balance, chat, now: server_now() }
+    First { chats, balance, options, chat, now: server_now() }
 }
 
 #[cfg(feature = "ssr")]

@@ -1,0 +1,104 @@
+//! The orchestrator's catalog, kept for a while.
+//!
+//! It is asked for in the background, one request at a time. Whoever needs it waits a moment at most,
+//! and then takes what was known before: a page and a message do not depend on it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{Options, before_asking};
+use crate::{Backend, Prices};
+
+/// How long an answer counts as fresh.
+const FRESH: Duration = Duration::from_secs(30);
+/// After a failure the orchestrator is left alone for so long.
+const AGAIN: Duration = Duration::from_secs(3);
+/// How long somebody waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is known of the catalog.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    options: Arc<Options>,
+    /// The orchestrator has answered before.
+    answered: bool,
+    asking: bool,
+    /// When to ask again; none: at once.
+    due: Option<Instant>,
+}
+
+impl Known {
+    /// What is known before the orchestrator was asked.
+    pub(crate) fn nothing(prices: &Prices) -> watch::Sender<Self> {
+        let options = before_asking(prices);
+        watch::Sender::new(Self { options, answered: false, asking: false, due: None })
+    }
+}
+
+impl Backend {
+    /// The options as they are now, if the orchestrator says so in a moment.
+    pub(super) async fn current_options(&self) -> Arc<Options> {
+        self.ask_when_due();
+        let mut known = self.catalog().subscribe();
+        // Whatever came of it, `known` has the best there is.
+        timeout(PATIENCE, known.wait_for(|known| !known.asking)).await.ok();
+        let options = known.borrow().options.clone();
+        options
+    }
+
+    /// The options as they were last heard of; waits for the first answer only.
+    pub(super) async fn known_options(&self) -> Arc<Options> {
+        if self.catalog().borrow().answered {
+            self.ask_when_due();
+            return self.catalog().borrow().options.clone();
+        }
+        self.current_options().await
+    }
+
+    /// Asks the orchestrator in the background, when nobody does and the last answer is old.
+    pub(crate) fn ask_when_due(&self) {
+        let begun = self.catalog().send_if_modified(|known| {
+            let due = known.due.is_none_or(|due| due <= Instant::now());
+            let begins = due && !known.asking;
+            known.asking |= begins;
+            begins
+        });
+        if begun {
+            let backend = self.clone();
+            self.in_background("asking for the agents", async move {
+                backend.ask().await;
+                Ok(())
+            });
+        }
+    }
+
+    async fn ask(&self) {
+        let client = self.client();
+        let answer = tokio::select! {
+            answer = client.agents() => answer,
+            () = self.stopped() => return,
+        };
+        let options = match answer {
+            Ok(catalog) => Some(Options::new(&self.config().prices, Some(&catalog))),
+            // An orchestrator that has no catalog runs what the price file lists.
+            Err(error) if error.is_not_found() => Some(Options::new(&self.config().prices, None)),
+            Err(error) => {
+                tracing::info!(%error, "the agents and models can't be asked for");
+                None
+            }
+        };
+        self.catalog().send_modify(|known| {
+            known.asking = false;
+            let wait = if options.is_some() { FRESH } else { AGAIN };
+            known.due = Some(Instant::now() + wait);
+            if let Some(options) = options {
+                known.answered = true;
+                known.options = Arc::new(options);
+            }
+        });
+    }
+}

@@ -1,0 +1,123 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { balance, call, messages, newTurnId } from "../support/api.ts";
+import { expect, test } from "../support/test.ts";
+
+/** The demo agent at two prices: something to choose, without a model. */
+const TWO_PRICES = `
+version = "test"
+default = "demo"
+[models.demo]
+agent = "demo"
+input = 100
+output = 500
+max_input_tokens = 20_000
+max_output_tokens = 20_000
+minimum_hold = 1
+[models.dearer]
+agent = "demo"
+input = 1000
+output = 5000
+max_input_tokens = 20_000
+max_output_tokens = 20_000
+minimum_hold = 1
+`;
+
+test.describe("with the demo agent alone", () => {
+  test("there is nothing to choose, and the receipt says what was used", async ({ chat, page }) => {
+    await chat.open("/");
+    await expect(page.getByRole("button", { name: /Agent and model/ })).toHaveCount(0);
+    await chat.askAndWait("list the files");
+    const receipt = chat.lastAnswer.locator(".receipt");
+    await expect(receipt).toContainText(/\d s · [\d.]+ credits? · \S+ tokens in, \S+ out/);
+    await chat.reload();
+    await expect(page.getByRole("button", { name: /Agent and model/ })).toHaveCount(0);
+  });
+
+  test("what has no price is refused, and costs nothing", async ({ chat, page, consoleGate }) => {
+    consoleGate.allow(/400/);
+    await chat.open("/");
+    const before = await balance(page);
+    const turn = { chat_id: null, turn_id: newTurnId(), text: "hello", agent: "demo" };
+    const refused = await call<{ code: string; field: string }>(page, "start_turn", {
+      request: { ...turn, model: "anthropic/claude-opus-5" },
+    });
+    expect(refused.status).toBe(400);
+    expect(await balance(page)).toEqual(before);
+  });
+});
+
+test.describe("with something to choose", () => {
+  let folder = "";
+  test.use({
+    stackOptions: async ({}, use) => {
+      folder = await mkdtemp(join(tmpdir(), "skein-prices-"));
+      const prices = join(folder, "prices.toml");
+      await writeFile(prices, TWO_PRICES);
+      await use({ environment: { SKEIN_PRICES: prices } });
+      await rm(folder, { recursive: true });
+    },
+  });
+
+  test("the keyboard chooses, and the choice is sent, billed and remembered", async ({
+    chat,
+    page,
+  }) => {
+    await chat.open("/");
+    const line = page.getByRole("button", { name: /Agent and model/ });
+    const dialog = page.getByRole("dialog", { name: "Agent and model" });
+    await line.focus();
+    await page.keyboard.press("Enter");
+    await expect(dialog).toBeVisible();
+    const dearer = dialog.getByRole("radio", { name: /dearer 1\s000 in \/ 5\s000 out/ });
+    await expect(dialog.getByRole("radio", { name: /demo 100 in \/ 500 out/ })).toBeChecked();
+    await dialog.getByRole("radio", { name: /demo 100 in/ }).focus();
+    await page.keyboard.press("ArrowDown");
+    await expect(dearer).toBeChecked();
+    await expect(dialog).toBeVisible();
+    await page.keyboard.press("Escape");
+    await expect(dialog).toBeHidden();
+    await expect(line).toBeFocused();
+    await expect(line).toHaveText(/dearer/);
+
+    await chat.reload();
+    await expect(line).toHaveText(/dearer/);
+    await chat.askAndWait("list the files");
+    const [, answer] = await messages(page, await chat.chatId());
+    const receipt = answer?.receipt;
+    const tokens = (receipt?.input_tokens ?? 0) * 1000 + (receipt?.output_tokens ?? 0) * 5000;
+    expect(receipt?.charged).toBe(tokens);
+
+    await chat.newChat.click();
+    await expect(chat.questions).toHaveCount(0);
+    await expect(line, "new chats begin with it").toHaveText(/dearer/);
+    await line.click();
+    await dialog.getByText("demo", { exact: true }).last().click();
+    await expect(dialog, "a pointer's choice is the last step").toBeHidden();
+    await expect(line).not.toHaveText(/dearer/);
+    await chat.chats.getByRole("link", { name: "list the files" }).click();
+    await expect(line, "the other chat keeps its own").toHaveText(/dearer/);
+  });
+
+  test.describe("on a phone", () => {
+    test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+
+    test("everything is within reach", async ({ chat, page }) => {
+      await chat.open("/");
+      await page.getByRole("button", { name: /Agent and model/ }).tap();
+      const dialog = page.getByRole("dialog", { name: "Agent and model" });
+      for (const row of await dialog.locator("label").all()) {
+        await expect(row).toBeInViewport();
+        expect((await row.boundingBox())?.height).toBeGreaterThanOrEqual(44);
+      }
+      await dialog.getByText("dearer").tap();
+      await expect(dialog).toBeHidden();
+      const wider = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      expect(wider).toBeLessThanOrEqual(0);
+      await expect(page.getByRole("button", { name: /Agent and model/ })).toHaveText(/dearer/);
+    });
+  });
+});
