@@ -1,8 +1,8 @@
 //! Chats: list, open, rename, delete. Somebody else's chat is not found.
 
 use crate::{
-    Account, AccountId, ActiveTurn, Backend, ChatId, Choice, Error, Message, Role, SandboxState, TurnId,
-    TurnState, clock::now_ms, db::args,
+    Account, AccountId, ActiveTurn, Backend, ChatId, Choice, Error, Message, Role, SandboxState,
+    TurnId, TurnState, clock::now_ms, db::args,
 };
 
 /// Longest title of a chat, in characters.

@@ -94,13 +94,22 @@ impl Backend {
         account: &AccountId,
         request: &StartTurn,
     ) -> Result<Offer, Error> {
-        let options = self.known_options().await;
         let last = match (&request.chat_id, &request.agent, &request.model) {
             (Some(chat), None, _) | (Some(chat), _, None) => {
                 self.choice_of_chat(account, chat).await?
             }
             _ => None,
         };
+        self.offer_after(last, request).await
+    }
+
+    /// The same for a chat whose last choice is known.
+    pub(crate) async fn offer_after(
+        &self,
+        last: Option<Choice>,
+        request: &StartTurn,
+    ) -> Result<Offer, Error> {
+        let options = self.known_options().await;
         let choice = options.choose(request.agent.as_deref(), request.model.as_deref(), last)?;
         let model = self.config().prices.model(&choice.model);
         let model = model.ok_or_else(|| Error::invalid("model", NO_MODEL))?;

@@ -207,8 +207,8 @@ fn without_a_connection_an_answer_is_spoken_of_only_where_there_is_one() {
 fn a_list_that_could_not_be_loaded_does_not_look_like_an_empty_one() {
     let listed = |chats| {
         html(move |page| {
-            let balance = Err(AppError::NotFound);
-            page.seed(Place::New, First { chats, balance, chat: None, now: 0 });
+            let (balance, options) = (Err(AppError::NotFound), Err(AppError::NotFound));
+            page.seed(Place::New, First { chats, balance, options, chat: None, now: 0 });
             view! { <ChatList page search=RwSignal::new(String::new()) /> }
         })
     };

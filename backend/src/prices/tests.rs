@@ -182,7 +182,7 @@ proptest! {
             .replace("minimum_hold = 1\n", "minimum_hold = 0\n");
         let model = Prices::parse(&file).unwrap().model("demo").unwrap();
         let full = model.full_hold();
-        let hold = Credits::from_micros(((full.as_f64() * share * 1e6) as i64).min(full.micros()));
+        let hold = Credits::from_micros(((full.micros() as f64 * share) as i64).min(full.micros()));
         let (read, written) = model.token_limits(hold);
         prop_assert!(model.price.charge(&usage(read, written)) <= hold);
     }

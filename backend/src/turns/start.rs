@@ -57,10 +57,11 @@ impl Backend {
     /// Whether a request makes sense before it is known whose it is.
     ///
     /// # Errors
-    /// `Invalid` for the text, the model.
-    pub fn check_turn(&self, request: &StartTurn) -> Result<(), Error> {
+    /// `Invalid` for the text, the agent, the model.
+    pub async fn check_turn(&self, request: &StartTurn) -> Result<(), Error> {
         let text = checked_text(&request.text)?;
-        needed(self.config().prices.model(request.model.as_deref())?, &text).map(drop)
+        let offer = self.offer_after(None, request).await?;
+        needed(&offer, &text).map(drop)
     }
 
     async fn started_before(
