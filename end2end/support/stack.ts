@@ -40,6 +40,8 @@ export class Stack {
     const separate = options.orchestrator === "separate";
     const shared = {
       SKEIN_ORCHESTRATOR_ADDR: `127.0.0.1:${ports.orchestrator}`,
+      // No model of this machine takes part.
+      SKEIN_LOCAL_MODELS: "off",
       SKEIN_DEMO_PACE_MS: String(options.paceMs ?? 0),
       ...(separate ? this.#keys : {}),
     };
