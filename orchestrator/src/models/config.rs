@@ -16,13 +16,13 @@ pub struct ModelsConfig {
     /// Key of Anthropic's API.
     #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true)]
     pub anthropic_api_key: Option<SecretString>,
-    /// Where Anthropic's API is [default: https://api.anthropic.com].
+    /// Where Anthropic's API is [default: `https://api.anthropic.com`].
     #[arg(long, env = "ANTHROPIC_BASE_URL")]
     pub anthropic_base_url: Option<String>,
     /// Key of OpenAI's API.
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true)]
     pub openai_api_key: Option<SecretString>,
-    /// Where OpenAI's API is [default: https://api.openai.com/v1].
+    /// Where OpenAI's API is [default: `https://api.openai.com/v1`].
     #[arg(long, env = "OPENAI_BASE_URL")]
     pub openai_base_url: Option<String>,
     /// Any other host or server that speaks OpenAI's protocol, with its `/v1`.
