@@ -159,7 +159,7 @@ impl Options {
 
     fn add(&mut self, prices: &Prices, catalog: &AgentCatalog, agent: &AgentInfo) {
         let fixed = prices.fixed().filter(|model| model.agent.as_ref() == Some(&agent.id));
-        let mut models: Vec<ModelOption> = fixed.map(|model| ModelOption::new(model)).collect();
+        let mut models: Vec<ModelOption> = fixed.map(ModelOption::new).collect();
         let mut unpriced = false;
         for info in catalog.models.iter().filter(|info| agent.format_for(info).is_some()) {
             match prices.model(&format!("{}/{}", info.provider, info.id)) {
