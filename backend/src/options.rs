@@ -1,6 +1,7 @@
 //! What turns can be run with: the agents and models that the orchestrator has, each with its price.
 
 mod catalog;
+mod choose;
 #[cfg(test)]
 mod tests;
 
@@ -143,6 +144,7 @@ impl Backend {
     }
 }
 
+/// For a model that nobody offers.
 const NO_MODEL: &str = "There is no such model, or it has no price.";
 
 impl Options {
@@ -168,7 +170,7 @@ impl Options {
 
     fn add(&mut self, prices: &Prices, catalog: &AgentCatalog, agent: &AgentInfo) {
         let fixed = prices.fixed().filter(|model| model.agent.as_ref() == Some(&agent.id));
-        let mut models: Vec<ModelOption> = fixed.map(|model| ModelOption::new(model)).collect();
+        let mut models: Vec<ModelOption> = fixed.map(ModelOption::new).collect();
         let mut unpriced = false;
         for info in catalog.models.iter().filter(|info| agent.format_for(info).is_some()) {
             match prices.model(&format!("{}/{}", info.provider, info.id)) {
@@ -249,66 +251,6 @@ impl Options {
 
     fn offers(&self, choice: &Choice) -> bool {
         self.agent(&choice.agent).is_some_and(|agent| agent.models.contains(&choice.model))
-    }
-
-    /// The choice of a request that says all, a part or nothing of it.
-    fn choose(
-        &self,
-        agent: Option<&str>,
-        model: Option<&str>,
-        last: Option<Choice>,
-    ) -> Result<Choice, Error> {
-        let usual: Vec<Choice> = last.into_iter().chain([self.default.clone()]).collect();
-        let fits = |choice: &&Choice| {
-            agent.is_none_or(|agent| agent == choice.agent)
-                && model.is_none_or(|model| model == choice.model)
-                && self.offers(choice)
-        };
-        if let Some(choice) = usual.iter().find(fits) {
-            return Ok(choice.clone());
-        }
-        let agent = match (agent, model) {
-            (Some(agent), _) => agent,
-            (None, Some(model)) => {
-                let can =
-                    |id: &&str| self.agent(id).is_some_and(|a| a.models.iter().any(|m| m == model));
-                let usual = usual.iter().map(|choice| choice.agent.as_str());
-                let all = self.agents.iter().map(|agent| agent.id.as_str());
-                usual.chain(all).find(can).ok_or_else(|| Error::invalid("model", NO_MODEL))?
-            }
-            (None, None) => &self.default.agent,
-        };
-        self.choose_for(agent, model, &usual)
-    }
-
-    fn choose_for(
-        &self,
-        agent: &str,
-        model: Option<&str>,
-        usual: &[Choice],
-    ) -> Result<Choice, Error> {
-        let agent =
-            self.agent(agent).ok_or_else(|| Error::invalid("agent", "There is no such agent."))?;
-        if let Some(problem) = &agent.problem {
-            return Err(Error::invalid(
-                "agent",
-                format!("{} can't be used. {problem}", agent.name),
-            ));
-        }
-        let has = |name: &&str| agent.models.iter().any(|model| model == name);
-        let model = match model {
-            Some(model) if has(&model) => model,
-            Some(model) if self.model(model).is_some() => {
-                let message = format!("{} can't work with {model}.", agent.name);
-                return Err(Error::invalid("model", message));
-            }
-            Some(_) => return Err(Error::invalid("model", NO_MODEL)),
-            None => {
-                let usual = usual.iter().map(|choice| choice.model.as_str()).find(has);
-                usual.or(agent.models.first().map(String::as_str)).unwrap_or_default()
-            }
-        };
-        Ok(Choice { agent: agent.id.clone(), model: model.to_owned() })
     }
 }
 

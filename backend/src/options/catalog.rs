@@ -46,8 +46,7 @@ impl Backend {
         let mut known = self.catalog().subscribe();
         // Whatever came of it, `known` has the best there is.
         timeout(PATIENCE, known.wait_for(|known| !known.asking)).await.ok();
-        let options = known.borrow().options.clone();
-        options
+        known.borrow().options.clone()
     }
 
     /// The options as they were last heard of; waits for the first answer only.

@@ -142,8 +142,8 @@ fn what_a_request_leaves_open_is_as_before_or_as_usual() {
     let chosen = |agent, model, last| options.choose(agent, model, last).unwrap();
     assert_eq!(chosen(Some("demo"), None, last()), choice("demo", "demo"));
     assert_eq!(chosen(Some("opencode"), None, last()), options.default);
-    let ollama = Some(choice("opencode", "ollama/small"));
-    assert_eq!(chosen(Some("opencode"), None, ollama.clone()), ollama.unwrap());
+    let ollama = choice("opencode", "ollama/small");
+    assert_eq!(chosen(Some("opencode"), None, Some(ollama.clone())), ollama);
     assert_eq!(chosen(None, Some("anthropic/big"), None), choice("opencode", "anthropic/big"));
     assert_eq!(chosen(None, Some("anthropic/big"), last()), last().unwrap());
     assert_eq!(chosen(None, Some("demo"), last()), choice("demo", "demo"));
