@@ -43,6 +43,13 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
         Some(_) => title_text(format!("{} · Skein", page.title())),
         None => "Skein".into(),
     };
+    // The server asks for it when everything else has been rendered: by then another page's signals
+    // may stand where this page's were.
+    #[cfg(feature = "ssr")]
+    let title = {
+        let text = untrack(title);
+        move || text.clone()
+    };
     // Where there is no conversation, there is nothing to write to.
     let closed =
         move || matches!(page.current.get().phase.get(), Phase::Missing | Phase::Failed(_));

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 use super::{Options, before_asking};
@@ -24,9 +24,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     options: Arc<Options>,
-    /// The orchestrator has answered before.
-    answered: bool,
+    /// The orchestrator was asked before, whatever came of it.
+    told: bool,
+    /// It did not answer the last time.
+    failed: bool,
     asking: bool,
+    /// Until when somebody waits for the answer; none: nobody does.
+    patience: Option<Instant>,
     /// When to ask again; none: at once.
     due: Option<Instant>,
 }
@@ -35,23 +39,34 @@ impl Known {
     /// What is known before the orchestrator was asked.
     pub(crate) fn nothing(prices: &Prices) -> watch::Sender<Self> {
         let options = before_asking(prices);
-        watch::Sender::new(Self { options, answered: false, asking: false, due: None })
+        watch::Sender::new(Self {
+            options,
+            told: false,
+            failed: false,
+            asking: false,
+            patience: None,
+            due: None,
+        })
     }
 }
 
 impl Backend {
-    /// The options as they are now, if the orchestrator says so in a moment.
+    /// The options as they are now, if the orchestrator says so in a moment. One that failed before is
+    /// not waited for.
     pub(super) async fn current_options(&self) -> Arc<Options> {
         self.ask_when_due();
         let mut known = self.catalog().subscribe();
-        // Whatever came of it, `known` has the best there is.
-        timeout(PATIENCE, known.wait_for(|known| !known.asking)).await.ok();
+        let patience = known.borrow().patience;
+        if let Some(until) = patience {
+            // Whatever came of it, `known` has the best there is.
+            timeout_at(until, known.wait_for(|known| !known.asking)).await.ok();
+        }
         known.borrow().options.clone()
     }
 
     /// The options as they were last heard of; waits for the first answer only.
     pub(super) async fn known_options(&self) -> Arc<Options> {
-        if self.catalog().borrow().answered {
+        if self.catalog().borrow().told {
             self.ask_when_due();
             return self.catalog().borrow().options.clone();
         }
@@ -61,9 +76,12 @@ impl Backend {
     /// Asks the orchestrator in the background, when nobody does and the last answer is old.
     pub(crate) fn ask_when_due(&self) {
         let begun = self.catalog().send_if_modified(|known| {
-            let due = known.due.is_none_or(|due| due <= Instant::now());
-            let begins = due && !known.asking;
-            known.asking |= begins;
+            let now = Instant::now();
+            let begins = !known.asking && known.due.is_none_or(|due| due <= now);
+            if begins {
+                known.asking = true;
+                known.patience = (!known.failed).then(|| now + PATIENCE);
+            }
             begins
         });
         if begun {
@@ -91,11 +109,11 @@ impl Backend {
             }
         };
         self.catalog().send_modify(|known| {
-            known.asking = false;
-            let wait = if options.is_some() { FRESH } else { AGAIN };
+            (known.told, known.asking, known.patience) = (true, false, None);
+            known.failed = options.is_none();
+            let wait = if known.failed { AGAIN } else { FRESH };
             known.due = Some(Instant::now() + wait);
             if let Some(options) = options {
-                known.answered = true;
                 known.options = Arc::new(options);
             }
         });
