@@ -55,6 +55,11 @@ impl ServerContext {
         // The first message makes one all the same.
         cookie.inspect_err(|error| tracing::error!(error, "a visitor gets no cookie")).ok()
     }
+
+    /// The secret that this request's browser brought.
+    fn secret(&self) -> Option<String> {
+        session_cookie(&use_context::<Parts>()?.headers, &self.cookie)
+    }
 }
 
 /// Who a request comes from, as far as the network knows: an extension of the request.
@@ -116,13 +121,6 @@ pub(super) fn backend() -> Result<Backend, AppError> {
 
 fn context() -> Result<ServerContext, AppError> {
     use_context().ok_or_else(|| internal("no server context is provided"))
-}
-
-impl ServerContext {
-    /// The secret that this request's browser brought.
-    fn secret(&self) -> Option<String> {
-        session_cookie(&use_context::<Parts>()?.headers, &self.cookie)
-    }
 }
 
 /// The session token in a request. Two different ones, or one that can't be a token, count as none.
