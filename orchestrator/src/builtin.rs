@@ -9,7 +9,6 @@ mod answer;
 mod compaction;
 mod conversation;
 mod model;
-mod profile;
 mod prompt;
 mod room;
 mod toolbox;
@@ -21,10 +20,12 @@ use sandbox_sdk::types::{Event, TurnError, TurnState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{sidecar::AgentRun, tools::Tools};
-use profile::Profile;
+use crate::{profile::Profile, sidecar::AgentRun, tools::Tools};
 use turn::Turn;
 use voice::Voice;
+
+/// Field of a model's choice: tokens that the model may think for before it answers.
+pub(crate) const MAX_THINKING_TOKENS: &str = "maxThinkingTokens";
 
 /// Runs one turn. Every event goes to `events`, `agent.finished` last. Ends early, as aborted, when
 /// `stopped` is cancelled or nobody takes the events any more; what runs then is killed.

@@ -11,6 +11,7 @@ mod error;
 mod gateway;
 mod log;
 mod models;
+mod profile;
 mod sandboxes;
 mod secrets;
 mod serve;

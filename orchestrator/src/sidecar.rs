@@ -15,7 +15,6 @@ mod message;
 mod open_files;
 mod probe;
 mod process_tree;
-mod profile;
 mod reaper;
 mod serve;
 mod supervisor;

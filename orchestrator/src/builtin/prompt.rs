@@ -1,7 +1,9 @@
 //! What the model is told before everything else. Short: small models read slowly and forget.
 
-use super::profile::{Permission, Profile};
-use crate::tools::{Tools, cut_middle};
+use crate::{
+    profile::{Permission, Profile},
+    tools::{Tools, cut_middle},
+};
 
 /// A project's own words for agents.
 const GUIDE: &str = "/workspace/AGENTS.md";
@@ -22,13 +24,15 @@ pub(super) fn system(profile: &Profile, has_tools: bool, guide: Option<&str>) ->
     let own = if has_tools { AGENT } else { ASSISTANT };
     let mut text = profile.system_prompt.clone().unwrap_or_else(|| own.to_owned());
     if has_tools {
-        for (what, permission) in [("run commands", profile.bash), ("change files", profile.edit)] {
+        let asked = profile.permissions;
+        for (what, permission) in [("run commands", asked.bash), ("change files", asked.edit)] {
             if permission == Permission::Deny {
                 text.push_str(&format!(" You may not {what} in this turn."));
             }
         }
     }
-    for more in [profile.instructions.trim(), guide.unwrap_or_default().trim()] {
+    for more in [profile.instructions.as_deref(), guide] {
+        let more = more.unwrap_or_default().trim();
         if !more.is_empty() {
             text.push_str("\n\n");
             text.push_str(more);
@@ -47,13 +51,14 @@ pub(super) async fn guide(tools: &Tools, most: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Permissions;
 
     #[test]
     fn the_profile_has_its_say() {
         let profile = Profile {
             system_prompt: Some("You are a pirate.".into()),
-            instructions: "Be brief.".into(),
-            bash: Permission::Deny,
+            instructions: Some("Be brief.".into()),
+            permissions: Permissions { bash: Permission::Deny, ..Permissions::default() },
             ..Profile::default()
         };
         let text = system(&profile, true, Some("Use tabs."));

@@ -8,7 +8,7 @@ mod search;
 
 use serde_json::{Value, json};
 
-use super::profile::{Permission, Profile};
+use crate::profile::{Permission, Profile};
 use arguments::Arguments;
 
 /// A tool as a model is told of it.
@@ -103,8 +103,8 @@ pub(super) fn specs(profile: &Profile) -> Vec<Spec> {
 /// Whether a tool may be used. Looking is always allowed.
 pub(super) fn permission(tool: &str, profile: &Profile) -> Permission {
     match tool {
-        "bash" => profile.bash,
-        "write" | "edit" => profile.edit,
+        "bash" => profile.permissions.bash,
+        "write" | "edit" => profile.permissions.edit,
         _ => Permission::Allow,
     }
 }
@@ -291,6 +291,7 @@ pub(super) fn unknown(tool: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Permissions;
 
     fn read(tool: &str, raw: &str) -> Result<Invocation, String> {
         Invocation::read(canonical(tool).unwrap(), raw)
@@ -339,10 +340,13 @@ mod tests {
             specs(profile).into_iter().map(|spec| spec.name).collect()
         };
         assert_eq!(names(&Profile::default()).len(), 6);
-        let profile =
-            Profile { bash: Permission::Deny, edit: Permission::Deny, ..Profile::default() };
+        let with = |bash, edit| {
+            let permissions = Permissions { bash, edit, ..Permissions::default() };
+            Profile { permissions, ..Profile::default() }
+        };
+        let profile = with(Permission::Deny, Permission::Deny);
         assert_eq!(names(&profile), ["read", "search", "list"]);
-        let profile = Profile { bash: Permission::Ask, ..Profile::default() };
+        let profile = with(Permission::Ask, Permission::Allow);
         assert_eq!(names(&profile).len(), 6, "somebody may be asked");
     }
 }

@@ -7,16 +7,17 @@ use sandbox_sdk::types::{TurnError, TurnState};
 use tokio::time::sleep;
 
 use super::{
+    MAX_THINKING_TOKENS,
     answer::{Answer, Answered, MAX_CALLS, WantedCall},
     conversation::{Block, Call, Conversation, Message, ToolResult},
     model::{Failure, Model, Request, Stop},
-    profile::{Permission, Profile},
     prompt,
     room::Room,
     toolbox::{self, Invocation, Outcome, Spec},
     voice::Voice,
 };
 use crate::{
+    profile::{Permission, Profile},
     sidecar::{AgentRun, ModelAccess},
     tools::Tools,
 };
@@ -38,6 +39,8 @@ pub(super) struct Turn {
     tools: Tools,
     model: Model,
     profile: Profile,
+    /// Tokens that the model may think for before it answers.
+    thinking: Option<u64>,
     guide: Option<String>,
     specs: Vec<Spec>,
     room: Room,
@@ -68,7 +71,7 @@ impl Turn {
         if lost {
             voice.warn("MEMORY_LOST", "What was said before can't be read any more.").await;
         }
-        if profile.has_mcp {
+        if !profile.mcp.is_empty() {
             voice.warn("NO_MCP", "The built-in agent doesn't use MCP servers.").await;
         }
         conversation.begin_turn(&run.message);
@@ -80,6 +83,7 @@ impl Turn {
             model: Model::new(gateway_url, access),
             tools,
             profile,
+            thinking: thinking(run),
             room,
             conversation,
             voice,
@@ -173,7 +177,7 @@ impl Turn {
             tools: &self.specs,
             may_call,
             max_tokens: self.room.answer,
-            thinking: self.profile.thinking,
+            thinking: self.thinking,
         };
         let mut answering = self.model.ask(&request).await?;
         while let Some(piece) = answering.next().await? {
@@ -197,7 +201,7 @@ impl Turn {
             self.voice.warn("NO_TOOLS", message).await;
             return true;
         }
-        if failure.is_about_thinking() && self.profile.thinking.take().is_some() {
+        if failure.is_about_thinking() && self.thinking.take().is_some() {
             return true;
         }
         failure.is_about_max_tokens() && self.room.ask_for_less()
@@ -341,6 +345,11 @@ impl Turn {
             outcomes[index] = Some(outcome);
         }
     }
+}
+
+/// How long the turn asks its model to think.
+fn thinking(run: &AgentRun) -> Option<u64> {
+    run.backend.as_ref()?.model.as_ref()?.extra.get(MAX_THINKING_TOKENS)?.as_u64()
 }
 
 impl Repeats {

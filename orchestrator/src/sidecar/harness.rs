@@ -26,9 +26,11 @@ use super::{
     commands::CommandRunner,
     files::FileStore,
     message::{AgentRun, ModelAccess},
+};
+use crate::{
+    agents::{Cli, Patience},
     profile::Profile,
 };
-use crate::agents::{Cli, Patience};
 use claude_code::ClaudeCode;
 use codex::Codex;
 use forwarder::{Door, Forwarder};
@@ -129,7 +131,7 @@ impl Harness {
             let message = format!("{name} can't speak to {model}: it does not know {format:?}");
             return Err(Problem::invalid(message));
         }
-        Profile::of(run.backend.as_ref()).map(drop)
+        Profile::of(run.backend.as_ref()).map(drop).map_err(Problem::invalid)
     }
 
     /// Where the models are heard inside the sandbox, without a path.
@@ -208,7 +210,8 @@ impl Harness {
         let (Some(access), Some(program)) = (&run.model, self.0.programs.get(&cli)) else {
             return Err(problem("AGENT_NOT_STARTED", "there is no model"));
         };
-        let profile = Profile::of(run.backend.as_ref()).map_err(unfit)?;
+        let profile = Profile::of(run.backend.as_ref())
+            .map_err(|message| problem("AGENT_NOT_STARTED", message))?;
         if let Some(unasked) = profile.unasked() {
             reporter.warn("PERMISSION_NOT_ASKED", &unasked).await;
         }

@@ -6,9 +6,9 @@ use serde_json::json;
 use super::*;
 use crate::builtin::{
     conversation::{Block, Call, ToolResult},
-    profile::Profile,
     toolbox,
 };
+use crate::profile::Profile;
 
 fn model(server: &ScriptedModel, format: WireFormat) -> Model {
     let access = ModelAccess {

@@ -13,7 +13,7 @@ use super::{
     process::AgentProcess,
     reporter::Reporter,
 };
-use crate::sidecar::profile::{McpServer, Profile};
+use crate::profile::{McpServer, Profile};
 use translate::Translator;
 
 /// Where it keeps what was said in the workspace.
@@ -181,7 +181,7 @@ fn mcp_server(server: &McpServer) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sidecar::profile::{Permission, Permissions};
+    use crate::profile::{Permission, Permissions};
 
     #[test]
     fn tools_that_are_not_allowed_are_named() {

@@ -15,7 +15,7 @@ use super::{
     process::AgentProcess,
     reporter::Reporter,
 };
-use crate::sidecar::{WORKSPACE, profile::Permissions};
+use crate::{profile::Permissions, sidecar::WORKSPACE};
 use translate::Translator;
 
 /// Its folder. It refuses to work from one below `/tmp`.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::Setup;
-use crate::sidecar::profile::{McpServer, Permissions};
+use crate::profile::{McpServer, Permissions};
 
 /// Environment variable in which it looks for its key.
 pub(super) const KEY_VARIABLE: &str = "SKEIN_MODEL_KEY";
@@ -125,10 +125,7 @@ pub(super) fn thread(setup: &Setup, cwd: &str) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        agents::Cli,
-        sidecar::{ModelAccess, profile::Profile},
-    };
+    use crate::{agents::Cli, profile::Profile, sidecar::ModelAccess};
 
     #[test]
     fn the_configuration_is_valid_toml_and_names_no_token() {

@@ -4,7 +4,7 @@ use sandbox_sdk::types::WireFormat;
 use serde_json::{Map, Value, json};
 
 use super::super::Setup;
-use crate::sidecar::profile::{McpServer, Permission};
+use crate::profile::{McpServer, Permission};
 
 /// Name of the model gateway among its providers.
 pub(super) const PROVIDER: &str = "skein";
