@@ -163,8 +163,8 @@ pub fn describe(programs: &[AgentProgram]) -> Vec<AgentInfo> {
     let describe = |cli: Cli| {
         let program = programs.iter().find(|program| program.cli == cli);
         let missing = || {
-            let (name, id) = (cli.name(), cli.id());
-            format!("{name} is not installed. Install it with `cargo xtask agents install {id}`.")
+            let (name, package) = (cli.name(), cli.package());
+            format!("{name} is not installed. `npm install --global {package}` and start again.")
         };
         AgentInfo {
             id: cli.id().to_owned(),
