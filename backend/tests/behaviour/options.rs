@@ -278,7 +278,7 @@ on_both_databases!(
         let account = world.guest().await;
         let started =
             ask(&world, &account, None, Some("skein"), Some("anthropic/big")).await.unwrap();
-        world.backend.shutdown(Duration::ZERO).await;
+        world.backend.shutdown(Duration::from_secs(30)).await;
         let mut config = world.config.clone();
         let other = PRICES.replace("anthropic/big", "anthropic/bigger");
         config.prices = Prices::parse(&other).unwrap();
