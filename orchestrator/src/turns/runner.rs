@@ -19,6 +19,7 @@ use super::{
     outcome::{Outcome, Stop, last_events},
 };
 use crate::{
+    builtin::MAX_THINKING_TOKENS,
     clock::now_ms,
     log::{Appended, LogError, SessionLog, TurnChange},
     models::{Choice, Opened, TurnMeter},
@@ -412,6 +413,8 @@ fn for_agent(asked: Option<&BackendChoice>, choice: &Choice) -> BackendChoice {
     let model = asked.model.map(|model| ModelChoice {
         provider: model.provider,
         model: model.model,
+        // Of what nobody knows here, no more than an agent understands: the rest may be secret.
+        extra: model.extra.into_iter().filter(|(field, _)| field == MAX_THINKING_TOKENS).collect(),
         ..ModelChoice::default()
     });
     BackendChoice { kind: Some(choice.agent.clone()), model, extra: asked.extra }
