@@ -1,28 +1,7 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { balance, call, messages, newTurnId } from "../support/api.ts";
+import { TWO_PRICES } from "../support/prices.ts";
+import { ScriptedModel } from "../support/scripted-model.ts";
 import { expect, test } from "../support/test.ts";
-
-/** The demo agent at two prices: something to choose, without a model. */
-const TWO_PRICES = `
-version = "test"
-default = "demo"
-[models.demo]
-agent = "demo"
-input = 100
-output = 500
-max_input_tokens = 20_000
-max_output_tokens = 20_000
-minimum_hold = 1
-[models.dearer]
-agent = "demo"
-input = 1000
-output = 5000
-max_input_tokens = 20_000
-max_output_tokens = 20_000
-minimum_hold = 1
-`;
 
 test.describe("with the demo agent alone", () => {
   test("there is nothing to choose, and the receipt says what was used", async ({ chat, page }) => {
@@ -49,16 +28,7 @@ test.describe("with the demo agent alone", () => {
 });
 
 test.describe("with something to choose", () => {
-  let folder = "";
-  test.use({
-    stackOptions: async ({}, use) => {
-      folder = await mkdtemp(join(tmpdir(), "skein-prices-"));
-      const prices = join(folder, "prices.toml");
-      await writeFile(prices, TWO_PRICES);
-      await use({ environment: { SKEIN_PRICES: prices } });
-      await rm(folder, { recursive: true });
-    },
-  });
+  test.use({ stackOptions: { prices: TWO_PRICES } });
 
   test("the keyboard chooses, and the choice is sent, billed and remembered", async ({
     chat,
@@ -119,5 +89,58 @@ test.describe("with something to choose", () => {
       expect(wider).toBeLessThanOrEqual(0);
       await expect(page.getByRole("button", { name: /Agent and model/ })).toHaveText(/dearer/);
     });
+  });
+});
+
+test.describe("with a model", () => {
+  test.use({
+    stackOptions: async ({}, use) => {
+      const model = await ScriptedModel.start();
+      // An agent that is installed on this machine would come before the built-in one.
+      await use({ environment: { SKEIN_MODEL_URL: model.url, SKEIN_AGENT: "skein" } });
+      await model.stop();
+    },
+  });
+
+  test("it is chosen by itself, works in the sandbox, and is billed by its own figures", async ({
+    chat,
+    page,
+  }) => {
+    await chat.open("/");
+    const line = page.getByRole("button", { name: /Agent and model/ });
+    await expect(line).toHaveText(/Skein · scripted-1/);
+    await chat.askAndWait(
+      "USAGE[1000,200] RUN[echo real > proof.txt; cat proof.txt] SAY[There it is.]",
+    );
+    expect(await chat.prose()).toBe("Thereitis.");
+    await expect(chat.lastAnswer.locator(".step")).toHaveCount(1);
+    const [, answer] = await messages(page, await chat.chatId());
+    // Two requests: for the command, and with what came of it.
+    expect(answer?.receipt).toMatchObject({ input_tokens: 2_000, output_tokens: 400 });
+    expect(answer?.receipt?.charged, "at the prices of an unknown host").toBe(
+      2_000 * 100 + 400 * 400,
+    );
+    const shown = await chat.lastAnswer.locator(".receipt").textContent();
+    await chat.reload();
+    await expect(chat.lastAnswer.locator(".receipt")).toHaveText(shown ?? "");
+
+    await line.click();
+    const dialog = page.getByRole("dialog", { name: "Agent and model" });
+    await dialog.getByRole("radio", { name: "Demo" }).check();
+    await page.keyboard.press("Escape");
+    await expect(line).toHaveText(/Demo/);
+    await chat.askAndWait("run: cat proof.txt");
+    await expect(chat.lastAnswer, "another agent, in the same sandbox").toContainText("real");
+  });
+
+  test("what its provider refuses is told in words and costs nothing", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.askAndWait("SAY[Hello.]");
+    const before = await balance(page);
+    await chat.ask("FAIL[401]");
+    await expect(chat.lastAnswer).toContainText("refused the key");
+    await expect(chat.stop).toBeHidden();
+    await expect.poll(async () => (await messages(page, await chat.chatId())).length).toBe(4);
+    expect(await balance(page)).toEqual(before);
   });
 });
