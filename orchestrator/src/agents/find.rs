@@ -185,6 +185,8 @@ mod tests {
     fn what_is_missing_says_how_to_get_it() {
         let described = describe(&[]);
         assert!(described.iter().all(|info| !info.available));
-        assert!(described[2].problem.as_ref().unwrap().contains("npm install --global @openai/codex"));
+        assert!(
+            described[2].problem.as_ref().unwrap().contains("npm install --global @openai/codex")
+        );
     }
 }
