@@ -225,14 +225,16 @@ impl Options {
 
     /// The orchestrator's default if it can be used, else the price file's, else the first there is.
     fn usual(&self, prices: &Prices, catalog: Option<&AgentCatalog>) -> Choice {
-        let named = catalog.and_then(|catalog| {
-            let agent = self.agent(&catalog.default_agent)?;
-            let default = catalog.default_model.as_ref().filter(|name| agent.models.contains(name));
-            let model = default.or(agent.models.first())?;
-            Some(Choice { agent: agent.id.clone(), model: model.clone() })
-        });
         let listed = prices.default_model().and_then(|model| {
             Some(Choice { agent: model.agent.clone()?, model: model.name.clone() })
+        });
+        let named = catalog.and_then(|catalog| {
+            let agent = self.agent(&catalog.default_agent)?;
+            let fixed = listed.as_ref().filter(|listed| listed.agent == agent.id);
+            let defaults = [catalog.default_model.as_ref(), fixed.map(|listed| &listed.model)];
+            let default = defaults.into_iter().flatten().find(|name| agent.models.contains(name));
+            let model = default.or(agent.models.first())?;
+            Some(Choice { agent: agent.id.clone(), model: model.clone() })
         });
         let first = self.agents.iter().find_map(|agent| {
             Some(Choice { agent: agent.id.clone(), model: agent.models.first()?.clone() })

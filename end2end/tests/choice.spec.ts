@@ -40,6 +40,11 @@ test.describe("with something to choose", () => {
     await line.focus();
     await page.keyboard.press("Enter");
     await expect(dialog).toBeVisible();
+    await expect(dialog.getByText("No model is connected that it can use.")).toBeVisible();
+    for (const row of await dialog.locator("label").all()) {
+      const height = (await row.boundingBox())?.height;
+      expect(height, "a name keeps its room beside a reason").toBeLessThan(80);
+    }
     const dearer = dialog.getByRole("radio", { name: /dearer 1\s000 in \/ 5\s000 out/ });
     await expect(dialog.getByRole("radio", { name: /demo 100 in \/ 500 out/ })).toBeChecked();
     await dialog.getByRole("radio", { name: /demo 100 in/ }).focus();

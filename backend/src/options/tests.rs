@@ -111,6 +111,18 @@ fn an_agent_that_cannot_be_used_says_why() {
 }
 
 #[test]
+fn an_agent_without_a_model_begins_with_the_price_files_default() {
+    let before_it =
+        PRICES.replace("demo = {", "a-dearer-one = {").replace("input = 100", "input = 900");
+    let entry = before_it.lines().find(|line| line.starts_with("a-dearer-one")).unwrap();
+    let prices = Prices::parse(&format!("{PRICES}{entry}\n")).unwrap();
+    let catalog = AgentCatalog { default_agent: "demo".into(), ..catalog() };
+    let options = Options::new(&prices, Some(&catalog));
+    assert_eq!(options.agent("demo").unwrap().models, ["a-dearer-one", "demo"]);
+    assert_eq!(options.default, choice("demo", "demo"));
+}
+
+#[test]
 fn the_default_is_the_orchestrators_where_it_can_be_used() {
     assert_eq!(options().default, choice("opencode", "openai/cheap"));
     let mut catalog = catalog();
