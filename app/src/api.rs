@@ -5,6 +5,7 @@
 
 pub mod chats;
 pub mod credits;
+pub mod options;
 pub mod turns;
 
 #[cfg(feature = "ssr")]
@@ -16,4 +17,5 @@ pub mod request;
 
 pub use chats::{delete_chat, list_chats, open_chat, rename_chat};
 pub use credits::balance;
+pub use options::list_options;
 pub use turns::{complete_turn, refresh_token, start_turn, stop_turn, turn_status};

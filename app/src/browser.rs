@@ -116,7 +116,7 @@ fn key(page: Page, event: &web_sys::KeyboardEvent) {
     } else if event.key() == "Escape" && !in_a_field(event) {
         if page.drawer.get_untracked() {
             close_drawer(page);
-        } else {
+        } else if !page.choosing.get_untracked() {
             actions::stop(page, page.current.get_untracked());
         }
     }

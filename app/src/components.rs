@@ -11,6 +11,7 @@ mod header;
 mod icon;
 mod log;
 mod person_message;
+mod picker;
 mod prose;
 mod receipt;
 mod rendered;

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AppError;
-use crate::model::{BalanceView, ChatPage, ChatSummary};
+use crate::model::{BalanceView, ChatPage, ChatSummary, Options};
 
 /// The element of the document that carries it.
 pub(crate) const ELEMENT: &str = "first";
@@ -14,6 +14,8 @@ pub(crate) const ELEMENT: &str = "first";
 pub struct First {
     pub chats: Result<Vec<ChatSummary>, AppError>,
     pub balance: Result<BalanceView, AppError>,
+    /// Agents and models to choose from.
+    pub options: Result<Options, AppError>,
     /// The chat that the address names.
     pub chat: Option<Result<ChatPage, AppError>>,
     /// The server's clock, by which both sides render the same page.
@@ -28,6 +30,7 @@ impl First {
         given().unwrap_or_else(|| Self {
             chats: Err(outdated()),
             balance: Err(outdated()),
+            options: Err(outdated()),
             chat: Some(Err(outdated())),
             now: 0,
         })
@@ -50,10 +53,11 @@ impl First {
     /// Loads it for the page at `path`, as the caller in the Leptos context. An address that leads
     /// nowhere, for this caller, decides the status of the response.
     pub async fn load(path: &str) -> Self {
-        use crate::api::{balance, list_chats, open_chat, request::answered};
+        use crate::api::{balance, list_chats, list_options, open_chat, request::answered};
         use crate::state::Place;
 
         let (chats, balance) = (list_chats().await, balance().await);
+        let options = list_options().await;
         let chat = match Place::of(path) {
             Place::Chat(id) => Some(open_chat(id).await),
             Place::New => None,
@@ -62,7 +66,7 @@ impl First {
                 None
             }
         };
-        Self { chats, balance, chat, now: now() }
+        Self { chats, balance, options, chat, now: now() }
     }
 
     /// Its text in the document: JSON in which nothing ends the element that it stands in.
@@ -89,6 +93,7 @@ mod tests {
         let first = First {
             chats: Ok(vec![chat.clone()]),
             balance: Err(AppError::NotFound),
+            options: Err(AppError::NotFound),
             chat: None,
             now: 1,
         };

@@ -61,6 +61,8 @@ pub struct ChatPage {
     pub messages: Vec<Message>,
     pub active: Option<ActiveTurn>,
     pub sandbox: SandboxState,
+    /// What its last turn was run with.
+    pub choice: Option<Choice>,
     /// Events of the session's log up to this number are part of `messages`.
     pub settled_seq: u64,
 }
@@ -111,11 +113,81 @@ pub enum MessageState {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
+    pub agent: String,
     pub model: String,
+    /// Those from a cache included.
     pub input_tokens: u64,
+    pub cached_tokens: u64,
     pub output_tokens: u64,
     pub charged: Credits,
     pub duration_ms: u64,
+}
+
+/// An agent and a model, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    pub agent: String,
+    pub model: String,
+}
+
+/// What a message can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    pub agents: Vec<AgentOption>,
+    pub models: Vec<ModelOption>,
+    /// What is chosen where nobody has chosen.
+    pub default: Choice,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentOption {
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Why it can't be chosen now.
+    pub problem: Option<String>,
+    /// Names of the models it works with.
+    pub models: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelOption {
+    /// `provider/model`, or a name of the price list for an agent that needs no model.
+    pub name: String,
+    /// It runs on the server's own machine.
+    pub local: bool,
+    pub context_tokens: Option<u64>,
+    /// Credits for a million tokens read.
+    pub input: Credits,
+    /// Credits for a million tokens written.
+    pub output: Credits,
+}
+
+impl Options {
+    pub fn agent(&self, id: &str) -> Option<&AgentOption> {
+        self.agents.iter().find(|agent| agent.id == id)
+    }
+
+    pub fn model(&self, name: &str) -> Option<&ModelOption> {
+        self.models.iter().find(|model| model.name == name)
+    }
+
+    pub fn offers(&self, choice: &Choice) -> bool {
+        self.agent(&choice.agent).is_some_and(|agent| agent.models.contains(&choice.model))
+    }
+
+    /// Whether there is anything to choose.
+    pub fn is_choice(&self) -> bool {
+        self.agents.iter().map(|agent| agent.models.len()).sum::<usize>() > 1
+    }
+
+    /// Another agent, with the model of before where it can work with that.
+    pub fn with_agent(&self, id: &str, before: &Choice) -> Option<Choice> {
+        let agent = self.agent(id)?;
+        let usual = [&before.model, &self.default.model].into_iter();
+        let model = usual.chain(&agent.models).find(|model| agent.models.contains(model))?;
+        Some(Choice { agent: agent.id.clone(), model: model.clone() })
+    }
 }
 
 /// A message to send. Sending the same turn again is a look-up, never a second run.
@@ -126,7 +198,8 @@ pub struct StartTurn {
     /// A UUIDv7 that the browser chose: the idempotency key of everything in the turn.
     pub turn_id: String,
     pub text: String,
-    /// None: the default model.
+    /// None: as in the chat's last turn, or else as usual.
+    pub agent: Option<String>,
     pub model: Option<String>,
 }
 
@@ -240,6 +313,30 @@ mod tests {
         assert_eq!(shown(10_000), "0.01");
         assert_eq!(shown(-1_500_000), "-1.50");
         assert_eq!(shown(0), "0");
+    }
+
+    #[test]
+    fn another_agent_keeps_the_model_it_can_work_with() {
+        let agent = |id: &str, models: &[&str]| AgentOption {
+            id: id.into(),
+            name: id.into(),
+            problem: None,
+            models: models.iter().map(|model| (*model).to_owned()).collect(),
+        };
+        let choice = |agent: &str, model: &str| Choice { agent: agent.into(), model: model.into() };
+        let options = Options {
+            agents: vec![agent("a", &["x", "y", "z"]), agent("b", &["z", "y"]), agent("c", &[])],
+            models: Vec::new(),
+            default: choice("a", "y"),
+        };
+        let with = |id, model| options.with_agent(id, &choice("a", model));
+        assert_eq!(with("b", "z"), Some(choice("b", "z")));
+        assert_eq!(with("b", "x"), Some(choice("b", "y")), "the usual one");
+        assert_eq!(with("c", "x"), None);
+        assert!(options.is_choice() && options.offers(&choice("b", "y")));
+        assert!(!options.offers(&choice("b", "x")));
+        let demo = Options { agents: vec![agent("a", &["x"]), agent("c", &[])], ..options };
+        assert!(!demo.is_choice(), "what can't be used is no choice");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod message;
 use leptos::prelude::*;
 
 use crate::first::First;
-use crate::model::{BalanceView, ChatPage, ChatSummary};
+use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options};
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use groups::by_day;
@@ -44,6 +44,10 @@ pub struct Page {
     /// The list could not be loaded: that it is empty says nothing.
     pub chats_failed: RwSignal<bool>,
     pub balance: RwSignal<Option<BalanceView>>,
+    /// What a message can be sent to.
+    pub options: RwSignal<Option<Options>>,
+    /// Agent and model are being chosen.
+    pub choosing: RwSignal<bool>,
     /// The conversation that is shown.
     pub current: RwSignal<Conversation>,
     /// All that have been opened since the page came, and go on in the background.
@@ -68,6 +72,8 @@ impl Page {
             chats: RwSignal::new(Vec::new()),
             chats_failed: RwSignal::new(false),
             balance: RwSignal::new(None),
+            options: RwSignal::new(None),
+            choosing: RwSignal::new(false),
             current: RwSignal::new(Conversation::unborn()),
             known: StoredValue::new(Vec::new()),
             clock: RwSignal::new(0),
@@ -86,6 +92,7 @@ impl Page {
         self.chats_failed.set(first.chats.is_err());
         self.chats.set(first.chats.unwrap_or_default());
         self.balance.set(first.balance.ok());
+        self.options.set(first.options.ok());
         let conversation = match place {
             Place::New => Conversation::unborn(),
             Place::Unknown => Conversation::missing(),
@@ -148,6 +155,24 @@ impl Page {
                 chats.iter_mut().filter(|chat| chat.id == id).for_each(|c| c.running = running);
             });
         }
+    }
+
+    /// What the next message of a conversation is sent to; none while nothing is known.
+    pub fn choice(self, conversation: &Conversation) -> Option<Choice> {
+        let chosen = conversation.choice.get();
+        self.options.with(|options| {
+            let options = options.as_ref()?;
+            let chosen = chosen.filter(|choice| options.offers(choice));
+            Some(chosen.unwrap_or_else(|| options.default.clone()))
+        })
+    }
+
+    /// Name of an agent, for people.
+    pub fn agent_name(self, id: &str) -> String {
+        self.options.with(|options| {
+            let agent = options.as_ref().and_then(|options| options.agent(id));
+            agent.map_or_else(|| id.to_owned(), |agent| agent.name.clone())
+        })
     }
 
     pub fn announce(self, words: impl Into<String>) {

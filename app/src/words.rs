@@ -1,6 +1,6 @@
 //! Numbers and states in words.
 
-use crate::model::{MessageState, SandboxState};
+use crate::model::{Credits, MessageState, ModelOption, SandboxState};
 
 /// How long something took, as short as it can be said.
 pub fn duration(ms: i64) -> String {
@@ -25,6 +25,59 @@ pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
+/// A number of tokens, its thousands apart.
+pub fn tokens(count: u64) -> String {
+    format!("{} {}", number(count), if count == 1 { "token" } else { "tokens" })
+}
+
+/// A whole number, its thousands apart.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut said = String::with_capacity(digits.len() + digits.len() / 3 * 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            said.push('\u{202f}');
+        }
+        said.push(digit);
+    }
+    said
+}
+
+/// An amount of credits, its thousands apart.
+fn amount(credits: Credits) -> String {
+    let said = credits.to_string();
+    let (whole, rest) = said.split_at(said.find('.').unwrap_or(said.len()));
+    whole.parse().map_or_else(|_| said.clone(), |whole| format!("{}{rest}", number(whole)))
+}
+
+/// What a model costs and where it runs.
+pub fn price(model: &ModelOption) -> String {
+    let price = match (model.input, model.output) {
+        (Credits(0), Credits(0)) => "free".to_owned(),
+        (input, output) => {
+            format!("{} in / {} out per million", amount(input), amount(output))
+        }
+    };
+    if model.local { format!("{price} · runs on this machine") } else { price }
+}
+
+/// A model's own name, and that of who serves it.
+pub fn model(name: &str) -> (&str, &str) {
+    match name.split_once('/') {
+        Some((provider, model)) => {
+            let provider = match provider {
+                "anthropic" => "Anthropic",
+                "openai" => "OpenAI",
+                "ollama" => "Ollama",
+                "custom" => "Other host",
+                other => other,
+            };
+            (model, provider)
+        }
+        None => (name, ""),
+    }
+}
+
 /// The state of a sandbox: for a wide page, for a narrow one, and the class of its dot.
 pub fn sandbox(state: SandboxState) -> (&'static str, &'static str, &'static str) {
     match state {
@@ -47,6 +100,8 @@ pub fn ending(state: MessageState, error: Option<&str>) -> Option<String> {
         MessageState::Failed => "This answer failed.",
     };
     Some(match error {
+        // Sentences of their own.
+        Some(error) if state == MessageState::Failed => error.into(),
         Some(error) if state != MessageState::Stopped => format!("{said} {error}"),
         _ => said.into(),
     })
@@ -67,6 +122,30 @@ mod tests {
         assert_eq!(elapsed(1_000, 4_900), "3 s");
         assert_eq!(elapsed(5_000, 1_000), "0 s");
         assert_eq!(elapsed(0, 75_000), "1 min 15 s");
+    }
+
+    #[test]
+    fn a_price_is_said_with_its_thousands_apart() {
+        let model = |input, output, local| ModelOption {
+            name: "x/y".into(),
+            local,
+            context_tokens: None,
+            input: Credits(input),
+            output: Credits(output),
+        };
+        let said = |input, output, local| price(&model(input, output, local));
+        let dear = said(300_000_000, 1_500_000_000, false);
+        assert_eq!(dear, "300 in / 1\u{202f}500 out per million");
+        assert_eq!(said(12_500_000, 1, false), "12.50 in / <0.01 out per million");
+        assert_eq!(said(0, 0, true), "free · runs on this machine");
+        assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn a_model_has_a_name_and_somebody_who_serves_it() {
+        assert_eq!(model("anthropic/claude"), ("claude", "Anthropic"));
+        assert_eq!(model("custom/meta/llama"), ("meta/llama", "Other host"));
+        assert_eq!(model("demo"), ("demo", ""));
     }
 
     #[test]

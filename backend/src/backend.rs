@@ -8,12 +8,16 @@ use sandbox_sdk::{
     client::{Client, ClientConfig},
 };
 use secrecy::SecretString;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     BackendConfig, Error, Timing,
     db::{Db, args},
+    options::Known,
 };
 
 /// The product's domain over one database and one orchestrator. Cheap to clone.
@@ -31,6 +35,7 @@ struct Inner {
     issuer: ProductTokenIssuer,
     config: BackendConfig,
     installation: String,
+    catalog: watch::Sender<Known>,
     /// Work that outlives the request it came from.
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -65,9 +70,10 @@ impl Backend {
         ))
         .map_err(|source| Error::internal("set up the token issuer", source))?;
         let db = Db::connect(&config.database_url).await?;
+        let catalog = Known::nothing(&config.prices);
         let installation = installation(&db).await?;
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let inner = Inner { db, client, issuer, config, installation, tasks, stopping };
+        let inner = Inner { db, client, issuer, config, installation, catalog, tasks, stopping };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -102,6 +108,8 @@ impl Backend {
     /// Starts the background jobs: looking after turns whose lease ran out, and tidying up. None of
     /// them waits for another.
     pub fn spawn_jobs(&self) {
+        // So that the first visitor need not wait for it.
+        self.ask_when_due();
         let Timing { sweep, tidy, .. } = self.config().timing;
         self.every(sweep, "looking after turns", |jobs| async move {
             jobs.sweep_turns().await.map(drop)
@@ -182,6 +190,10 @@ impl Backend {
         &self.inner.config
     }
 
+    pub(crate) fn catalog(&self) -> &watch::Sender<Known> {
+        &self.inner.catalog
+    }
+
     pub(crate) fn signing_secret(&self) -> &SecretString {
         &self.inner.config.signing_secret
     }
@@ -196,6 +208,11 @@ impl Backend {
     /// Does work that may be cut short by the shutdown; `None`: it was.
     pub(crate) async fn unless_stopping<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.inner.stopping.run_until_cancelled(work).await
+    }
+
+    /// Waits until the shutdown has begun.
+    pub(crate) async fn stopped(&self) {
+        self.inner.stopping.cancelled().await;
     }
 
     /// Waits; answers whether work should go on, which it should not once the shutdown has begun.

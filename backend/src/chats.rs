@@ -1,8 +1,8 @@
 //! Chats: list, open, rename, delete. Somebody else's chat is not found.
 
 use crate::{
-    Account, AccountId, ActiveTurn, Backend, ChatId, Error, Message, Role, SandboxState, TurnId,
-    TurnState, clock::now_ms, db::args,
+    Account, AccountId, ActiveTurn, Backend, ChatId, Choice, Error, Message, Role, SandboxState,
+    TurnId, TurnState, clock::now_ms, db::args,
 };
 
 /// Longest title of a chat, in characters.
@@ -36,6 +36,8 @@ pub struct ChatDetail {
     pub active: Option<ActiveTurn>,
     /// The chat's sandbox.
     pub sandbox: SandboxState,
+    /// What its last turn was run with.
+    pub choice: Option<Choice>,
     /// Number of the last event of the chat's agent session that is part of the history.
     pub settled_seq: u64,
 }
@@ -115,11 +117,13 @@ impl Backend {
                 args![chat],
             )
             .await?;
+        let choice = self.choice_of_chat(account.id(), chat).await?;
         let (messages, active) = self.history(chat).await?;
         Ok(ChatDetail {
             summary: ChatSummary { running: active.is_some(), ..summary },
             messages,
             active,
+            choice,
             sandbox: sandbox.as_ref().map_or(SandboxState::None, |sandbox| sandbox.state),
             settled_seq: sandbox.map_or(0, |row| u64::try_from(row.settled_seq).unwrap_or(0)),
         })

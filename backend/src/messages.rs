@@ -56,10 +56,14 @@ pub struct Message {
 /// What a turn used, as the orchestrator metered it, and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The model that served the turn.
+    /// The agent that ran the turn, by the name it is chosen by.
+    pub agent: String,
+    /// The model that served it.
     pub model: String,
     /// Tokens read, those from a cache included.
     pub input_tokens: u64,
+    /// Of these, tokens read from the provider's cache.
+    pub cached_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
     /// What was taken from the account.
@@ -80,6 +84,7 @@ struct MessageRow {
     state: MessageState,
     error: Option<String>,
     created_at: i64,
+    agent: String,
     model: Option<String>,
     input_tokens: Option<i64>,
     cache_read_tokens: Option<i64>,
@@ -93,10 +98,12 @@ impl MessageRow {
     fn message(self) -> Result<Message, Error> {
         let receipt = match (self.role, &self.model) {
             (Role::Assistant, Some(model)) => Some(Receipt {
+                agent: self.agent,
                 model: model.clone(),
                 input_tokens: [self.input_tokens, self.cache_read_tokens, self.cache_write_tokens]
                     .into_iter()
                     .fold(0, |sum: u64, tokens| sum.saturating_add(count(tokens))),
+                cached_tokens: count(self.cache_read_tokens),
                 output_tokens: count(self.output_tokens),
                 charged: Credits::from_micros(self.charged.unwrap_or(0)),
                 duration_ms: count(self.duration_ms),
@@ -190,9 +197,10 @@ impl Backend {
             .db()
             .all(
                 "SELECT m.id, m.turn_id, m.role, m.parts, m.state, m.error, m.created_at,
-                        u.model, u.input_tokens, u.cache_read_tokens, u.cache_write_tokens,
+                        t.agent, u.model, u.input_tokens, u.cache_read_tokens, u.cache_write_tokens,
                         u.output_tokens, u.charged, u.duration_ms
-                 FROM messages m LEFT JOIN usage u ON u.turn_id = m.turn_id
+                 FROM messages m JOIN turns t ON t.id = m.turn_id
+                 LEFT JOIN usage u ON u.turn_id = m.turn_id
                  WHERE m.chat_id = $1 ORDER BY m.position",
                 args![chat],
             )
@@ -210,9 +218,10 @@ impl Backend {
             .db()
             .optional(
                 "SELECT m.id, m.turn_id, m.role, m.parts, m.state, m.error, m.created_at,
-                        u.model, u.input_tokens, u.cache_read_tokens, u.cache_write_tokens,
+                        t.agent, u.model, u.input_tokens, u.cache_read_tokens, u.cache_write_tokens,
                         u.output_tokens, u.charged, u.duration_ms
-                 FROM messages m LEFT JOIN usage u ON u.turn_id = m.turn_id
+                 FROM messages m JOIN turns t ON t.id = m.turn_id
+                 LEFT JOIN usage u ON u.turn_id = m.turn_id
                  WHERE m.turn_id = $1 AND m.role = $2",
                 args![turn, role],
             )

@@ -2,36 +2,76 @@
 //!
 //! A price that makes no sense stops the start: a negative one would pay people for asking.
 
+mod file;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
-use sandbox_sdk::types::{BackendChoice, ModelChoice, TokenUsage, TurnLimits};
-use serde::Deserialize;
+use sandbox_sdk::types::TokenUsage;
 
-use crate::{Credits, Error};
+pub use file::PriceError;
 
-/// Credits per million tokens above which a price is taken for a slip of the pen.
-const MAX_PRICE: f64 = 1_000_000.0;
-/// Tokens above which a ceiling is taken for a slip of the pen.
-const MAX_TOKENS: u64 = 100_000_000;
+use crate::{Credits, words::stored_as_words};
+
 const PER_MILLION: i128 = 1_000_000;
 
-/// The models that can be used and what they cost.
+/// The models that can be used and what they cost. What no entry matches can't be used.
 #[derive(Clone, Debug)]
 pub struct Prices {
     version: String,
     default: String,
-    models: BTreeMap<String, Model>,
+    /// Entries that name the agent they are for.
+    fixed: BTreeMap<String, Model>,
+    /// Entries for models that an orchestrator says it can reach, by `provider/model` or the
+    /// beginning of one.
+    exact: BTreeMap<String, Model>,
+    beginnings: BTreeMap<String, Model>,
 }
 
 /// A model, its price and its ceilings.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
+    /// `provider/model`, or the name of a fixed entry.
     pub(crate) name: String,
     pub(crate) price: Price,
-    pub(crate) max_input_tokens: u64,
-    pub(crate) max_output_tokens: u64,
+    pub(crate) ceiling: Ceiling,
     pub(crate) minimum_hold: Credits,
-    pub(crate) choice: BackendChoice,
+    /// The agent of a fixed entry.
+    pub(crate) agent: Option<String>,
+    /// Who serves it, and the provider's own name of it; none where the agent needs no model.
+    pub(crate) served: Option<Served>,
+}
+
+/// A model by its provider's own name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub(crate) provider: String,
+    pub(crate) id: String,
+}
+
+/// The most that one turn may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ceiling {
+    Tokens {
+        input: u64,
+        output: u64,
+    },
+    Cost(Credits),
+    /// Nothing is charged, so nothing has to be held.
+    None,
+}
+
+stored_as_words! {
+    /// What bounds a turn, beside its time.
+    pub(crate) enum LimitedBy {
+        /// Tokens read and tokens written.
+        Tokens = "tokens",
+        /// What its tokens cost.
+        Cost = "cost",
+        /// It is free.
+        Nothing = "nothing",
+    }
 }
 
 /// Micro-credits per million tokens of each kind.
@@ -41,46 +81,6 @@ pub(crate) struct Price {
     pub(crate) output: i64,
     pub(crate) cache_read: i64,
     pub(crate) cache_write: i64,
-}
-
-/// Why a price file was refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PriceError {
-    /// Not the shape of a price file.
-    #[error("the price file can't be read: {0}")]
-    Syntax(#[from] toml::de::Error),
-    /// A value makes no sense.
-    #[error("price file, {key}: {problem}")]
-    Value {
-        /// Where.
-        key: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceFile {
-    version: String,
-    default: String,
-    models: BTreeMap<String, ModelEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelEntry {
-    input: f64,
-    output: f64,
-    cache_read: Option<f64>,
-    cache_write: Option<f64>,
-    max_input_tokens: u64,
-    max_output_tokens: u64,
-    minimum_hold: f64,
-    agent: String,
-    provider: Option<String>,
-    model: Option<String>,
 }
 
 impl Prices {
@@ -97,114 +97,131 @@ impl Prices {
     /// # Errors
     /// On anything that is missing, unknown, negative, not a number, or beyond reason.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
-        let file: PriceFile = toml::from_str(text)?;
-        let models = file
-            .models
-            .into_iter()
-            .map(|(name, entry)| Ok((name.clone(), entry.check(name)?)))
-            .collect::<Result<BTreeMap<_, _>, PriceError>>()?;
-        if !models.contains_key(&file.default) {
-            return Err(refused("default", "names a model that is not listed"));
-        }
-        Ok(Self { version: file.version, default: file.default, models })
+        file::read(text)
     }
 
-    /// Names of the models, in alphabetical order.
-    pub fn models(&self) -> impl Iterator<Item = &str> {
-        self.models.keys().map(String::as_str)
-    }
-
-    /// Name of the model of a request that names none.
-    pub fn default_model(&self) -> &str {
-        &self.default
+    /// The model of a request that names none, where the orchestrator does not name one either.
+    pub(crate) fn default_model(&self) -> Option<&Model> {
+        self.fixed.get(&self.default)
     }
 
     pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
-    /// Unknown means refused, never free.
-    pub(crate) fn model(&self, name: Option<&str>) -> Result<&Model, Error> {
-        let name = name.unwrap_or(&self.default);
-        self.models.get(name).ok_or_else(|| Error::invalid("model", "There is no such model."))
+    /// Entries that name the agent they are for, in alphabetical order.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = &Model> {
+        self.fixed.values()
+    }
+
+    /// The price of a model: of a fixed entry's name, or of `provider/model`. Unknown means refused,
+    /// never free.
+    pub(crate) fn model(&self, name: &str) -> Option<Model> {
+        if let Some(model) = self.fixed.get(name) {
+            return Some(model.clone());
+        }
+        let (provider, id) = name.split_once('/').filter(|(_, id)| !id.is_empty())?;
+        let entry = self.exact.get(name).or_else(|| self.exact.get(undated(name)));
+        let entry = entry.or_else(|| {
+            let fits = |(beginning, _): &(&String, &Model)| name.starts_with(beginning.as_str());
+            let longest = self.beginnings.iter().filter(fits).max_by_key(|(with, _)| with.len());
+            longest.map(|(_, model)| model)
+        })?;
+        let served = Served { provider: provider.to_owned(), id: id.to_owned() };
+        Some(Model { name: name.to_owned(), served: Some(served), ..entry.clone() })
     }
 }
 
-impl ModelEntry {
-    fn check(self, name: String) -> Result<Model, PriceError> {
-        let price = |key: &str, credits: f64| {
-            micros(credits).ok_or_else(|| {
-                refused(&format!("models.{name}.{key}"), "must be a number from 0 to 1 000 000")
-            })
-        };
-        let tokens = |key: &str, count: u64| match count {
-            1..=MAX_TOKENS => Ok(count),
-            _ => Err(refused(&format!("models.{name}.{key}"), "must be from 1 to 100 000 000")),
-        };
-        let input = price("input", self.input)?;
-        let model = match (self.provider, self.model) {
-            (None, None) => None,
-            (provider, model) => Some(ModelChoice { provider, model, ..Default::default() }),
-        };
-        let model = Model {
-            price: Price {
-                input,
-                output: price("output", self.output)?,
-                cache_read: self.cache_read.map_or(Ok(input), |p| price("cache_read", p))?,
-                cache_write: self.cache_write.map_or(Ok(input), |p| price("cache_write", p))?,
-            },
-            max_input_tokens: tokens("max_input_tokens", self.max_input_tokens)?,
-            max_output_tokens: tokens("max_output_tokens", self.max_output_tokens)?,
-            minimum_hold: Credits::from_micros(price("minimum_hold", self.minimum_hold)?),
-            choice: BackendChoice { kind: Some(self.agent), model, ..Default::default() },
-            name,
-        };
-        if model.minimum_hold > model.ceiling() {
-            let key = format!("models.{}.minimum_hold", model.name);
-            return Err(refused(&key, "is more than the dearest turn costs"));
+/// The name without the date that providers put after it (`-20260922`, `-2026-09-22`): one version
+/// of a model costs what the model costs.
+fn undated(name: &str) -> &str {
+    let digits =
+        |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    let Some((rest, last)) = name.rsplit_once('-') else { return name };
+    if digits(last, 8) {
+        return rest;
+    }
+    let mut parts = name.rsplitn(4, '-');
+    let date = (parts.next(), parts.next(), parts.next(), parts.next());
+    match date {
+        (Some(day), Some(month), Some(year), Some(rest))
+            if digits(day, 2) && digits(month, 2) && digits(year, 4) =>
+        {
+            rest
         }
-        Ok(model)
+        _ => name,
     }
 }
 
 impl Model {
-    /// What the dearest turn costs.
-    pub(crate) fn ceiling(&self) -> Credits {
-        // Both factors are bounded where they are read, so that this can't saturate.
-        let dearest = self.price.input.max(self.price.cache_read).max(self.price.cache_write);
-        Credits::from_micros(amount(&[
-            (self.max_input_tokens, dearest),
-            (self.max_output_tokens, self.price.output),
-        ]))
+    /// What is held for a turn of an account that can afford it: what the dearest turn costs.
+    pub(crate) fn full_hold(&self) -> Credits {
+        match self.ceiling {
+            Ceiling::None => Credits::ZERO,
+            Ceiling::Cost(hold) => hold,
+            Ceiling::Tokens { input, output } => {
+                // Both factors are bounded where they are read, so that this can't saturate.
+                let Price { input: read, cache_read, cache_write, output: written } = self.price;
+                let dearest = read.max(cache_read).max(cache_write);
+                Credits::from_micros(amount(&[(input, dearest), (output, written)]))
+            }
+        }
+    }
+
+    pub(crate) fn limited_by(&self) -> LimitedBy {
+        match self.ceiling {
+            Ceiling::Tokens { .. } => LimitedBy::Tokens,
+            Ceiling::Cost(_) => LimitedBy::Cost,
+            Ceiling::None => LimitedBy::Nothing,
+        }
+    }
+
+    /// The longest prompt that the ceiling lets in, in tokens; none where there is no ceiling.
+    pub(crate) fn longest_prompt(&self) -> Option<u64> {
+        match self.ceiling {
+            Ceiling::Tokens { input, .. } => Some(input),
+            Ceiling::Cost(hold) if self.price.input > 0 => {
+                let tokens = i128::from(hold.micros()) * PER_MILLION / i128::from(self.price.input);
+                u64::try_from(tokens).ok()
+            }
+            Ceiling::Cost(_) | Ceiling::None => None,
+        }
     }
 
     /// The smallest hold whose limits let a prompt of so many tokens in.
     pub(crate) fn hold_for_input(&self, tokens: u64) -> Credits {
-        let ceiling = i128::from(self.ceiling().micros());
-        let most = i128::from(self.max_input_tokens);
-        let share = (ceiling * i128::from(tokens) + most - 1) / most;
-        Credits::from_micros(i64::try_from(share).unwrap_or(i64::MAX))
+        match self.ceiling {
+            Ceiling::None => Credits::ZERO,
+            Ceiling::Cost(_) => Credits::from_micros(amount(&[(tokens, self.price.input)])),
+            Ceiling::Tokens { input, .. } => {
+                let (full, most) = (i128::from(self.full_hold().micros()), i128::from(input));
+                let share = (full * i128::from(tokens) + most - 1) / most;
+                Credits::from_micros(i64::try_from(share).unwrap_or(i64::MAX))
+            }
+        }
     }
 
-    /// Limits whose price is at most `hold`, in the proportion of the ceilings.
-    pub(crate) fn limits(&self, hold: Credits, longest: std::time::Duration) -> TurnLimits {
-        let ceiling = i128::from(self.ceiling().micros());
-        let share = |tokens: u64| match ceiling {
+    /// Tokens to read and to write whose price is at most `hold`, in the proportion of the ceilings;
+    /// 0 where tokens are not what bounds the turn.
+    pub(crate) fn token_limits(&self, hold: Credits) -> (u64, u64) {
+        let Ceiling::Tokens { input, output } = self.ceiling else { return (0, 0) };
+        let full = i128::from(self.full_hold().micros());
+        let share = |tokens: u64| match full {
             0 => tokens,
             _ => {
-                let share = i128::from(tokens) * i128::from(hold.micros()) / ceiling;
+                let share = i128::from(tokens) * i128::from(hold.micros()) / full;
                 u64::try_from(share).unwrap_or(0).min(tokens)
             }
         };
-        TurnLimits {
-            max_input_tokens: Some(share(self.max_input_tokens)),
-            max_output_tokens: Some(share(self.max_output_tokens)),
-            max_duration_ms: u64::try_from(longest.as_millis()).ok(),
-        }
+        (share(input), share(output))
     }
 }
 
 impl Price {
+    pub(crate) fn is_free(&self) -> bool {
+        [self.input, self.output, self.cache_read, self.cache_write].iter().all(|price| *price == 0)
+    }
+
     /// What the usage costs: summed exactly, rounded up once for the turn. Numbers beyond reason
     /// give the largest amount there is, which the hold then bounds.
     pub(crate) fn charge(&self, usage: &TokenUsage) -> Credits {
@@ -223,130 +240,4 @@ fn amount(items: &[(u64, i64)]) -> i64 {
     let products = items.iter().map(|(tokens, price)| i128::from(*tokens) * i128::from(*price));
     let total = products.fold(0, i128::saturating_add);
     i64::try_from(total.saturating_add(PER_MILLION - 1) / PER_MILLION).unwrap_or(i64::MAX)
-}
-
-/// Credits as a whole number of micro-credits, if that makes sense.
-fn micros(credits: f64) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "at most 10^12")]
-    (0.0..=MAX_PRICE).contains(&credits).then(|| (credits * 1e6).round() as i64)
-}
-
-fn refused(key: &str, problem: &str) -> PriceError {
-    PriceError::Value { key: key.to_owned(), problem: problem.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const FILE: &str = include_str!("../prices.toml");
-
-    fn demo() -> Model {
-        Prices::built_in().unwrap().model(None).unwrap().clone()
-    }
-
-    fn usage(input: u64, output: u64) -> TokenUsage {
-        TokenUsage { input_tokens: input, output_tokens: output, ..TokenUsage::default() }
-    }
-
-    #[test]
-    fn the_built_in_prices_are_those_of_the_file() {
-        let model = demo();
-        assert_eq!(model.name, "demo");
-        assert_eq!(model.choice.kind.as_deref(), Some("demo"));
-        assert_eq!(model.price.input, 100_000_000);
-        assert_eq!(model.price.cache_read, 100_000_000);
-        assert_eq!(model.ceiling(), Credits::from_whole(12));
-        assert_eq!(model.minimum_hold, Credits::from_whole(1));
-    }
-
-    #[test]
-    fn a_price_that_makes_no_sense_is_refused() {
-        for wrong in ["-100", "-0.000001", "nan", "inf", "-inf", "1_000_001", "1e300", "\"100\""] {
-            let file = FILE.replace("input = 100\n", &format!("input = {wrong}\n"));
-            assert!(Prices::parse(&file).is_err(), "{wrong}");
-        }
-        for (from, to) in [
-            ("max_input_tokens = 20_000", "max_input_tokens = 0"),
-            ("max_input_tokens = 20_000", "max_input_tokens = -1"),
-            ("max_input_tokens = 20_000", "max_input_tokens = 18446744073709551615"),
-            ("minimum_hold = 1", "minimum_hold = 13"),
-            ("minimum_hold = 1", "minimum_hold = -1"),
-            ("default = \"demo\"", "default = \"other\""),
-            ("output = 500", "ouput = 500"),
-            ("agent = \"demo\"", ""),
-        ] {
-            assert!(Prices::parse(&FILE.replace(from, to)).is_err(), "{to}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_model_is_refused_and_not_free() {
-        let prices = Prices::built_in().unwrap();
-        for unknown in ["", "Demo", "gpt"] {
-            assert!(matches!(
-                prices.model(Some(unknown)),
-                Err(Error::Invalid { field: "model", .. })
-            ));
-        }
-    }
-
-    #[test]
-    fn a_cache_has_its_own_price() {
-        let file =
-            FILE.replace("output = 500\n", "output = 500\ncache_read = 10\ncache_write = 125\n");
-        let prices = Prices::parse(&file).unwrap();
-        let mut used = usage(1, 1);
-        used.cache_read_input_tokens = Some(10);
-        used.cache_creation_input_tokens = Some(10);
-        let charge = prices.model(None).unwrap().price.charge(&used);
-        assert_eq!(charge.micros(), 100 + 500 + 100 + 1250);
-    }
-
-    #[test]
-    fn numbers_beyond_reason_give_the_largest_amount_and_no_overflow() {
-        let price = Price {
-            input: 1_000_000_000_000,
-            output: i64::MAX,
-            cache_read: i64::MAX,
-            cache_write: 0,
-        };
-        let mut used = usage(u64::MAX, u64::MAX);
-        used.cache_read_input_tokens = Some(u64::MAX);
-        assert_eq!(price.charge(&used).micros(), i64::MAX);
-        assert_eq!(price.charge(&usage(0, 0)).micros(), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn what_the_limits_allow_never_costs_more_than_the_hold(
-            input in 0.0..MAX_PRICE, output in 0.0..MAX_PRICE,
-            most_in in 1..MAX_TOKENS, most_out in 1..MAX_TOKENS, share in 0.0..=1.0,
-        ) {
-            let file = FILE
-                .replace("input = 100\n", &format!("input = {input}\n"))
-                .replace("output = 500\n", &format!("output = {output}\n"))
-                .replace("max_input_tokens = 20_000", &format!("max_input_tokens = {most_in}"))
-                .replace("max_output_tokens = 20_000", &format!("max_output_tokens = {most_out}"))
-                .replace("minimum_hold = 1", "minimum_hold = 0");
-            let prices = Prices::parse(&file).unwrap();
-            let model = prices.model(None).unwrap();
-            let hold = (model.ceiling().micros() as f64 * share) as i64;
-            let hold = Credits::from_micros(hold.min(model.ceiling().micros()));
-            let limits = model.limits(hold, Duration::from_secs(1));
-            let most = usage(limits.max_input_tokens.unwrap(), limits.max_output_tokens.unwrap());
-            prop_assert!(model.price.charge(&most) <= hold);
-        }
-
-        #[test]
-        fn a_hold_for_a_prompt_lets_the_prompt_in(tokens in 0..20_000_u64) {
-            let model = demo();
-            let limits = model.limits(model.hold_for_input(tokens), Duration::from_secs(1));
-            prop_assert!(limits.max_input_tokens.unwrap() >= tokens);
-        }
-    }
 }

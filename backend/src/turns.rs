@@ -49,7 +49,9 @@ pub struct StartTurn {
     pub turn_id: TurnId,
     /// 1 to 100 000 characters after trimming.
     pub text: String,
-    /// A name from the price file; none is its default.
+    /// The agent to run it; none is that of the chat's last turn, or else the usual one.
+    pub agent: Option<String>,
+    /// The model, by its name in [`Options`](crate::Options); none is as with the agent.
     pub model: Option<String>,
 }
 

@@ -10,6 +10,7 @@ function path(variable: string, otherwise: string): string {
 export const binaries = {
   server: path("SKEIN_TEST_SERVER", "target/debug/server"),
   orchestrator: path("SKEIN_TEST_ORCHESTRATOR", "target/debug/orchestrator"),
+  model: path("SKEIN_TEST_MODEL", "target/debug/scripted-model"),
 };
 
 export const siteRoot = path("SKEIN_TEST_SITE", "target/site");

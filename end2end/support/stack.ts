@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { binaries, siteRoot } from "./environment.ts";
@@ -15,9 +15,14 @@ export interface StackOptions {
   guestCredits?: number;
   /** Puts a network that can be broken between the browser and the gateway. */
   breakable?: boolean;
+  /** Text of the price file, in place of the product's own. */
+  prices?: string;
   /** More of the server's environment. */
   environment?: Record<string, string>;
 }
+
+/** Name of the price file in the data folder. */
+const PRICES = "prices.toml";
 
 /** A whole product: real server, real orchestrator, real sandboxes, data of its own. */
 export class Stack {
@@ -40,6 +45,8 @@ export class Stack {
     const separate = options.orchestrator === "separate";
     const shared = {
       SKEIN_ORCHESTRATOR_ADDR: `127.0.0.1:${ports.orchestrator}`,
+      // No model of this machine takes part.
+      SKEIN_LOCAL_MODELS: "off",
       SKEIN_DEMO_PACE_MS: String(options.paceMs ?? 0),
       ...(separate ? this.#keys : {}),
     };
@@ -57,6 +64,7 @@ export class Stack {
       ...(options.guestCredits === undefined
         ? {}
         : { SKEIN_GUEST_CREDITS: String(options.guestCredits) }),
+      ...(options.prices === undefined ? {} : { SKEIN_PRICES: join(data, PRICES) }),
       ...options.environment,
     });
     if (separate) {
@@ -73,6 +81,7 @@ export class Stack {
     const data = await mkdtemp(join(tmpdir(), "skein-test-"));
     const [web = 0, orchestrator = 0, proxy = 0] = await freePorts(3);
     const network = options.breakable ? await FaultProxy.start(orchestrator, proxy) : undefined;
+    if (options.prices !== undefined) await writeFile(join(data, PRICES), options.prices);
     const stack = new Stack(data, options, { web, orchestrator }, network);
     try {
       await stack.startOrchestrator();

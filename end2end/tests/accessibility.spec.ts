@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Page } from "@playwright/test";
+import { TWO_PRICES } from "../support/prices.ts";
 import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -21,6 +22,22 @@ for (const colorScheme of ["dark", "light"] as const) {
       await chat.stop.click();
       await chat.settled();
       expect(await violations(page), "stopped").toEqual([]);
+    });
+
+    test.describe("with something to choose", () => {
+      test.use({ stackOptions: { prices: TWO_PRICES } });
+
+      test("axe finds nothing in the open picker", async ({ chat, page }) => {
+        await chat.open("/");
+        await page.getByRole("button", { name: /Agent and model/ }).click();
+        const dialog = page.getByRole("dialog", { name: "Agent and model" });
+        await expect(dialog.getByRole("radio", { name: /dearer/ })).toBeVisible();
+        expect(await violations(page), "open").toEqual([]);
+        await dialog.getByRole("radio", { name: /demo 100 in/ }).focus();
+        await page.keyboard.press("ArrowDown");
+        await expect(dialog.getByRole("radio", { name: /dearer/ })).toBeChecked();
+        expect(await violations(page), "another choice").toEqual([]);
+      });
     });
   });
 }

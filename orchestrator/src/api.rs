@@ -1,5 +1,6 @@
 //! The REST API: sandboxes, projects, sessions, and each sandbox's own surface.
 
+mod agents;
 mod extract;
 mod guard;
 mod layers;
@@ -25,6 +26,7 @@ use crate::{
     error::ApiError,
     gateway::{self, Gateway},
     log::EventLog,
+    models::ModelGateway,
     sandboxes::Sandboxes,
     store::Store,
     turns::Turns,
@@ -44,6 +46,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) logs: EventLog,
     pub(crate) sandboxes: Sandboxes,
+    pub(crate) models: ModelGateway,
     pub(crate) turns: Turns,
     pub(crate) gateway: Gateway,
     pub(crate) keys: Keys,
@@ -61,6 +64,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/sandboxes/{id}/stop", post(sandboxes::stop))
         .route("/v1/sandboxes/{id}/resume", post(sandboxes::resume))
         .route("/v1/sandboxes/{id}/driver", get(sandboxes::driver))
+        .route("/v1/agents", get(agents::catalog))
         .route("/projects", post(projects::create))
         .route("/projects/{id}", get(projects::get).delete(sandboxes::delete))
         .route("/v1/session/{sid}/mapping", put(sessions::map))

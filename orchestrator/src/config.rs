@@ -8,6 +8,8 @@ use std::{
 
 use secrecy::SecretString;
 
+use crate::models::ModelsConfig;
+
 /// What an orchestrator needs to know. Everything has a default.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
@@ -58,6 +60,12 @@ pub struct Config {
     /// Program that a sandbox starts as its init, when it is not this one.
     #[arg(long, env = "SKEIN_SIDECAR_BINARY")]
     pub sidecar_binary: Option<PathBuf>,
+    #[command(flatten)]
+    pub models: ModelsConfig,
+    /// Folder of the coding agents that are installed for sandboxes; `agents/` in the data folder if
+    /// not given. Agents on the PATH are found, too.
+    #[arg(long, env = "SKEIN_AGENTS")]
+    pub agents: Option<PathBuf>,
     /// Times and sizes of the protocol, which only tests change.
     #[arg(skip)]
     pub tuning: Tuning,
@@ -128,6 +136,8 @@ impl Config {
             idle_timeout_seconds: 900,
             max_turn_seconds: 900,
             sidecar_binary: None,
+            models: ModelsConfig::default(),
+            agents: None,
             tuning: Tuning::default(),
         }
     }

@@ -19,9 +19,8 @@ use sandbox_sdk::types::{Event, TurnState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use tools::Tools;
-
 use crate::sidecar::AgentRun;
+pub(crate) use crate::tools::Tools;
 use memory::Memory;
 use narrator::{Narrator, Stopped};
 use request::Request;

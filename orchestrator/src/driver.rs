@@ -28,8 +28,11 @@ pub use limits::Limits;
 pub use report::{DriverReport, Enforcement, LimitsInForce};
 pub use running::{ExitReason, RunningSandbox};
 
-use crate::sidecar::SidecarConfig;
-use plan::{LaunchPlan, Payload};
+use crate::{
+    agents::{AgentProgram, Patience},
+    sidecar::SidecarConfig,
+};
+use plan::{Bind, LaunchPlan, Payload};
 
 /// Where a driver finds what it needs.
 #[derive(Clone, Debug)]
@@ -59,6 +62,9 @@ pub struct SandboxSpec {
     pub limits: Limits,
     /// Pause between two pieces of the demo agent's text; zero is as fast as possible.
     pub demo_pace: Duration,
+    /// Agents that can be run in it.
+    pub agents: Vec<AgentProgram>,
+    pub patience: Patience,
 }
 
 /// The environment may hold tokens, so only its names are shown.
@@ -71,6 +77,8 @@ impl std::fmt::Debug for SandboxSpec {
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("limits", &self.limits)
             .field("demo_pace", &self.demo_pace)
+            .field("agents", &self.agents)
+            .field("patience", &self.patience)
             .finish()
     }
 }
@@ -129,13 +137,16 @@ impl Bubblewrap {
             cgroups: group.folders().to_vec(),
             payload: Payload::Serve {
                 root: spec.root.clone(),
+                agents: spec.agents.iter().map(Bind::agent).collect(),
                 tmpfs_mb: (spec.limits.memory_mb / 4).max(16),
-                config: SidecarConfig {
+                config: Box::new(SidecarConfig {
                     env: spec.env.clone(),
                     limits: spec.limits.clone(),
                     watch_memory: !shared.cgroups.limits_memory(),
                     demo_pace_ms: u64::try_from(spec.demo_pace.as_millis()).unwrap_or(u64::MAX),
-                },
+                    agents: spec.agents.iter().map(|agent| (agent.cli, agent.inside())).collect(),
+                    patience: spec.patience,
+                }),
             },
         };
         running::start(shared, &spec.root, plan, uid, group).await

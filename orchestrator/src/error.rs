@@ -106,6 +106,13 @@ impl From<TurnError> for ApiError {
         let message = error.to_string();
         match error {
             TurnError::Invalid(_) => Self::invalid(message),
+            TurnError::NotAvailable(problem) => {
+                let error = Self::invalid(message);
+                match problem.code {
+                    Some(reason) => error.with("reason", reason),
+                    None => error,
+                }
+            }
             TurnError::Busy { turn_id } => Self::new(ErrorCode::InvalidState, message)
                 .with("currentState", "running")
                 .with("requiredState", "idle")

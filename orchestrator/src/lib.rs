@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod agents;
 mod api;
+mod builtin;
 mod clock;
 mod config;
 pub mod demo;
@@ -8,17 +10,21 @@ pub mod driver;
 mod error;
 mod gateway;
 mod log;
+mod models;
+mod profile;
 mod sandboxes;
 mod secrets;
 mod serve;
 pub mod sidecar;
 mod start;
 mod store;
+mod tools;
 mod tree;
 mod turns;
 mod webhook;
 
 pub use config::{Config, Tuning};
+pub use models::{LocalModels, ModelsConfig};
 pub use secrets::{Secrets, SecretsError};
 pub use start::{Orchestrator, StartError, Stats, start};
 pub use store::StoreError;

@@ -25,6 +25,7 @@ pub(crate) use slot::{Lease, Snapshot};
 use crate::{
     clock::now_ms,
     driver::{Bubblewrap, DriverReport},
+    models::ModelGateway,
     store::{SandboxRow, Store, StoreError},
 };
 use slot::Slot;
@@ -38,6 +39,8 @@ pub(crate) struct SandboxesConfig {
     pub(crate) max_running: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) demo_pace: Duration,
+    /// Folder in which agents are looked for, besides the `PATH`.
+    pub(crate) agents: PathBuf,
 }
 
 /// The registry. Cheap to clone.
@@ -49,6 +52,7 @@ struct Inner {
     config: SandboxesConfig,
     store: Store,
     driver: Bubblewrap,
+    models: ModelGateway,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     /// Held while a sandbox is looked up and, if it is new, counted, written down and put in the
     /// map: one step for all others.
@@ -84,6 +88,7 @@ impl Sandboxes {
         config: SandboxesConfig,
         store: Store,
         driver: Bubblewrap,
+        models: ModelGateway,
     ) -> Result<Self, StoreError> {
         let mut slots = BTreeMap::new();
         let mut deleted = Vec::new();
@@ -106,6 +111,7 @@ impl Sandboxes {
             config,
             store,
             driver,
+            models,
             slots: Mutex::new(slots),
             making: tokio::sync::Mutex::default(),
             running,

@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod files;
 mod guard;
+mod harness;
 mod message;
 mod open_files;
 mod probe;
@@ -18,17 +19,20 @@ mod reaper;
 mod serve;
 mod supervisor;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::CommandRunner;
-pub(crate) use files::FileStore;
-pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health};
+pub(crate) use files::{Entry as FileEntry, FileStore};
+pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use probe::Findings;
 
-use crate::driver::Limits;
+use crate::{
+    agents::{Cli, Patience},
+    driver::Limits,
+};
 
 /// First argument that makes this binary a part of a sandbox.
 pub(crate) const ARGUMENT: &str = "sidecar";
@@ -36,6 +40,10 @@ pub(crate) const ARGUMENT: &str = "sidecar";
 /// Where things are inside a sandbox.
 pub(crate) const BINARY_PATH: &str = "/opt/skein/sidecar";
 pub(crate) const CONFIG_PATH: &str = "/opt/skein/config.json";
+/// The model gateway's socket.
+pub(crate) const MODELS_SOCKET: &str = "/opt/skein/models.sock";
+/// Agents that were installed on the host, read-only.
+pub(crate) const AGENTS: &str = "/opt/agents";
 pub(crate) const WORKSPACE: &str = "/workspace";
 pub(crate) const HOME: &str = "/home/agent";
 
@@ -74,6 +82,9 @@ pub(crate) struct SidecarConfig {
     /// The kernel does not limit memory here.
     pub(crate) watch_memory: bool,
     pub(crate) demo_pace_ms: u64,
+    /// Programs of the agents that are installed, where they are in the sandbox.
+    pub(crate) agents: BTreeMap<Cli, PathBuf>,
+    pub(crate) patience: Patience,
 }
 
 /// Runs as a part of a sandbox and never returns, when the program's first argument says so.

@@ -13,11 +13,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    agents,
     api::{self, App, Keys},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
     gateway::Gateway,
     log::EventLog,
+    models::ModelGateway,
     sandboxes::{Sandboxes, SandboxesConfig},
     secrets::{Secrets, SecretsError, create_private_dir},
     serve::{self, Ends},
@@ -79,6 +81,8 @@ pub enum StartError {
     Tokens(#[from] KeyError),
     #[error("webhooks cannot be sent: {0}")]
     Webhook(String),
+    #[error("models cannot be used: {0}")]
+    Models(String),
     #[error(
         "what the last run left could not be put in order: {0}. See to the disk of the data folder, \
          then start again"
@@ -145,19 +149,29 @@ async fn assemble(
 ) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
     let store = Store::open(&folder.join("orchestrator.db")).await?;
     let (logs, writer) = EventLog::open(store.clone()).await?;
+    let agents = config.agents.unwrap_or_else(|| config.data.join("agents"));
+    let models = ModelGateway::new(&config.models, agents::catalog(&agents));
+    let models = models.map_err(StartError::Models)?;
     let sandboxes = SandboxesConfig {
         folder: folder.join("sandboxes"),
         max_sandboxes: config.max_sandboxes,
         max_running: config.max_running,
         idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
         demo_pace: Duration::from_millis(config.demo_pace_ms),
+        agents,
     };
-    let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver).await?;
+    let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver, models.clone()).await?;
     let webhooks = Webhooks::new(config.webhook_url.as_deref(), &secrets.signing_secret)
         .map_err(|error| StartError::Webhook(error.to_string()))?;
     let max_turn = Duration::from_secs(config.max_turn_seconds);
-    let turns =
-        Turns::new(store.clone(), logs.clone(), sandboxes.clone(), webhooks.clone(), max_turn);
+    let turns = Turns::new(
+        store.clone(),
+        logs.clone(),
+        sandboxes.clone(),
+        models.clone(),
+        webhooks.clone(),
+        max_turn,
+    );
     // Before anyone is let in: nobody shall see a turn that says it runs and does not.
     turns.recover().await.map_err(|error| StartError::Recovery(in_words(&error)))?;
     let gateway = Gateway::new(
@@ -168,7 +182,7 @@ async fn assemble(
         config.tuning,
     )?;
     let keys = Keys::new(secrets.api_key);
-    let app = App { store, logs, sandboxes, turns, gateway, keys, base_url };
+    let app = App { store, logs, sandboxes, models, turns, gateway, keys, base_url };
     Ok((Arc::new(app), webhooks, writer))
 }
 

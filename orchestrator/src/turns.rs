@@ -18,13 +18,14 @@ use std::{
 
 use sandbox_sdk::types::{
     Aborted, Dispatch, DispatchReceipt, Event, ExecutionStarted, InputPart, SessionStatus,
-    TurnRecord, event_type,
+    TurnError as Problem, TurnRecord, event_type,
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     log::{Appended, EventLog, LogError, SessionLog, TurnChange},
+    models::{Choice, ModelGateway},
     sandboxes::{SandboxError, Sandboxes},
     store::{NewTurn, Store, StoreError},
     webhook::Webhooks,
@@ -39,9 +40,6 @@ pub(crate) use outcome::tests::last_events_of;
 /// Pauses while a turn that has begun waits for its runner.
 const ABORT_PAUSES: [Duration; 6] = [Duration::from_millis(20); 6];
 
-/// The only agent of this version, and the model name it goes by.
-const DEMO: &str = "demo";
-
 /// All turns of an orchestrator. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Turns(Arc<Inner>);
@@ -51,6 +49,7 @@ struct Inner {
     store: Store,
     logs: EventLog,
     sandboxes: Sandboxes,
+    models: ModelGateway,
     webhooks: Webhooks,
     max_duration: Duration,
     /// Running turns by session.
@@ -72,6 +71,9 @@ struct Active {
 pub(crate) enum TurnError {
     #[error("{0}")]
     Invalid(String),
+    /// No turn can be run with what was asked for.
+    #[error("{}", .0.message)]
+    NotAvailable(Problem),
     #[error("another turn runs in this session")]
     Busy { turn_id: String },
     #[error("the session runs in another sandbox")]
@@ -93,6 +95,7 @@ impl Turns {
         store: Store,
         logs: EventLog,
         sandboxes: Sandboxes,
+        models: ModelGateway,
         webhooks: Webhooks,
         max_duration: Duration,
     ) -> Self {
@@ -100,6 +103,7 @@ impl Turns {
             store,
             logs,
             sandboxes,
+            models,
             webhooks,
             max_duration,
             active: Mutex::default(),
@@ -116,13 +120,21 @@ impl Turns {
     ) -> Result<DispatchReceipt, TurnError> {
         let prompt = check(session_id, &dispatch)?;
         self.0.sandboxes.get(sandbox_id)?;
+        let choice = match self.0.models.choose(&dispatch.backend.clone().unwrap_or_default()).await
+        {
+            Ok(choice) => choice,
+            // A turn that runs or has run is known, whatever is available now.
+            Err(problem) => {
+                let known = self.known(sandbox_id, session_id, &dispatch.turn_id).await?;
+                return known.ok_or(TurnError::NotAvailable(problem));
+            }
+        };
         let turns = self.clone();
         let (sandbox_id, session_id) = (sandbox_id.to_owned(), session_id.to_owned());
         // In a task of its own: a caller that goes away must not leave a row without a runner.
-        let begun = self
-            .0
-            .tasks
-            .spawn(async move { turns.begin(sandbox_id, session_id, dispatch, prompt).await });
+        let begun = self.0.tasks.spawn(async move {
+            turns.begin(sandbox_id, session_id, dispatch, prompt, choice).await
+        });
         begun.await.unwrap_or(Err(TurnError::ShuttingDown))
     }
 
@@ -132,6 +144,7 @@ impl Turns {
         session_id: String,
         dispatch: Dispatch,
         prompt: String,
+        choice: Choice,
     ) -> Result<DispatchReceipt, TurnError> {
         if self.0.tasks.is_closed() {
             return Err(TurnError::ShuttingDown);
@@ -142,8 +155,8 @@ impl Turns {
         }
         let log = self.0.logs.known_session(&row).await?;
         let Dispatch { turn_id, backend, limits, .. } = dispatch;
-        let input_tokens = prompt_tokens(&prompt);
-        let receipt = self.claim(&log, &turn_id, input_tokens).await?;
+        let input_tokens = if choice.is_metered() { 0 } else { prompt_tokens(&prompt) };
+        let receipt = self.claim(&log, &turn_id, &choice, input_tokens).await?;
         if receipt.already_existed {
             return Ok(receipt);
         }
@@ -163,10 +176,25 @@ impl Turns {
         let turn = Turn { id: turn_id, sandbox_id, log, prompt, backend, limits, input_tokens };
         let turns = self.clone();
         self.0.tasks.spawn(async move {
-            turns.run(turn, stopped).await;
+            turns.run(turn, choice, stopped).await;
             ended.cancel();
         });
         Ok(receipt)
+    }
+
+    /// The receipt of a turn that is known already.
+    async fn known(
+        &self,
+        sandbox_id: &str,
+        session_id: &str,
+        turn_id: &str,
+    ) -> Result<Option<DispatchReceipt>, TurnError> {
+        let session = self.0.store.session(session_id).await?;
+        let Some(session) = session.filter(|session| session.sandbox_id == sandbox_id) else {
+            return Ok(None);
+        };
+        let row = self.0.store.turn(session.key, turn_id).await?;
+        Ok(row.and_then(|row| Appended::InTheWay(Box::new(row)).receipt(session_id, turn_id)))
     }
 
     /// Writes the turn's row and its first event, unless the turn is known.
@@ -174,15 +202,18 @@ impl Turns {
         &self,
         log: &Arc<SessionLog>,
         turn_id: &str,
+        choice: &Choice,
         input_tokens: u64,
     ) -> Result<DispatchReceipt, TurnError> {
-        let turn = NewTurn { id: turn_id.to_owned(), model: DEMO.to_owned(), input_tokens };
-        let started = ExecutionStarted {
+        let model = choice.model_name();
+        let turn = NewTurn { id: turn_id.to_owned(), model: model.clone(), input_tokens };
+        let mut started = ExecutionStarted {
             execution_id: turn_id.to_owned(),
             session_id: log.id().to_owned(),
-            model: Some(DEMO.to_owned()),
+            model: Some(model),
             ..ExecutionStarted::default()
         };
+        started.extra.insert("agent".to_owned(), choice.agent.clone().into());
         let started = Event::new(event_type::EXECUTION_STARTED, &started);
         let started = vec![started.map_err(StoreError::from)?];
         let appended = self.0.logs.append(log, started, Some(TurnChange::Begin(turn))).await?;
@@ -309,14 +340,6 @@ fn check(session_id: &str, dispatch: &Dispatch) -> Result<String, TurnError> {
     let prompt = texts.join("\n\n");
     if prompt.trim().is_empty() {
         return invalid("parts must hold some text".to_owned());
-    }
-    let backend = dispatch.backend.as_ref();
-    let kind = backend.and_then(|backend| backend.kind.as_deref());
-    let model = backend.and_then(|backend| backend.model.as_ref()?.model.as_deref());
-    for (what, name) in [("backend.type", kind), ("backend.model.model", model)] {
-        if name.is_some_and(|name| name != DEMO) {
-            return invalid(format!("{what} must be one that is available here: {DEMO}"));
-        }
     }
     Ok(prompt)
 }

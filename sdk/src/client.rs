@@ -42,7 +42,8 @@ pub use sandbox::SandboxHandle;
 pub use sandboxes::{ListSandboxes, Sandboxes, WaitOptions};
 pub use sse::{SseEvent, SseParser};
 
-use crate::types::{Connection, SessionMapping};
+use crate::types::{AgentCatalog, Connection, SessionMapping};
+use answer::decode;
 use http::{Call, Target, segment};
 
 /// Longest time to a connection.
@@ -162,6 +163,15 @@ impl Client {
         let token = SecretString::from(connection.auth_token.clone());
         let target = Target::new(&connection.sidecar_url, token)?;
         Ok(SandboxHandle::direct(self.clone(), target))
+    }
+
+    /// Which agents and models a turn can be run with.
+    ///
+    /// # Errors
+    /// When it could not be read; 404 from an orchestrator that does not tell.
+    pub async fn agents(&self) -> Result<AgentCatalog, Error> {
+        let call = Call::new(&self.inner.orchestrator, Method::GET, "/v1/agents".into());
+        decode(&self.send(call).await?, "a catalog of agents")
     }
 
     /// Says whose an agent session is and where it runs. It must have succeeded before a viewer connects.

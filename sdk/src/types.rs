@@ -3,6 +3,7 @@
 //! Types only, no I/O, so that every crate on both sides of the wire can share them. Fields and event
 //! types that this version does not know are kept and written back unchanged.
 
+mod catalog;
 mod error;
 mod event;
 mod fields;
@@ -13,6 +14,7 @@ mod session;
 mod usage;
 mod webhook;
 
+pub use catalog::{AgentCatalog, AgentInfo, ModelInfo, WireFormat};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{
     Event, EventBody, ExecutionStarted, PartUpdated, StatusUpdate, TurnDone, TurnError,
@@ -30,7 +32,7 @@ pub use sandbox::{
     ProjectContainer, ReadFile, Resources, Sandbox, SandboxStatus, WriteFile,
 };
 pub use session::{
-    Abort, Aborted, BackendChoice, Dispatch, DispatchReceipt, InputPart, ModelChoice,
+    Abort, Aborted, BackendChoice, CostLimit, Dispatch, DispatchReceipt, InputPart, ModelChoice,
     SessionMapping, SessionStatus, TurnLimits, TurnRecord, TurnState,
 };
 pub use usage::TokenUsage;

@@ -46,6 +46,7 @@ impl From<backend::ChatDetail> for model::ChatPage {
             messages: chat.messages.into_iter().map(Into::into).collect(),
             active: chat.active.map(Into::into),
             sandbox: chat.sandbox.into(),
+            choice: chat.choice.map(Into::into),
             settled_seq: chat.settled_seq,
         }
     }
@@ -80,11 +81,48 @@ impl From<backend::Message> for model::Message {
 impl From<backend::Receipt> for model::Receipt {
     fn from(receipt: backend::Receipt) -> Self {
         Self {
+            agent: receipt.agent,
             model: receipt.model,
             input_tokens: receipt.input_tokens,
+            cached_tokens: receipt.cached_tokens,
             output_tokens: receipt.output_tokens,
             charged: receipt.charged.into(),
             duration_ms: receipt.duration_ms,
+        }
+    }
+}
+
+impl From<backend::Choice> for model::Choice {
+    fn from(choice: backend::Choice) -> Self {
+        Self { agent: choice.agent, model: choice.model }
+    }
+}
+
+impl From<backend::Options> for model::Options {
+    fn from(options: backend::Options) -> Self {
+        Self {
+            agents: options.agents.into_iter().map(Into::into).collect(),
+            models: options.models.into_iter().map(Into::into).collect(),
+            default: options.default.into(),
+        }
+    }
+}
+
+impl From<backend::AgentOption> for model::AgentOption {
+    fn from(agent: backend::AgentOption) -> Self {
+        let backend::AgentOption { id, name, problem, models } = agent;
+        Self { id, name, problem, models }
+    }
+}
+
+impl From<backend::ModelOption> for model::ModelOption {
+    fn from(model: backend::ModelOption) -> Self {
+        Self {
+            name: model.name,
+            local: model.local,
+            context_tokens: model.context_tokens,
+            input: model.input.into(),
+            output: model.output.into(),
         }
     }
 }
@@ -97,6 +135,7 @@ impl TryFrom<model::StartTurn> for backend::StartTurn {
             chat_id: request.chat_id.as_deref().map(str::parse).transpose()?,
             turn_id: request.turn_id.parse()?,
             text: request.text,
+            agent: request.agent,
             model: request.model,
         })
     }

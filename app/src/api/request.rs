@@ -92,7 +92,7 @@ impl Caller {
             return Ok(caller);
         }
         let context = context()?;
-        context.backend.check_turn(request)?;
+        context.backend.check_turn(request).await?;
         if request.chat_id.is_some() {
             // Whose it may be, it is not theirs.
             return Err(answered(AppError::NotFound));

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos::{ev, html};
 
 use super::icon::{Icon, Sign};
+use super::picker::Picker;
 use crate::state::{Conversation, Page, Phase, actions, drafts};
 
 const NO_SCRIPT: &str = "<p class=\"no-js\">Sending a message needs JavaScript. What is here can be \
@@ -78,6 +79,7 @@ pub fn Composer(page: Page) -> impl IntoView {
                 on:input=on_input
             ></textarea>
             <div class="bar needs-js">
+                <Picker page />
                 <span class="hint">{hint}</span>
                 <button
                     type="button"
@@ -102,10 +104,10 @@ fn keep_draft(page: Page, field: NodeRef<html::Textarea>) {
         let chat = page.current.get();
         let Some(field) = field.get() else { return chat };
         let id = chat.id.get_untracked();
-        match before {
+        match &before {
             // Typed before the page was alive: newer than any draft.
             None if !field.value().is_empty() => drafts::set(id.as_deref(), &field.value()),
-            Some(before) if before == chat => {}
+            Some(before) if *before == chat => {}
             _ => {
                 let on_its_way =
                     chat.turn.with_untracked(|turn| turn.as_ref().map(|t| t.id.clone()));
@@ -113,6 +115,11 @@ fn keep_draft(page: Page, field: NodeRef<html::Textarea>) {
                 let draft = drafts::get(id.as_deref());
                 write(&field, &drafts::offered(draft, on_its_way.as_deref()));
             }
+        }
+        if before != Some(chat.clone())
+            && let Some(choice) = drafts::choice(id.as_deref())
+        {
+            chat.choice.set(Some(choice));
         }
         chat
     });

@@ -12,7 +12,9 @@ use super::strip::Strip;
 use super::{Composer, Header};
 use crate::error::AppError;
 use crate::first::First;
-use crate::model::{Credits, Message, MessageState, Receipt, Role};
+use crate::model::{
+    AgentOption, Choice, Credits, Message, MessageState, ModelOption, Options, Receipt, Role,
+};
 use crate::state::{AgentMessage, Conversation, Entry, Link, Page, Place};
 
 /// The component's HTML, without the marks that hydration needs.
@@ -33,8 +35,10 @@ fn message(state: MessageState, parts: Vec<Part>) -> Message {
         state,
         error: None,
         receipt: Some(Receipt {
+            agent: "demo".into(),
             model: "demo".into(),
             input_tokens: 1,
+            cached_tokens: 0,
             output_tokens: 2,
             charged: Credits(380_000),
             duration_ms: 3_200,
@@ -204,12 +208,89 @@ fn without_a_connection_an_answer_is_spoken_of_only_where_there_is_one() {
 fn a_list_that_could_not_be_loaded_does_not_look_like_an_empty_one() {
     let listed = |chats| {
         html(move |page| {
-            let balance = Err(AppError::NotFound);
-            page.seed(Place::New, First { chats, balance, chat: None, now: 0 });
+            let (balance, options) = (Err(AppError::NotFound), Err(AppError::NotFound));
+            page.seed(Place::New, First { chats, balance, options, chat: None, now: 0 });
             view! { <ChatList page search=RwSignal::new(String::new()) /> }
         })
     };
     let away = listed(Err(AppError::Unavailable { message: "Away.".into() }));
     assert!(away.contains("could not be loaded") && away.contains(">Try again<"), "{away}");
     assert!(listed(Ok(vec![])).contains("Your chats will be here."));
+}
+
+/// The demo agent; one that works with two models, of which one runs here; one that is not there.
+fn options() -> Options {
+    let agent = |id: &str, name: &str, problem: Option<&str>, models: &[&str]| AgentOption {
+        id: id.into(),
+        name: name.into(),
+        problem: problem.map(str::to_owned),
+        models: models.iter().map(|model| (*model).to_owned()).collect(),
+    };
+    let model = |name: &str, input, output| ModelOption {
+        name: name.into(),
+        local: name.starts_with("ollama"),
+        context_tokens: None,
+        input: Credits(input),
+        output: Credits(output),
+    };
+    Options {
+        agents: vec![
+            agent("demo", "Demo", None, &["demo"]),
+            agent("opencode", "opencode", None, &["anthropic/sonnet", "ollama/qwen"]),
+            agent("codex", "Codex", Some("It is not installed."), &[]),
+        ],
+        models: vec![
+            model("demo", 100_000_000, 500_000_000),
+            model("anthropic/sonnet", 300_000_000, 1_500_000_000),
+            model("ollama/qwen", 0, 0),
+        ],
+        default: Choice { agent: "opencode".into(), model: "anthropic/sonnet".into() },
+    }
+}
+
+#[test]
+fn the_composer_says_who_gets_the_message_and_what_else_there_is() {
+    let html = html(|page| {
+        page.options.set(Some(options()));
+        view! { <Composer page /> }
+    });
+    for said in [
+        "opencode · sonnet</span>",
+        ">Agent and model: </span>",
+        ">Codex</span><span class=\"about\">It is not installed.</span>",
+        "300 in / 1\u{202f}500 out per million",
+        "free · runs on this machine",
+        "aria-haspopup=\"dialog\"",
+    ] {
+        assert!(html.contains(said), "{said} is missing in {html}");
+    }
+    assert_eq!(html.matches("disabled").count(), 1, "{html}");
+    assert_eq!(html.matches("name=\"model\"").count(), 2, "those of the agent: {html}");
+    assert!(!html.contains(" style="), "{html}");
+}
+
+#[test]
+fn a_chats_own_choice_comes_before_the_default_while_it_is_offered() {
+    let line = |agent: &str, model: &str| {
+        html(|page| {
+            page.options.set(Some(options()));
+            let choice = Choice { agent: agent.into(), model: model.into() };
+            page.current.get_untracked().choice.set(Some(choice));
+            view! { <Composer page /> }
+        })
+    };
+    assert!(line("demo", "demo").contains("<span class=\"words\">Demo</span>"));
+    assert!(line("opencode", "ollama/qwen").contains("opencode · qwen</span>"));
+    assert!(line("codex", "openai/gone").contains("opencode · sonnet</span>"));
+}
+
+#[test]
+fn where_there_is_nothing_to_choose_nothing_is_said_of_it() {
+    let html = html(|page| {
+        let mut demo = options();
+        demo.agents.remove(1);
+        page.options.set(Some(demo));
+        view! { <Composer page /> }
+    });
+    assert!(!html.contains("<dialog") && !html.contains("Agent and model"), "{html}");
 }

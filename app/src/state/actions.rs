@@ -14,7 +14,7 @@ use super::{Action, Conversation, Page, Phase, Place, Wake};
 use crate::api;
 use crate::browser;
 use crate::error::AppError;
-use crate::model::ChatSummary;
+use crate::model::{ChatSummary, Choice};
 
 pub use turns::{follow_active, retry, send, stop};
 
@@ -117,6 +117,23 @@ pub fn refresh_balance(page: Page) {
     });
 }
 
+/// Asks the server again what there is to choose.
+pub fn refresh_options(page: Page) {
+    spawn_local(async move {
+        if let Ok(options) = api::list_options().await
+            && page.options.with_untracked(|known| known.as_ref() != Some(&options))
+        {
+            page.options.set(Some(options));
+        }
+    });
+}
+
+/// Chooses agent and model for the next messages of a conversation.
+pub fn choose(conversation: &Conversation, choice: Choice) {
+    super::drafts::set_choice(conversation.id.get_untracked().as_deref(), &choice);
+    conversation.choice.set(Some(choice));
+}
+
 /// Gives a chat another name, at once; the old one comes back when the server refuses.
 pub fn rename(page: Page, chat: ChatSummary, title: &str) {
     let title = title.trim().to_owned();
@@ -148,6 +165,7 @@ pub fn delete(page: Page, chat: ChatSummary) {
                 }
                 page.chats.update(|chats| chats.retain(|known| known.id != chat.id));
                 super::drafts::set(Some(&chat.id), "");
+                super::drafts::forget_choice(Some(&chat.id));
                 let shown = page.current.get_untracked().id.get_untracked();
                 if shown.as_ref() == Some(&chat.id) {
                     page.destination.set(Some(("/".into(), true)));

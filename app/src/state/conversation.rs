@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::message::{AgentMessage, Entry};
 use crate::error::AppError;
-use crate::model::{ChatPage, Message, Role, SandboxState, TurnOutcome, TurnState};
+use crate::model::{ChatPage, Choice, Message, Role, SandboxState, TurnOutcome, TurnState};
 
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -18,6 +18,8 @@ pub struct Conversation {
     /// The turn that goes on.
     pub turn: ArcRwSignal<Option<Turn>>,
     pub sandbox: ArcRwSignal<SandboxState>,
+    /// Agent and model of the next message, as chosen here, or as they were last.
+    pub choice: ArcRwSignal<Option<Choice>>,
     pub link: ArcRwSignal<Link>,
     pub notice: ArcRwSignal<Option<Notice>>,
     /// Text that could not be sent, on its way back into the composer.
@@ -136,6 +138,7 @@ impl Conversation {
             entries: ArcRwSignal::new(Vec::new()),
             turn: ArcRwSignal::new(None),
             sandbox: ArcRwSignal::new(SandboxState::None),
+            choice: ArcRwSignal::new(None),
             link: ArcRwSignal::new(Link::Idle),
             notice: ArcRwSignal::new(None),
             returned: ArcRwSignal::new(None),
@@ -187,6 +190,10 @@ impl Conversation {
         }
         self.sandbox.set(chat.sandbox);
         self.saw(chat.summary.updated_at);
+        // What was chosen here and not sent yet stays.
+        if self.choice.with_untracked(Option::is_none) {
+            self.choice.set(chat.choice);
+        }
         if let Some(active) = chat.active {
             self.hear(active.notice);
             let live = agent(&active.turn_id);
@@ -422,6 +429,7 @@ mod tests {
             messages,
             active: None,
             sandbox: SandboxState::Running,
+            choice: None,
             settled_seq: 0,
         }
     }

@@ -1,6 +1,8 @@
-//! What was typed and not sent, kept in the browser by chat.
+//! What was typed or chosen and not sent, kept in the browser by chat.
 
 use leptos::prelude::window;
+
+use crate::model::Choice;
 
 fn storage() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
@@ -58,6 +60,29 @@ pub fn rejoined(returned: &str, since: &str) -> String {
         Some(more) if more.starts_with('\n') => since.to_owned(),
         _ => format!("{returned}\n\n{since}"),
     }
+}
+
+fn choice_key(chat: Option<&str>) -> String {
+    format!("skein-choice:{}", chat.unwrap_or("new"))
+}
+
+/// Agent and model that were chosen in a chat, if nothing was sent since.
+pub fn choice(chat: Option<&str>) -> Option<Choice> {
+    let kept = storage()?.get_item(&choice_key(chat)).ok()??;
+    let (agent, model) = kept.split_once(' ')?;
+    Some(Choice { agent: agent.to_owned(), model: model.to_owned() })
+}
+
+/// Keeps what was chosen.
+pub fn set_choice(chat: Option<&str>, choice: &Choice) {
+    let Some(storage) = storage() else { return };
+    let Choice { agent, model } = choice;
+    storage.set_item(&choice_key(chat), &format!("{agent} {model}")).ok();
+}
+
+/// Forgets what was chosen: the server knows it now.
+pub fn forget_choice(chat: Option<&str>) {
+    storage().and_then(|storage| storage.remove_item(&choice_key(chat)).ok());
 }
 
 #[cfg(test)]

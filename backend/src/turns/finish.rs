@@ -1,6 +1,8 @@
 //! The end of a turn: answer, usage, debit, hold and state in one transaction, once.
 
-use sandbox_sdk::types::{self as wire, Part, PartBody, TextPart, TokenUsage, TurnRecord};
+use sandbox_sdk::types::{
+    self as wire, Part, PartBody, TextPart, TokenUsage, ToolPart, ToolState, TurnRecord,
+};
 
 use super::row::TurnRow;
 use crate::{
@@ -13,8 +15,6 @@ use crate::{
 /// Code of the error by which the orchestrator says that the turn reached its limits.
 const OUT_OF_CREDITS: &str = "OUT_OF_CREDITS";
 
-const LIMIT_REACHED: &str = "This turn reached the limit of what was set aside for it and was \
-    ended. You pay for what it used.";
 const CUT_OFF: &str =
     "The sandbox service was interrupted while it worked on this. Nothing was charged.";
 
@@ -56,7 +56,7 @@ impl Ending {
                 (TurnState::Interrupted, Some(CUT_OFF.to_owned()), false)
             }
             wire::TurnState::Failed if out_of_credits => {
-                (TurnState::Failed, Some(LIMIT_REACHED.to_owned()), true)
+                (TurnState::Failed, Some(limit_reached(row, &record)), true)
             }
             wire::TurnState::Failed => (TurnState::Failed, Some(failure(&record)), false),
         };
@@ -85,6 +85,30 @@ fn parts(row: &TurnRow, parts: Vec<Part>, final_text: String) -> Vec<Part> {
         message_id: format!("msg_{}", row.id),
         body: PartBody::Text(TextPart { text: final_text, ..TextPart::default() }),
     }]
+}
+
+/// What a turn did that was ended because nothing was left for it.
+fn limit_reached(row: &TurnRow, record: &TurnRecord) -> String {
+    let done = |part: &&Part| match &part.body {
+        PartBody::Tool(ToolPart { state, .. }) => {
+            matches!(state, ToolState::Completed { .. } | ToolState::Error { .. })
+        }
+        _ => false,
+    };
+    let after = match record.parts.iter().filter(done).count() {
+        0 => String::new(),
+        1 => " after 1 step".to_owned(),
+        steps => format!(" after {steps} steps"),
+    };
+    let cost = match row.cost(&record.token_usage).min(row.hold()) {
+        Credits::ZERO => "nothing".to_owned(),
+        cost if cost == Credits::from_whole(1) => "1 credit".to_owned(),
+        cost => format!("{cost} credits"),
+    };
+    format!(
+        "This turn reached the limit of what was set aside for it, so it was ended{after}. What it \
+         said and did until then is kept and costs {cost}. Ask it to go on to continue from there."
+    )
 }
 
 fn failure(record: &TurnRecord) -> String {

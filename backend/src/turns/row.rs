@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sandbox_sdk::types::TokenUsage;
+use sandbox_sdk::types::{BackendChoice, CostLimit, ModelChoice, TokenUsage, TurnLimits};
 
 use crate::{
     AccountId, Backend, ChatId, Credits, Error, TurnId, TurnState,
     clock::{from_now, now_ms},
     db::args,
-    prices::Price,
+    prices::{LimitedBy, Price},
 };
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -23,13 +23,18 @@ pub(crate) struct TurnRow {
     pub(crate) position: i64,
     #[sqlx(try_from = "String")]
     pub(crate) state: TurnState,
+    pub(crate) agent: String,
     pub(crate) model: String,
+    provider: Option<String>,
+    provider_model: Option<String>,
     price_input: i64,
     price_output: i64,
     price_cache_read: i64,
     price_cache_write: i64,
-    pub(crate) max_input_tokens: i64,
-    pub(crate) max_output_tokens: i64,
+    #[sqlx(try_from = "String")]
+    limited_by: LimitedBy,
+    max_input_tokens: i64,
+    max_output_tokens: i64,
     pub(crate) dispatched_at: Option<i64>,
     pub(crate) since_seq: i64,
     pub(crate) stop_requested_at: Option<i64>,
@@ -49,13 +54,52 @@ pub(crate) struct TurnRow {
 impl TurnRow {
     /// What the usage costs at the price the turn began with.
     pub(crate) fn cost(&self, usage: &TokenUsage) -> Credits {
+        self.price().charge(usage)
+    }
+
+    fn price(&self) -> Price {
         Price {
             input: self.price_input,
             output: self.price_output,
             cache_read: self.price_cache_read,
             cache_write: self.price_cache_write,
         }
-        .charge(usage)
+    }
+
+    /// What the orchestrator is asked to run.
+    pub(crate) fn backend(&self) -> BackendChoice {
+        let model = self.provider_model.as_ref().map(|_| ModelChoice {
+            provider: self.provider.clone(),
+            model: self.provider_model.clone(),
+            ..ModelChoice::default()
+        });
+        BackendChoice { kind: Some(self.agent.clone()), model, ..BackendChoice::default() }
+    }
+
+    /// What it may use at most: nothing that costs more than is held, at the price it began with. A
+    /// free turn is bounded by time, and by what the orchestrator itself sets.
+    pub(crate) fn limits(&self, longest: Duration) -> TurnLimits {
+        let mut limits = TurnLimits {
+            max_duration_ms: u64::try_from(longest.as_millis()).ok(),
+            ..TurnLimits::default()
+        };
+        match self.limited_by {
+            LimitedBy::Tokens => {
+                limits.max_input_tokens = Some(natural(self.max_input_tokens));
+                limits.max_output_tokens = Some(natural(self.max_output_tokens));
+            }
+            LimitedBy::Cost => {
+                limits.max_cost = Some(CostLimit {
+                    amount: natural(self.hold),
+                    input: natural(self.price_input),
+                    output: natural(self.price_output),
+                    cache_read: natural(self.price_cache_read),
+                    cache_write: natural(self.price_cache_write),
+                });
+            }
+            LimitedBy::Nothing => {}
+        }
+        limits
     }
 
     /// The same turn, now that its sandbox has a name.
@@ -74,11 +118,17 @@ impl TurnRow {
     }
 }
 
+/// A number that the database keeps from being negative.
+fn natural(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
 impl Backend {
     pub(crate) async fn turn_row(&self, turn: &TurnId) -> Result<Option<TurnRow>, Error> {
         self.db()
             .optional(
-                "SELECT t.id, t.account_id, t.chat_id, t.sandbox_id, t.position, t.state, t.model,
+                "SELECT t.id, t.account_id, t.chat_id, t.sandbox_id, t.position, t.state, t.agent,
+                        t.model, t.provider, t.provider_model, t.limited_by,
                         t.price_input, t.price_output, t.price_cache_read, t.price_cache_write,
                         t.max_input_tokens, t.max_output_tokens, t.dispatched_at, t.since_seq,
                         t.stop_requested_at, t.woken_at, t.unreachable_since, t.notice, t.report, t.created_at,

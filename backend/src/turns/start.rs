@@ -1,7 +1,5 @@
 //! Starting a turn: check, store everything in one transaction, then set it going.
 
-use sandbox_sdk::types::TurnLimits;
-
 use super::row::TurnRow;
 use crate::{
     Account, AccountId, Backend, ChatId, Credits, Error, Message, Role, StartTurn, StartedTurn,
@@ -10,7 +8,7 @@ use crate::{
     clock::{from_now, now_ms},
     db::{Transaction, args},
     ledger,
-    prices::Model,
+    options::Offer,
     sandboxes,
 };
 
@@ -29,8 +27,8 @@ impl Backend {
     /// The same turn id again, at the same time or later, is a look-up.
     ///
     /// # Errors
-    /// `Invalid` for the text, the model; `NotFound` for the chat; `Conflict` when the chat has a
-    /// running turn, the turn id belongs to another chat, or all sandboxes are at work;
+    /// `Invalid` for the text, the agent, the model; `NotFound` for the chat; `Conflict` when the chat
+    /// has a running turn, the turn id belongs to another chat, or all sandboxes are at work;
     /// `InsufficientCredits`; `RateLimited`. After these nothing is stored. After `Unavailable` or
     /// `Internal` the turn may be: the same id again tells.
     pub async fn start_turn(
@@ -39,14 +37,14 @@ impl Backend {
         mut request: StartTurn,
     ) -> Result<StartedTurn, Error> {
         request.text = checked_text(&request.text)?;
-        let model = self.config().prices.model(request.model.as_deref())?.clone();
         if let Some(known) = self.turn_row(&request.turn_id).await? {
             return self.started_before(account, &request, known).await;
         }
         self.refuse_while_stopping()?;
+        let offer = self.offer(account.id(), &request).await?;
         let (backend, account) = (self.clone(), account.clone());
         self.to_the_end(async move {
-            if !backend.admit(account.id(), &request, &model).await? {
+            if !backend.admit(account.id(), &request, &offer).await? {
                 let known = backend.turn_row(&request.turn_id).await?.ok_or(Error::NotFound)?;
                 return backend.started_before(&account, &request, known).await;
             }
@@ -59,10 +57,11 @@ impl Backend {
     /// Whether a request makes sense before it is known whose it is.
     ///
     /// # Errors
-    /// `Invalid` for the text, the model.
-    pub fn check_turn(&self, request: &StartTurn) -> Result<(), Error> {
+    /// `Invalid` for the text, the agent, the model.
+    pub async fn check_turn(&self, request: &StartTurn) -> Result<(), Error> {
         let text = checked_text(&request.text)?;
-        needed(self.config().prices.model(request.model.as_deref())?, &text).map(drop)
+        let offer = self.offer_after(None, request).await?;
+        needed(&offer, &text).map(drop)
     }
 
     async fn started_before(
@@ -95,9 +94,9 @@ impl Backend {
         &self,
         account: &AccountId,
         request: &StartTurn,
-        model: &Model,
+        offer: &Offer,
     ) -> Result<bool, Error> {
-        let needed = needed(model, &request.text)?;
+        let needed = needed(offer, &request.text)?;
         let mut tx = self.db().begin().await?;
         // The account's row is locked first: starts of one account happen one after the other.
         let available = ledger::lock_available(&mut tx, account).await?;
@@ -110,7 +109,7 @@ impl Backend {
             return Err(Error::InsufficientCredits { available, needed });
         }
         self.check_rates(&mut tx, account, request.chat_id.is_none()).await?;
-        let hold = model.ceiling().min(available);
+        let hold = offer.model.full_hold().min(available);
         let place = match &request.chat_id {
             Some(chat) => take_place(&mut tx, account, chat).await?,
             None => new_chat(&mut tx, account, &request.text).await?,
@@ -118,8 +117,7 @@ impl Backend {
         let most = self.config().limits.sandboxes;
         sandboxes::make_room(&mut tx, account, &place.chat, most).await?;
         let sandbox = sandboxes::current(&mut tx, account, &place.chat).await?;
-        let limits = model.limits(hold, self.config().timing.turn);
-        let new = NewTurn { account, request, model, place: &place, sandbox: &sandbox, limits };
+        let new = NewTurn { account, request, offer, place: &place, sandbox: &sandbox, hold };
         if !self.insert_turn(&mut tx, new).await? {
             return Ok(false);
         }
@@ -169,15 +167,19 @@ impl Backend {
     }
 
     async fn insert_turn(&self, tx: &mut Transaction, new: NewTurn<'_>) -> Result<bool, Error> {
-        let limit = |tokens: Option<u64>| i64::try_from(tokens.unwrap_or(0)).unwrap_or(i64::MAX);
-        let price = new.model.price;
+        let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+        let model = &new.offer.model;
+        let (max_input, max_output) = model.token_limits(new.hold);
+        let served = model.served.as_ref();
         let inserted = tx
             .execute(
                 "INSERT INTO turns
-                 (id, account_id, chat_id, sandbox_id, position, state, model, price_version,
-                  price_input, price_output, price_cache_read, price_cache_write,
-                  max_input_tokens, max_output_tokens, lease_until, notice, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                 (id, account_id, chat_id, sandbox_id, position, state, agent, model, provider,
+                  provider_model, price_version, price_input, price_output, price_cache_read,
+                  price_cache_write, limited_by, max_input_tokens, max_output_tokens, lease_until,
+                  notice, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                         $18, $19, $20, $21)
                  ON CONFLICT (id) DO NOTHING",
                 args![
                     &new.request.turn_id,
@@ -186,14 +188,18 @@ impl Backend {
                     &new.sandbox.id,
                     new.place.position,
                     TurnState::Provisioning,
-                    &new.model.name,
+                    &new.offer.agent,
+                    &model.name,
+                    served.map(|served| served.provider.as_str()),
+                    served.map(|served| served.id.as_str()),
                     self.config().prices.version(),
-                    price.input,
-                    price.output,
-                    price.cache_read,
-                    price.cache_write,
-                    limit(new.limits.max_input_tokens),
-                    limit(new.limits.max_output_tokens),
+                    model.price.input,
+                    model.price.output,
+                    model.price.cache_read,
+                    model.price.cache_write,
+                    model.limited_by(),
+                    count(max_input),
+                    count(max_output),
                     from_now(self.config().timing.lease),
                     new.sandbox.notice,
                     now_ms()
@@ -217,10 +223,10 @@ struct Rates {
 struct NewTurn<'a> {
     account: &'a AccountId,
     request: &'a StartTurn,
-    model: &'a Model,
+    offer: &'a Offer,
     place: &'a Place,
     sandbox: &'a sandboxes::Current,
-    limits: TurnLimits,
+    hold: Credits,
 }
 
 /// Where in which chat the turn's messages stand.
@@ -280,18 +286,18 @@ fn checked_text(text: &str) -> Result<String, Error> {
 }
 
 /// The least an account must have free to start this turn.
-fn needed(model: &Model, text: &str) -> Result<Credits, Error> {
+fn needed(offer: &Offer, text: &str) -> Result<Credits, Error> {
     let tokens = u64::try_from(text.len()).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN);
-    if tokens > model.max_input_tokens {
+    let longest = [offer.model.longest_prompt(), offer.context_tokens].into_iter().flatten().min();
+    if let Some(longest) = longest.filter(|longest| tokens > *longest) {
         return Err(Error::invalid(
             "text",
             format!(
-                "This message is too long for the model: about {tokens} tokens, of at most {}.",
-                model.max_input_tokens
+                "This message is too long for the model: about {tokens} tokens, of at most {longest}."
             ),
         ));
     }
-    Ok(model.minimum_hold.max(model.hold_for_input(tokens)))
+    Ok(offer.model.minimum_hold.max(offer.model.hold_for_input(tokens)))
 }
 
 /// Whether one more is allowed in a window that has `count` of them, the oldest from `oldest`.

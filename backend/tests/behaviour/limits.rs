@@ -5,7 +5,7 @@ use crate::support::{
     World,
     database::TestDatabase,
     on_both_databases,
-    world::{question, usage},
+    world::{DEMO_PRICES, question, usage},
 };
 
 async fn with_credits(database: TestDatabase, micros: i64) -> World {
@@ -109,7 +109,7 @@ on_both_databases!(a_turn_is_billed_at_the_price_it_began_with, async |world: Wo
     world.orchestrator.say(started.turn_id.as_str(), "x", usage(1000, 200));
     world.orchestrator.end(started.turn_id.as_str(), TurnState::Completed);
     let mut config = world.config.clone();
-    let dearer = include_str!("../../prices.toml").replace("input = 100", "input = 1000");
+    let dearer = DEMO_PRICES.replace("input = 100", "input = 1000");
     config.prices = Prices::parse(&dearer).unwrap();
     let later = backend::Backend::connect(config).await.unwrap();
     let outcome = later.settle(&started.turn_id).await.unwrap().unwrap();

@@ -12,6 +12,7 @@ mod accounts;
 mod chats;
 mod deleting;
 mod limits;
+mod options;
 mod provisioning;
 mod recovery;
 mod room;

@@ -132,13 +132,14 @@ on_both_databases!(
     what_makes_no_sense_is_found_before_there_is_an_account,
     async |world: World| {
         let turn = backend::TurnId::generate();
-        world.backend.check_turn(&question(None, &turn, "hello")).unwrap();
+        world.backend.check_turn(&question(None, &turn, "hello")).await.unwrap();
         for text in ["", " \n", &"x".repeat(100_001)] {
-            let refused = world.backend.check_turn(&question(None, &turn, text));
+            let refused = world.backend.check_turn(&question(None, &turn, text)).await;
             assert!(matches!(refused, Err(Error::Invalid { field: "text", .. })));
         }
         let mut other = question(None, &turn, "hello");
         other.model = Some("nobody-has-this".to_owned());
-        assert!(matches!(world.backend.check_turn(&other), Err(Error::Invalid { .. })));
+        let refused = world.backend.check_turn(&other).await;
+        assert!(matches!(refused, Err(Error::Invalid { .. })));
     }
 );

@@ -12,7 +12,7 @@ use crate::support::{
     Fault, World,
     database::TestDatabase,
     on_both_databases,
-    world::{ANSWER_COST, until, usage},
+    world::{ANSWER_COST, DEMO_PRICES, until, usage},
 };
 
 const ALL: i64 = 500_000_000;
@@ -222,7 +222,7 @@ on_both_databases!(
     a_fraction_of_a_micro_credit_is_rounded_up_once_a_turn,
     async |database: TestDatabase| {
         let world = World::with(database, |config| {
-            let prices = include_str!("../../prices.toml")
+            let prices = DEMO_PRICES
                 .replace("input = 100", "input = 0.3")
                 .replace("output = 500", "output = 0.4")
                 .replace("minimum_hold = 1", "minimum_hold = 0");

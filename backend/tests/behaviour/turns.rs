@@ -8,7 +8,7 @@ use crate::support::{
     Fault, World,
     database::TestDatabase,
     on_both_databases,
-    world::{ANSWER_COST, GATEWAY, SECRET, question, until},
+    world::{ANSWER_COST, DEMO_PRICES, GATEWAY, SECRET, question, until},
 };
 
 fn text(message: &backend::Message) -> &str {
@@ -181,7 +181,7 @@ on_both_databases!(
     a_message_must_have_one_to_a_hundred_thousand_characters,
     async |database: TestDatabase| {
         let world = World::with(database, |config| {
-            let prices = include_str!("../../prices.toml").replace("20_000", "200_000");
+            let prices = DEMO_PRICES.replace("20_000", "200_000");
             config.prices = backend::Prices::parse(&prices).unwrap();
         })
         .await;

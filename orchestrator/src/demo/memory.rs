@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tools::Tools;
+use crate::tools::Tools;
 
 const KEPT_TURNS: usize = 50;
 const KEPT_CHARS: usize = 500;

@@ -9,10 +9,11 @@ use sandbox_sdk::types::{
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::tools::{Outcome, ToolCall, Tools};
+use super::tools::{Outcome, ToolCall};
 use crate::{
     clock::now_ms,
     sidecar::{AGENT_FINISHED, AgentFinished, AgentRun},
+    tools::Tools,
 };
 
 /// The person stopped the turn, or nobody listens any more.
@@ -114,7 +115,7 @@ impl Narrator {
             biased;
             () = self.stopped.cancelled() => None,
             () = self.events.closed() => None,
-            outcome = self.tools.call(&call) => Some(outcome),
+            outcome = call.perform(&self.tools) => Some(outcome),
         };
         time.end = Some(now_ms());
         let Some(outcome) = outcome else {

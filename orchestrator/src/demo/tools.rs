@@ -1,19 +1,13 @@
-//! The demo agent's hands: commands and files of the sandbox.
+//! What the demo agent does with the sandbox's commands and files.
 
-use sandbox_sdk::types::{Exec, ReadFile, WriteFile};
+use sandbox_sdk::types::Exec;
 use serde_json::{Value, json};
 
 use super::wording;
-use crate::sidecar::{CommandRunner, FileStore};
+use crate::tools::{Tools, cut_middle};
 
 /// Characters of a tool's output that go into an event; a person can read no more there.
 const SHOWN: usize = 16_000;
-
-#[derive(Clone)]
-pub(crate) struct Tools {
-    commands: CommandRunner,
-    files: FileStore,
-}
 
 #[derive(Clone, Debug)]
 pub(super) enum ToolCall {
@@ -88,103 +82,82 @@ impl ToolCall {
     }
 }
 
-impl Tools {
-    pub(crate) fn new(commands: CommandRunner, files: FileStore) -> Self {
-        Self { commands, files }
-    }
-
+impl ToolCall {
     /// Dropping the future kills a command.
-    pub(super) async fn call(&self, call: &ToolCall) -> Outcome {
-        match call {
-            ToolCall::Bash { command } => self.bash(command).await,
-            ToolCall::Read { path } => match self.read(path).await {
+    pub(super) async fn perform(&self, tools: &Tools) -> Outcome {
+        match self {
+            Self::Bash { command } => bash(tools, command).await,
+            Self::Read { path } => match tools.read(path).await {
                 Ok(text) => Outcome::done(shown(&text), text),
                 Err(error) => Outcome::failed(error),
             },
-            ToolCall::Write { path, content } => match self.write(path, content.clone()).await {
+            Self::Write { path, content } => match tools.write(path, content.clone()).await {
                 Ok(size) => Outcome::done(format!("Wrote {}.", wording::size(size)), String::new()),
                 Err(error) => Outcome::failed(error),
             },
-            ToolCall::Edit { path, old, new } => self.edit(path, old, new).await,
-            ToolCall::List { path } => self.list(path).await,
+            Self::Edit { path, old, new } => edit(tools, path, old, new).await,
+            Self::List { path } => list(tools, path).await,
         }
-    }
-
-    pub(super) async fn read(&self, path: &str) -> Result<String, String> {
-        let request = ReadFile { path: path.to_owned(), encoding: None };
-        self.files.read(request).await.map(|file| file.content).map_err(|problem| problem.message)
-    }
-
-    pub(super) async fn write(&self, path: &str, content: String) -> Result<u64, String> {
-        let request = WriteFile { path: path.to_owned(), content, encoding: None };
-        self.files.write(request).await.map_err(|problem| problem.message)
-    }
-
-    async fn bash(&self, command: &str) -> Outcome {
-        let exec = Exec { command: command.to_owned(), ..Exec::default() };
-        let result = match self.commands.run(&exec).await {
-            Ok(result) => result,
-            Err(problem) => return Outcome::failed(problem.message),
-        };
-        let error = match result.exit_code {
-            0 => None,
-            _ if result.timed_out => Some(format!("Timed out after {} ms", result.duration)),
-            code => Some(format!("Exited with code {code}")),
-        };
-        let output = json!({
-            "stdout": shown(&result.stdout),
-            "stderr": shown(&result.stderr),
-            "exitCode": result.exit_code,
-        });
-        let (text, stderr, millis) = (result.stdout, result.stderr, result.duration);
-        Outcome { output, text, stderr, error, millis }
-    }
-
-    async fn edit(&self, path: &str, old: &str, new: &str) -> Outcome {
-        let text = match self.read(path).await {
-            Ok(text) => text,
-            Err(error) => return Outcome::failed(error),
-        };
-        let places = text.matches(old).count();
-        if old.is_empty() || places == 0 {
-            return Outcome::failed(format!("{path} does not contain that text"));
-        }
-        match self.write(path, text.replace(old, new)).await {
-            Ok(_) => {
-                let said = format!("Replaced {}.", wording::count(places, "place"));
-                Outcome::done(said, places.to_string())
-            }
-            Err(error) => Outcome::failed(error),
-        }
-    }
-
-    async fn list(&self, path: &str) -> Outcome {
-        let (entries, more) = match self.files.list(path.to_owned()).await {
-            Ok(listed) => listed,
-            Err(problem) => return Outcome::failed(problem.message),
-        };
-        let mut lines: Vec<String> = entries
-            .iter()
-            .map(|entry| match entry.is_folder {
-                true => format!("{}/", entry.name),
-                false => format!("{}  {}", entry.name, wording::size(entry.size)),
-            })
-            .collect();
-        if more {
-            lines.push("…".into());
-        }
-        let text = lines.join("\n");
-        Outcome::done(if text.is_empty() { "(empty)" } else { text.as_str() }, text.clone())
     }
 }
 
-/// The beginning and the end of a long text.
-fn shown(text: &str) -> String {
-    let length = text.chars().count();
-    if length <= SHOWN {
-        return text.to_owned();
+async fn bash(tools: &Tools, command: &str) -> Outcome {
+    let exec = Exec { command: command.to_owned(), ..Exec::default() };
+    let result = match tools.run(&exec).await {
+        Ok(result) => result,
+        Err(error) => return Outcome::failed(error),
+    };
+    let error = match result.exit_code {
+        0 => None,
+        _ if result.timed_out => Some(format!("Timed out after {} ms", result.duration)),
+        code => Some(format!("Exited with code {code}")),
+    };
+    let output = json!({
+        "stdout": shown(&result.stdout),
+        "stderr": shown(&result.stderr),
+        "exitCode": result.exit_code,
+    });
+    let (text, stderr, millis) = (result.stdout, result.stderr, result.duration);
+    Outcome { output, text, stderr, error, millis }
+}
+
+async fn edit(tools: &Tools, path: &str, old: &str, new: &str) -> Outcome {
+    let text = match tools.read(path).await {
+        Ok(text) => text,
+        Err(error) => return Outcome::failed(error),
+    };
+    let places = text.matches(old).count();
+    if old.is_empty() || places == 0 {
+        return Outcome::failed(format!("{path} does not contain that text"));
     }
-    let head: String = text.chars().take(SHOWN * 3 / 4).collect();
-    let tail: String = text.chars().skip(length - SHOWN / 4).collect();
-    format!("{head}\n… {} characters left out …\n{tail}", length - SHOWN)
+    match tools.write(path, text.replace(old, new)).await {
+        Ok(_) => {
+            let said = format!("Replaced {}.", wording::count(places, "place"));
+            Outcome::done(said, places.to_string())
+        }
+        Err(error) => Outcome::failed(error),
+    }
+}
+
+async fn list(tools: &Tools, path: &str) -> Outcome {
+    let (entries, more) = match tools.list(path).await {
+        Ok(listed) => listed,
+        Err(error) => return Outcome::failed(error),
+    };
+    let mut lines: Vec<String> = entries
+        .iter()
+        .map(|entry| match entry.is_folder {
+            true => format!("{}/", entry.name),
+            false => format!("{}  {}", entry.name, wording::size(entry.size)),
+        })
+        .collect();
+    if more {
+        lines.push("…".into());
+    }
+    let text = lines.join("\n");
+    Outcome::done(if text.is_empty() { "(empty)" } else { text.as_str() }, text.clone())
+}
+
+fn shown(text: &str) -> String {
+    cut_middle(text, SHOWN)
 }

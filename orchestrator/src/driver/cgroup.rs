@@ -246,9 +246,9 @@ mod tests {
         let group = found.create("a", &Limits::default()).unwrap();
         let folder = group.folders()[0].clone();
         assert_eq!(folder.parent(), Some(mount.path().join("user.slice/app.slice").as_path()));
-        assert_eq!(fs::read_to_string(folder.join("memory.max")).unwrap(), "536870912");
-        assert_eq!(fs::read_to_string(folder.join("pids.max")).unwrap(), "128");
-        assert_eq!(fs::read_to_string(folder.join("cpu.max")).unwrap(), "100000 100000");
+        assert_eq!(fs::read_to_string(folder.join("memory.max")).unwrap(), "2147483648");
+        assert_eq!(fs::read_to_string(folder.join("pids.max")).unwrap(), "256");
+        assert_eq!(fs::read_to_string(folder.join("cpu.max")).unwrap(), "200000 100000");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use rustix::{
 
 use super::{
     folders,
-    plan::{self, Handed, LaunchPlan, Payload, Sources},
+    plan::{self, Bind, Handed, LaunchPlan, Payload, Sources},
     seccomp,
 };
 use crate::sidecar;
@@ -65,7 +65,7 @@ fn launch() -> Result<Infallible, String> {
         None => Sources::direct(&plan),
     };
     let config = match &plan.payload {
-        Payload::Serve { config, .. } => Some(config),
+        Payload::Serve { config, .. } => Some(&**config),
         Payload::Probe => None,
     };
     become_bwrap(&plan, &sources, config, listener)
@@ -152,14 +152,25 @@ fn listen(root: &Path) -> io::Result<UnixListener> {
 fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
     let direct = Sources::direct(plan);
     let stage = Path::new(STAGE);
+    let agents = direct.agents.iter().enumerate();
     let staged = Sources {
         sidecar: stage.join("sidecar"),
         workspace: stage.join(folders::WORKSPACE),
         home: stage.join(folders::HOME),
+        models: direct.models.as_ref().map(|_| stage.join("models")),
+        agents: agents
+            .map(|(number, agent)| Bind {
+                source: stage.join(format!("agent-{number}")),
+                target: agent.target.clone(),
+            })
+            .collect(),
     };
     let mut pairs = vec![(&direct.sidecar, &staged.sidecar)];
     if let Payload::Serve { .. } = plan.payload {
         pairs.extend([(&direct.workspace, &staged.workspace), (&direct.home, &staged.home)]);
+        pairs.extend(direct.models.iter().zip(&staged.models));
+        let agents = direct.agents.iter().zip(&staged.agents);
+        pairs.extend(agents.map(|(from, to)| (&from.source, &to.source)));
     }
     let unshare = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS);
     tell("own mount namespace", unshare.map_err(Into::into))?;

@@ -24,10 +24,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory_mb: 512,
-            processes: 128,
-            cpu_cores: 1.0,
-            disk_mb: 512,
+            // What the hungriest agent needs for itself, and as much for what it runs. Nothing of it is
+            // set aside: a sandbox takes what it uses.
+            memory_mb: 2048,
+            // Threads count, too.
+            processes: 256,
+            cpu_cores: 2.0,
+            disk_mb: 1024,
             max_file_mb: 256,
             open_files: 1024,
         }

@@ -10,7 +10,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::folders;
-use crate::sidecar::{self, SidecarConfig};
+use crate::{
+    agents::AgentProgram,
+    sidecar::{self, SidecarConfig},
+};
+
+/// Name of the model gateway's socket in the sandbox's run folder on the host.
+const MODELS: &str = "models.sock";
 
 /// Everything a launcher needs; it arrives on its standard input, where no other process can read it.
 #[derive(Serialize, Deserialize)]
@@ -32,9 +38,24 @@ pub(super) enum Payload {
     Probe,
     Serve {
         root: PathBuf,
+        /// What the sandbox sees of the agents that are installed.
+        agents: Vec<Bind>,
         tmpfs_mb: u64,
-        config: SidecarConfig,
+        config: Box<SidecarConfig>,
     },
+}
+
+/// Something of the host that a sandbox sees read-only.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Bind {
+    pub(super) source: PathBuf,
+    pub(super) target: PathBuf,
+}
+
+impl Bind {
+    pub(super) fn agent(agent: &AgentProgram) -> Self {
+        Self { source: agent.source.clone(), target: agent.place() }
+    }
 }
 
 /// Where the sandbox's own folders and the sidecar are found on the host when bubblewrap runs.
@@ -42,6 +63,9 @@ pub(super) struct Sources {
     pub(super) sidecar: PathBuf,
     pub(super) workspace: PathBuf,
     pub(super) home: PathBuf,
+    /// The model gateway's socket, if there is one.
+    pub(super) models: Option<PathBuf>,
+    pub(super) agents: Vec<Bind>,
 }
 
 /// Open files that bubblewrap is handed.
@@ -130,6 +154,13 @@ pub(super) fn bwrap_arguments(
         arguments.bind("--bind", &sources.home, sidecar::HOME);
         arguments.add(&["--chdir", sidecar::WORKSPACE]);
     }
+    if let Some(models) = &sources.models {
+        arguments.bind("--bind", models, sidecar::MODELS_SOCKET);
+    }
+    for agent in &sources.agents {
+        arguments.0.extend(["--ro-bind".into(), agent.source.clone().into_os_string()]);
+        arguments.0.push(agent.target.clone().into_os_string());
+    }
     // Both are tmpfs without a size: writable, they would be a way around the memory limit.
     arguments.add(&["--remount-ro", "/dev", "--remount-ro", "/"]);
     arguments.0
@@ -177,6 +208,11 @@ impl Sources {
             sidecar: plan.sidecar_binary.clone(),
             workspace: root.join(folders::WORKSPACE),
             home: root.join(folders::HOME),
+            models: Some(root.join(folders::RUN).join(MODELS)).filter(|path| path.exists()),
+            agents: match &plan.payload {
+                Payload::Serve { agents, .. } => agents.clone(),
+                Payload::Probe => Vec::new(),
+            },
         }
     }
 }

@@ -10,8 +10,10 @@ use super::{
     slot::{Running, Slot},
 };
 use crate::{
+    agents,
     clock::now_ms,
     driver::{DriverError, ExitReason, RunningSandbox, SandboxSpec},
+    models::ModelSocket,
     store::{SandboxRow, StoreError},
 };
 
@@ -64,9 +66,9 @@ impl Sandboxes {
             }
         };
         let saved = self.0.store.save_sandbox(&row).await;
-        let (running, permit) = started?;
+        let ((running, models), permit) = started?;
         slot.touch();
-        self.supervise(slot.clone(), running, permit);
+        self.supervise(slot.clone(), running, models, permit);
         let lease = slot.lease();
         drop(life);
         saved?;
@@ -91,22 +93,43 @@ impl Sandboxes {
         }
     }
 
-    async fn spawn(&self, snapshot: &Snapshot) -> Result<RunningSandbox, SandboxError> {
+    async fn spawn(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<(RunningSandbox, ModelSocket), SandboxError> {
+        // Looked for each time: one may have been installed since.
+        let folder = self.0.config.agents.clone();
+        let installed = tokio::task::spawn_blocking(move || {
+            agents::installed(&folder, std::env::var_os("PATH").as_deref())
+        });
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),
             root: self.0.config.folder.join(&snapshot.row.id),
             env: snapshot.request.env.clone(),
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
+            agents: installed.await.unwrap_or_default(),
+            patience: agents::Patience::default(),
         };
-        self.0.driver.start(&spec).await.map_err(|error| match error {
+        // Before the sandbox, which gets to see the socket that stands there when it starts.
+        let models = self.0.models.listen(&spec.id, &spec.root);
+        let models = models
+            .map_err(|error| SandboxError::Start(format!("the model gateway's socket: {error}")))?;
+        let running = self.0.driver.start(&spec).await.map_err(|error| match error {
             DriverError::NoFreeUid(limit) => SandboxError::Quota { what: "run", limit },
             error => SandboxError::Start(error.to_string()),
-        })
+        })?;
+        Ok((running, models))
     }
 
     /// Gives a running sandbox to a task that owns it until its end.
-    fn supervise(&self, slot: Arc<Slot>, running: RunningSandbox, permit: OwnedSemaphorePermit) {
+    fn supervise(
+        &self,
+        slot: Arc<Slot>,
+        running: RunningSandbox,
+        models: ModelSocket,
+        permit: OwnedSemaphorePermit,
+    ) {
         let handle = Running {
             sidecar: running.sidecar().clone(),
             stop: self.0.closing.child_token(),
@@ -120,7 +143,7 @@ impl Sandboxes {
                 () = handle.stop.cancelled() => None,
             };
             running.kill().await;
-            drop(permit);
+            drop((models, permit));
             slot.set_running(None);
             let row = slot.change(|row| {
                 row.status = "stopped".to_owned();

@@ -14,8 +14,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{api::Problem, commands::CommandRunner, files::FileStore, message::AgentRun};
-use crate::demo;
+use super::{
+    api::Problem, commands::CommandRunner, files::FileStore, harness::Harness, message::AgentRun,
+};
+use crate::{agents::Cli, builtin, demo, tools::Tools};
 
 /// Events that an agent may be ahead of its reader.
 const AHEAD: usize = 64;
@@ -24,15 +26,28 @@ const AHEAD: usize = 64;
 pub(super) struct Agents {
     commands: CommandRunner,
     files: FileStore,
+    harness: Harness,
     pace: Duration,
     running: Running,
+}
+
+/// Who takes a turn.
+enum Choice {
+    Demo,
+    BuiltIn,
+    Cli(Cli),
 }
 
 type Running = Arc<Mutex<HashMap<String, CancellationToken>>>;
 
 impl Agents {
-    pub(super) fn new(commands: CommandRunner, files: FileStore, pace: Duration) -> Self {
-        Self { commands, files, pace, running: Running::default() }
+    pub(super) fn new(
+        commands: CommandRunner,
+        files: FileStore,
+        harness: Harness,
+        pace: Duration,
+    ) -> Self {
+        Self { commands, files, harness, pace, running: Running::default() }
     }
 
     /// Starts a turn. It ends with the agent's last event, with an abort, or when nobody reads.
@@ -40,20 +55,26 @@ impl Agents {
         &self,
         run: AgentRun,
     ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>> + use<>>, Problem> {
-        let kind = run.backend.as_ref().and_then(|backend| backend.kind.as_deref());
-        if !matches!(kind, None | Some("demo")) {
-            let message = "this sandbox has no such agent; it has `demo`";
-            return Err(Problem::new(ErrorCode::NotImplemented, message));
-        }
         if run.turn_id.is_empty() || run.session_id.is_empty() {
             return Err(Problem::invalid("sessionId and turnId must not be empty"));
         }
+        let agent = self.choose(&run)?;
         let registered = self.register(&run.turn_id)?;
         let (sender, receiver) = mpsc::channel::<Event>(AHEAD);
-        let tools = demo::Tools::new(self.commands.clone(), self.files.clone());
-        let (pace, stopped) = (self.pace, registered.token.clone());
+        let (agents, stopped) = (self.clone(), registered.token.clone());
         tokio::spawn(async move {
-            demo::run(run, tools, pace, stopped, sender).await;
+            match agent {
+                Choice::Demo => {
+                    let tools = demo::Tools::new(agents.commands, agents.files);
+                    demo::run(run, tools, agents.pace, stopped, sender).await;
+                }
+                Choice::BuiltIn => {
+                    let tools = Tools::new(agents.commands, agents.files);
+                    let url = agents.harness.gateway_url().await.unwrap_or_default();
+                    builtin::run(run, tools, url, stopped, sender).await;
+                }
+                Choice::Cli(cli) => agents.harness.run(cli, run, stopped, sender).await,
+            }
             drop(registered);
         });
         let events = ReceiverStream::new(receiver).map(|event| {
@@ -61,6 +82,23 @@ impl Agents {
             Ok(sse::Event::default().data(text))
         });
         Ok(Sse::new(events))
+    }
+
+    /// The agent that the turn asks for, if it can take it.
+    fn choose(&self, run: &AgentRun) -> Result<Choice, Problem> {
+        let kind = run.backend.as_ref().and_then(|backend| backend.kind.as_deref());
+        match kind {
+            None | Some("demo") => Ok(Choice::Demo),
+            Some("skein") => Ok(Choice::BuiltIn),
+            Some(kind) => {
+                let unknown = || {
+                    let message = format!("this sandbox knows no agent {kind:?}");
+                    Problem::new(ErrorCode::NotImplemented, message)
+                };
+                let cli = Cli::from_id(kind).ok_or_else(unknown)?;
+                self.harness.check(cli, run).map(|()| Choice::Cli(cli))
+            }
+        }
     }
 
     /// Stops a turn, or all of them. Whether there was one.

@@ -14,12 +14,15 @@ use futures::{Stream, TryStreamExt, stream};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use sandbox_sdk::types::{Abort, ErrorBody, Event, Exec, ExecResult, ReadFile, WriteFile};
+use sandbox_sdk::types::{
+    Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, ReadFile, WriteFile,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
-use super::message::{
-    AbortAnswer, AgentRun, DataEnvelope, FileContent, Health, ResultEnvelope, Written,
+use super::{
+    api::MAX_BODY,
+    message::{AbortAnswer, AgentRun, DataEnvelope, FileContent, Health, ResultEnvelope, Written},
 };
 use crate::driver::launch::SOCKET;
 
@@ -151,9 +154,20 @@ fn request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes
         .map_err(|error| SidecarError::Nonsense(error.to_string()))
 }
 
+/// Nothing is sent that would be refused for its size: the sidecar would hang up in the middle of it,
+/// and its words might be lost.
 fn encode(body: &impl Serialize) -> Result<Bytes, SidecarError> {
-    let bytes = serde_json::to_vec(body);
-    bytes.map(Bytes::from).map_err(|error| SidecarError::Nonsense(error.to_string()))
+    let bytes =
+        serde_json::to_vec(body).map_err(|error| SidecarError::Nonsense(error.to_string()))?;
+    if bytes.len() > MAX_BODY {
+        let code = ErrorCode::TooLarge;
+        return Err(SidecarError::Refused {
+            status: code.status(),
+            code: code.as_str().to_owned(),
+            message: format!("a request has at most {} MB here", MAX_BODY >> 20),
+        });
+    }
+    Ok(bytes.into())
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, SidecarError> {

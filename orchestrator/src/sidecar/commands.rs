@@ -1,6 +1,8 @@
 //! Runs commands, and ends them with all that they started.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -98,20 +100,56 @@ impl CommandRunner {
             return Err(Problem::invalid(format!("env has no valid variable {name:?}")));
         }
         let cwd = working_folder(exec.cwd.as_deref())?;
-        let shell = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
+        let mut command = self.supervised(largest_file, &exec.env);
+        command.args([shell(), "-c", &exec.command]).current_dir(cwd).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// The beginning of a command line; the program and its arguments follow.
+    fn supervised(&self, largest_file: u64, env: &BTreeMap<String, String>) -> Command {
         let mut command = Command::new(BINARY_PATH);
         command.args([super::ARGUMENT, Role::Supervise.as_str(), &largest_file.to_string()]);
-        command.args([shell, "-c", &exec.command]).current_dir(cwd).env_clear();
         let defaults = [
             ("HOME", HOME),
             ("PATH", PATH),
             ("LANG", "C.UTF-8"),
             ("USER", "agent"),
-            ("SHELL", shell),
+            ("SHELL", shell()),
         ];
-        command.envs(defaults).envs(&self.config.env).envs(&exec.env);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(command)
+        command.current_dir(WORKSPACE).env_clear();
+        command.envs(defaults).envs(&self.config.env).envs(env);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a program that is talked to over its pipes, in the workspace.
+    pub(super) async fn start(
+        &self,
+        program: &[impl AsRef<OsStr>],
+        env: &BTreeMap<String, String>,
+    ) -> io::Result<Started> {
+        let mut command = self.supervised(self.guard.room().await, env);
+        command.args(program).stdin(Stdio::piped());
+        let stops = self.guard.stops();
+        let child = command.spawn()?;
+        let root = i32::try_from(child.id()).unwrap_or(i32::MAX);
+        let ended = self.reaper.watch(root);
+        self.guard.wake();
+        let missing = || io::Error::other("no pipe");
+        Ok(Started {
+            root,
+            ended,
+            stdin: child.stdin.ok_or_else(missing)?.into(),
+            stdout: child.stdout.ok_or_else(missing)?.into(),
+            stderr: child.stderr.ok_or_else(missing)?.into(),
+            stops,
+        })
+    }
+
+    /// Why a started program ended, when it was the sandbox that ended it.
+    pub(super) fn why_stopped(&self, stops: u64, code: Option<u8>) -> Option<String> {
+        let killed = code.is_some_and(|code| i32::from(code) == KILLED).then(|| self.killed());
+        self.guard.stopped_since(stops).or(killed)
     }
 
     fn spawn(&self, command: &mut Command) -> Result<Tree, Problem> {
@@ -127,6 +165,23 @@ impl CommandRunner {
         let stderr = output(child.stderr.map(OwnedFd::from))?;
         Ok(Tree { root, ended, stdout, stderr, over: false })
     }
+}
+
+fn shell() -> &'static str {
+    if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" }
+}
+
+/// A program that runs below a supervisor of its own.
+pub(super) struct Started {
+    /// The supervisor.
+    pub(super) root: i32,
+    /// Its exit code, which is the program's.
+    pub(super) ended: tokio::sync::oneshot::Receiver<u8>,
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    /// For [`CommandRunner::why_stopped`].
+    pub(super) stops: u64,
 }
 
 fn working_folder(wanted: Option<&str>) -> Result<PathBuf, Problem> {

@@ -1,6 +1,8 @@
 //! What orchestrator and sidecar say to each other beyond the public API's own types.
 
-use sandbox_sdk::types::{BackendChoice, TurnState};
+use std::fmt;
+
+use sandbox_sdk::types::{BackendChoice, TurnState, WireFormat};
 use serde::{Deserialize, Serialize};
 
 /// Event type that ends an agent's stream. It is for the orchestrator, not for the session's log.
@@ -16,6 +18,37 @@ pub struct AgentRun {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<BackendChoice>,
+    /// How the agent reaches its model. The demo agent has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelAccess>,
+}
+
+/// A model as an agent in a sandbox sees it: behind the model gateway, for one turn.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelAccess {
+    /// Opens the model gateway while the turn runs. No provider's key.
+    pub token: String,
+    /// `anthropic`, `openai`, …
+    pub provider: String,
+    /// Name to put into requests.
+    pub model: String,
+    /// What the agent has to speak.
+    pub format: WireFormat,
+    /// How much the model can read at once, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+}
+
+/// Without the token.
+impl fmt::Debug for ModelAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelAccess")
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Data of the event [`AGENT_FINISHED`].

@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use rustix::process::{Pid, Signal};
 
+/// How often to look for processes that are still to be ended, and the pause in between.
+const SWEEPS: usize = 500;
+const SWEEP_PAUSE: Duration = Duration::from_micros(200);
+
 /// One process, as far as its `stat` tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
@@ -57,6 +61,34 @@ pub(super) fn kill(root: i32) {
     send(root, Signal::KILL);
 }
 
+/// Kills every process whose environment holds the variable. It finds what no longer descends from
+/// where it was started.
+pub(super) fn kill_marked(variable: &str) {
+    for _ in 0..SWEEPS {
+        let marked: Vec<i32> = ids().into_iter().filter(|pid| is_marked(*pid, variable)).collect();
+        if marked.is_empty() {
+            break;
+        }
+        marked.iter().for_each(|pid| send(*pid, Signal::KILL));
+        std::thread::sleep(SWEEP_PAUSE);
+    }
+}
+
+fn is_marked(pid: i32, variable: &str) -> bool {
+    let path = Path::new("/proc").join(pid.to_string()).join("environ");
+    // Empty once the process is a zombie.
+    let environment = fs::read(path).unwrap_or_default();
+    pid != 1 && environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+}
+
+/// Asks the program below a supervisor to end. The first that a supervisor has started is the program.
+pub(super) fn terminate_first_child(root: i32) {
+    let all = all();
+    if let Some((pid, _)) = all.iter().find(|(_, process)| process.parent == root) {
+        send(*pid, Signal::TERM);
+    }
+}
+
 /// Kills every process but the sidecar.
 pub(super) fn kill_everything() {
     kill_descendants(1);
@@ -65,7 +97,6 @@ pub(super) fn kill_everything() {
 /// A process in the middle of starting another would escape a simple sweep, so all are stopped first,
 /// until a sweep finds nobody left who moves.
 fn kill_descendants(root: i32) {
-    const SWEEPS: usize = 500;
     for _ in 0..SWEEPS {
         let processes = all();
         let moving: Vec<i32> = descendants(root, &processes)
@@ -77,7 +108,7 @@ fn kill_descendants(root: i32) {
         }
         moving.iter().for_each(|pid| send(*pid, Signal::STOP));
         // A stop takes effect when the process next leaves the kernel.
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(SWEEP_PAUSE);
     }
     for pid in descendants(root, &all()) {
         send(pid, Signal::KILL);

@@ -20,6 +20,7 @@ use super::{
     commands::CommandRunner,
     files::FileStore,
     guard::Guard,
+    harness::Harness,
     reaper::Reaper,
 };
 use crate::driver::Limits;
@@ -62,7 +63,9 @@ async fn serve(config: SidecarConfig) -> io::Result<()> {
     let commands = CommandRunner::new(Arc::clone(&config), reaper.clone(), Arc::clone(&guard));
     let files = FileStore::new(Arc::clone(&guard));
     let pace = Duration::from_millis(config.demo_pace_ms);
-    let agents = Agents::new(commands.clone(), files.clone(), pace);
+    let (programs, patience) = (config.agents.clone(), config.patience);
+    let harness = Harness::new(commands.clone(), files.clone(), programs, patience);
+    let agents = Agents::new(commands.clone(), files.clone(), harness, pace);
     let router = api::router(Services { commands, files, agents });
     tokio::spawn(async move { guard.run().await });
     tokio::select! {

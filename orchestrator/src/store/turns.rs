@@ -6,7 +6,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::{Result, Store, sql_int, unsigned};
 
 const COLUMNS: &str = "turns.id, turns.session, state, model, input_tokens, output_tokens, \
-    final_text, parts, error, first_seq, last_seq, started_at, ended_at";
+    usage, final_text, parts, error, first_seq, last_seq, started_at, ended_at";
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct TurnRow {
@@ -16,6 +16,7 @@ pub(crate) struct TurnRow {
     pub(crate) model: String,
     input_tokens: i64,
     output_tokens: i64,
+    usage: Option<String>,
     final_text: String,
     parts: String,
     error: Option<String>,
@@ -64,15 +65,21 @@ impl TurnRow {
         unsigned(self.input_tokens)
     }
 
+    /// What the model gateway has metered so far, if the turn is metered there.
+    pub(crate) fn metered(&self) -> Result<Option<TokenUsage>> {
+        Ok(self.usage.as_deref().map(serde_json::from_str).transpose()?)
+    }
+
     /// The record as the API gives it.
     pub(crate) fn record(self, session_id: &str) -> Result<TurnRecord> {
         let (input, output) = (unsigned(self.input_tokens), unsigned(self.output_tokens));
+        let token_usage = self.metered()?.unwrap_or_else(|| token_usage(input, output));
         Ok(TurnRecord {
             session_id: session_id.to_owned(),
             state: self.state(),
             final_text: self.final_text,
             parts: serde_json::from_str(&self.parts)?,
-            token_usage: token_usage(input, output),
+            token_usage,
             error: self.error.as_deref().map(serde_json::from_str).transpose()?,
             model: self.model,
             first_seq: unsigned(self.first_seq),
@@ -183,6 +190,24 @@ impl Store {
         Ok(())
     }
 
+    /// Keeps what was metered of a turn that still runs.
+    pub(crate) async fn save_usage(
+        &self,
+        session: i64,
+        id: &str,
+        usage: &TokenUsage,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE turns SET usage = ?3 WHERE session = ?1 AND id = ?2 AND state = 'running'",
+        )
+        .bind(session)
+        .bind(id)
+        .bind(serde_json::to_string(usage)?)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
     /// Ends a running turn. `false`: it has ended already, and nothing was changed.
     pub(crate) async fn end_turn(
         connection: &mut SqliteConnection,
@@ -194,7 +219,7 @@ impl Store {
         let error = turn.error.as_ref().map(serde_json::to_string).transpose()?;
         let ended = sqlx::query(
             "UPDATE turns SET state = ?3, final_text = ?4, parts = ?5, input_tokens = ?6,
-                 output_tokens = ?7, error = ?8, last_seq = ?9, ended_at = ?10
+                 output_tokens = ?7, error = ?8, last_seq = ?9, ended_at = ?10, usage = ?11
              WHERE session = ?1 AND id = ?2 AND state = 'running'",
         )
         .bind(session)
@@ -207,6 +232,7 @@ impl Store {
         .bind(error)
         .bind(sql_int(last_seq))
         .bind(at)
+        .bind(serde_json::to_string(&turn.usage)?)
         .execute(connection)
         .await?;
         Ok(ended.rows_affected() == 1)

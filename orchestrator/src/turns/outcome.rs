@@ -5,6 +5,7 @@ use sandbox_sdk::types::{
 };
 
 use super::ingest::{MAX_EVENT, MAX_MESSAGE, MAX_TEXT, shorten};
+use crate::models::Metered;
 
 /// Longest final text in an event whose answer is longer, in bytes.
 const MAX_FINAL_TEXT: usize = 96 * 1024;
@@ -25,6 +26,8 @@ pub(crate) enum Stop {
 pub(super) struct Outcome {
     pub(super) state: TurnState,
     pub(super) error: Option<TurnError>,
+    /// The agent ended by itself, and this is what it says of it.
+    pub(super) by_agent: bool,
 }
 
 impl Stop {
@@ -42,21 +45,42 @@ impl Stop {
 
     pub(super) fn outcome(self) -> Outcome {
         match self {
-            Self::Aborted => Outcome { state: TurnState::Aborted, error: None },
-            Self::Interrupted(error) => {
-                Outcome { state: TurnState::Interrupted, error: Some(error) }
-            }
+            Self::Aborted => Outcome::new(TurnState::Aborted, None),
+            Self::Interrupted(error) => Outcome::new(TurnState::Interrupted, Some(error)),
         }
     }
 }
 
 impl Outcome {
-    pub(super) fn completed() -> Self {
-        Self { state: TurnState::Completed, error: None }
+    fn new(state: TurnState, error: Option<TurnError>) -> Self {
+        Self { state, error, by_agent: false }
     }
 
     pub(super) fn failed(code: &str, message: impl Into<String>) -> Self {
-        Self { state: TurnState::Failed, error: Some(turn_error(code, message)) }
+        Self::because(turn_error(code, message))
+    }
+
+    pub(super) fn because(error: TurnError) -> Self {
+        Self::new(TurnState::Failed, Some(error))
+    }
+
+    pub(super) fn of_agent(state: TurnState, error: Option<TurnError>) -> Self {
+        Self { state, error, by_agent: true }
+    }
+
+    /// What the gateway knows better than the agent: that it could not go on, and why its model
+    /// failed it.
+    pub(super) fn explained_by(self, metered: &Metered) -> Self {
+        if !self.by_agent {
+            return self;
+        }
+        if let Some(why) = &metered.used_up {
+            return Self::because(why.clone());
+        }
+        match &metered.problem {
+            Some(problem) if self.state == TurnState::Failed => Self::because(problem.clone()),
+            _ => self,
+        }
     }
 }
 
@@ -150,5 +174,38 @@ pub(crate) mod tests {
             assert_eq!(text == answer, !truncated);
             assert_eq!(text.ends_with("more bytes)"), truncated);
         }
+    }
+
+    fn metered(used_up: Option<&str>, problem: Option<&str>) -> Metered {
+        let error = |code: &str| turn_error(code, "words");
+        Metered { used_up: used_up.map(error), problem: problem.map(error), ..Metered::default() }
+    }
+
+    fn code(outcome: &Outcome) -> Option<&str> {
+        outcome.error.as_ref()?.code.as_deref()
+    }
+
+    #[test]
+    fn a_failed_agent_is_explained_by_what_its_model_did() {
+        let failed = || Outcome::of_agent(TurnState::Failed, Some(turn_error("AGENT_FAILED", "?")));
+        let explained = failed().explained_by(&metered(None, Some("MODEL_NOT_FOUND")));
+        assert_eq!(code(&explained), Some("MODEL_NOT_FOUND"));
+        assert_eq!(code(&failed().explained_by(&metered(None, None))), Some("AGENT_FAILED"));
+    }
+
+    #[test]
+    fn a_turn_that_used_up_everything_has_not_completed() {
+        let completed = || Outcome::of_agent(TurnState::Completed, None);
+        let ended = completed().explained_by(&metered(Some("OUT_OF_CREDITS"), Some("MODEL_X")));
+        assert_eq!((ended.state, code(&ended)), (TurnState::Failed, Some("OUT_OF_CREDITS")));
+        let ended = completed().explained_by(&metered(None, Some("MODEL_X")));
+        assert_eq!(ended.state, TurnState::Completed);
+    }
+
+    #[test]
+    fn what_ended_the_turn_from_outside_stands() {
+        let aborted = Stop::Aborted.outcome();
+        let ended = aborted.explained_by(&metered(Some("OUT_OF_CREDITS"), Some("MODEL_X")));
+        assert_eq!((ended.state, code(&ended)), (TurnState::Aborted, None));
     }
 }

@@ -9,7 +9,7 @@ use super::{
     outcome::Stop,
     runner::{RETRY, Turn},
 };
-use crate::store::TurnRow;
+use crate::store::{TurnRow, token_usage};
 
 /// Bytes of events that are looked at together.
 const PAGE: usize = 256 * 1024;
@@ -44,6 +44,7 @@ impl Turns {
                 }
             }
         }
+        let metered = row.metered()?;
         let turn = Turn {
             sandbox_id: session.sandbox_id,
             log,
@@ -58,7 +59,9 @@ impl Turns {
             "The orchestrator was restarted in the middle of this turn.",
         );
         tracing::warn!(turn = turn.id, session = session_id, "ending a turn that a crash cut off");
+        let usage =
+            metered.unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()));
         // Not for ever: somebody waits for the start, and can do something about the disk.
-        Ok(self.end(&turn, message, stop.outcome(), RETRY.into_iter()).await?)
+        Ok(self.end(&turn, message, stop.outcome(), usage, RETRY.into_iter()).await?)
     }
 }

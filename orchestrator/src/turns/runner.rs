@@ -1,10 +1,11 @@
 //! Runs one turn: takes what the agent says into the log, watches time and limits, ends it once.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
 use sandbox_sdk::types::{
-    BackendChoice, Event, PartUpdated, TurnError, TurnLimits, TurnState, event_type,
+    BackendChoice, Event, ModelChoice, PartUpdated, TokenUsage, TurnError, TurnLimits, TurnState,
+    event_type,
 };
 use tokio::{
     sync::watch,
@@ -18,10 +19,12 @@ use super::{
     outcome::{Outcome, Stop, last_events},
 };
 use crate::{
+    builtin::MAX_THINKING_TOKENS,
     clock::now_ms,
     log::{Appended, LogError, SessionLog, TurnChange},
+    models::{Choice, Opened, TurnMeter},
     sandboxes::Lease,
-    sidecar::{AgentRun, SidecarClient, SidecarError},
+    sidecar::{AgentRun, ModelAccess, SidecarClient, SidecarError},
     store::{EndedTurn, token_usage},
     webhook::TurnEnded,
 };
@@ -36,6 +39,8 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 const NOTICE_BYTES: usize = 1024;
 /// Time an agent has to end after it was told to.
 const ABORT_GRACE: Duration = Duration::from_secs(3);
+/// Time that requests to a model have to tell what they used, once their agent is silent.
+const METER_GRACE: Duration = Duration::from_secs(5);
 /// Pauses between tries to write to the log.
 pub(super) const RETRY: [Duration; 4] = [
     Duration::from_millis(100),
@@ -79,16 +84,27 @@ struct Progress {
 
 impl Turns {
     /// Runs the turn to its end. It ends whatever happens.
-    pub(super) async fn run(&self, turn: Turn, stopped: Stopped) {
+    pub(super) async fn run(&self, turn: Turn, choice: Choice, stopped: Stopped) {
         let names = Names::new(turn.log.id(), &turn.id);
-        let mut progress = Progress::new(names, turn.limits.max_output_tokens);
-        let driven = AssertUnwindSafe(self.drive(&turn, &mut progress, stopped)).catch_unwind();
-        let outcome = driven.await.unwrap_or_else(|_| {
-            Outcome::failed("INTERNAL", "The orchestrator made a mistake in this turn.")
-        });
+        // What a model writes is counted where it comes from.
+        let most = if choice.is_metered() { Some(u64::MAX) } else { turn.limits.max_output_tokens };
+        let mut progress = Progress::new(names, most);
+        let (outcome, usage) =
+            match self.0.models.open(&turn.sandbox_id, &turn.id, &choice, &turn.limits) {
+                Ok(Opened { access, meter }) => {
+                    let driven =
+                        self.drive(&turn, &choice, access, meter.as_ref(), &mut progress, stopped);
+                    let driven = AssertUnwindSafe(driven).catch_unwind();
+                    let outcome = driven.await.unwrap_or_else(|_| {
+                        Outcome::failed("INTERNAL", "The orchestrator made a mistake in this turn.")
+                    });
+                    self.meter(&turn, &progress.message, outcome, meter).await
+                }
+                Err(error) => (Outcome::because(error), TokenUsage::default()),
+            };
         let longest = RETRY[RETRY.len() - 1];
         let pauses = RETRY.into_iter().chain(std::iter::repeat(longest));
-        if let Err(error) = self.end(&turn, progress.message, outcome, pauses).await {
+        if let Err(error) = self.end(&turn, progress.message, outcome, usage, pauses).await {
             tracing::error!(turn = turn.id, %error, "a turn's end was not written");
         }
         let mut active = self.active();
@@ -98,18 +114,49 @@ impl Turns {
         }
     }
 
-    async fn drive(&self, turn: &Turn, progress: &mut Progress, mut stopped: Stopped) -> Outcome {
-        if turn.limits.max_input_tokens.is_some_and(|most| turn.input_tokens > most) {
+    /// What the turn used, and the outcome as the meter explains it. Without a model behind it, a
+    /// turn's figures are counted from what was said.
+    async fn meter(
+        &self,
+        turn: &Turn,
+        message: &Message,
+        outcome: Outcome,
+        meter: Option<TurnMeter>,
+    ) -> (Outcome, TokenUsage) {
+        let Some(meter) = meter else {
+            return (outcome, token_usage(turn.input_tokens, message.output_tokens()));
+        };
+        let metered = meter.close(METER_GRACE).await;
+        tracing::debug!(turn = turn.id, requests = metered.requests.len(), "turn metered");
+        (outcome.explained_by(&metered), metered.usage)
+    }
+
+    async fn drive(
+        &self,
+        turn: &Turn,
+        choice: &Choice,
+        access: Option<ModelAccess>,
+        meter: Option<&TurnMeter>,
+        progress: &mut Progress,
+        mut stopped: Stopped,
+    ) -> Outcome {
+        // Of a metered turn the gateway knows better what is read.
+        let metered = meter.is_some();
+        if !metered && turn.limits.max_input_tokens.is_some_and(|most| turn.input_tokens > most) {
             return out_of_credits();
+        }
+        if let (Some(meter), Some(session)) = (meter, turn.log.key()) {
+            self.save_usage(session, &turn.id, meter);
         }
         let started = tokio::select! {
             biased;
             stop = stop_of(&mut stopped) => return stop.outcome(),
-            started = self.start_agent(turn) => started,
+            started = self.start_agent(turn, choice, access) => started,
         };
         match started {
             Ok((lease, said)) => {
-                let outcome = self.follow(turn, progress, stopped, lease.sidecar(), said).await;
+                let sidecar = lease.sidecar();
+                let outcome = self.follow(turn, progress, stopped, meter, sidecar, said).await;
                 // Its time was up, say: the agent did nothing wrong.
                 let cut_off = progress.broke_off && lease.is_stopping();
                 if cut_off { Stop::sandbox_stopped().outcome() } else { outcome }
@@ -118,10 +165,26 @@ impl Turns {
         }
     }
 
+    /// Keeps what was metered, for the case that this process does not see the turn's end.
+    fn save_usage(&self, session: i64, turn_id: &str, meter: &TurnMeter) {
+        let (mut usage, store, turn) = (meter.usage(), self.0.store.clone(), turn_id.to_owned());
+        self.0.tasks.spawn(async move {
+            // Until the turn's meter is gone.
+            while usage.changed().await.is_ok() {
+                let so_far = usage.borrow_and_update().clone();
+                if let Err(error) = store.save_usage(session, &turn, &so_far).await {
+                    tracing::warn!(turn, %error, "metered usage not saved yet");
+                }
+            }
+        });
+    }
+
     /// Resumes the sandbox if need be, and hands the turn to its agent.
     async fn start_agent(
         &self,
         turn: &Turn,
+        choice: &Choice,
+        access: Option<ModelAccess>,
     ) -> Result<(Lease, impl Stream<Item = Said> + Unpin + use<>), Outcome> {
         let lease = self.0.sandboxes.lease(&turn.sandbox_id).await;
         let lease =
@@ -130,7 +193,8 @@ impl Turns {
             session_id: turn.log.id().to_owned(),
             turn_id: turn.id.clone(),
             message: turn.prompt.clone(),
-            backend: turn.backend.clone(),
+            backend: Some(for_agent(turn.backend.as_ref(), choice)),
+            model: access,
         };
         match lease.sidecar().run_agent(&run).await {
             Ok(said) => Ok((lease, said)),
@@ -145,6 +209,7 @@ impl Turns {
         turn: &Turn,
         progress: &mut Progress,
         mut stopped: Stopped,
+        meter: Option<&TurnMeter>,
         sidecar: &SidecarClient,
         said: impl Stream<Item = Said> + Unpin,
     ) -> Outcome {
@@ -152,6 +217,7 @@ impl Turns {
         let duration = self.0.max_duration.min(asked.unwrap_or(self.0.max_duration));
         let mut deadline = Instant::now() + duration;
         let mut said = said.ready_chunks(BATCH);
+        let mut used_up = pin!(used_up(meter));
         // Set once the agent was told to end; it may still have a word until the deadline.
         let mut ending: Option<Outcome> = None;
         while progress.finished.is_none() {
@@ -161,6 +227,7 @@ impl Turns {
                     Stop::Interrupted(_) => return stop.outcome(),
                     Stop::Aborted => Some(stop.outcome()),
                 },
+                why = &mut used_up, if ending.is_none() => Some(Outcome::because(why)),
                 () = sleep_until(deadline) => {
                     abort(sidecar, &turn.id).await;
                     return ending.unwrap_or_else(|| too_long(duration));
@@ -206,9 +273,9 @@ impl Turns {
         turn: &Turn,
         message: Message,
         outcome: Outcome,
+        usage: TokenUsage,
         mut pauses: impl Iterator<Item = Duration>,
     ) -> Result<(), LogError> {
-        let usage = token_usage(turn.input_tokens, message.output_tokens());
         let final_text = message.text();
         let session_id = turn.log.id();
         let events = last_events(session_id, &turn.id, &outcome, &final_text, &usage)
@@ -324,19 +391,40 @@ impl Progress {
     fn outcome(&mut self, asked: Option<Outcome>) -> Outcome {
         match (self.finished, asked) {
             // Ready before it heard that it should stop.
-            (Some(TurnState::Completed), None) => Outcome::completed(),
+            (Some(TurnState::Completed), None) => Outcome::of_agent(TurnState::Completed, None),
             (Some(TurnState::Completed), Some(asked)) if asked.state == TurnState::Aborted => {
-                Outcome::completed()
+                Outcome::of_agent(TurnState::Completed, None)
             }
             (_, Some(asked)) => asked,
             (finished, None) => {
-                let default = match finished {
-                    Some(_) => Outcome::failed("AGENT_FAILED", "The agent failed."),
-                    None => Outcome { state: TurnState::Failed, error: Some(agent_died()) },
-                };
-                Outcome { error: self.error.take().or(default.error), ..default }
+                let error = self.error.take().or_else(|| match finished {
+                    Some(_) => Outcome::failed("AGENT_FAILED", "The agent failed.").error,
+                    None => Some(agent_died()),
+                });
+                Outcome::of_agent(TurnState::Failed, error)
             }
         }
+    }
+}
+
+/// What the agent gets to see of the choice: its own part of it, and never a key.
+fn for_agent(asked: Option<&BackendChoice>, choice: &Choice) -> BackendChoice {
+    let asked = asked.cloned().unwrap_or_default();
+    let model = asked.model.map(|model| ModelChoice {
+        provider: model.provider,
+        model: model.model,
+        // Of what nobody knows here, no more than an agent understands: the rest may be secret.
+        extra: model.extra.into_iter().filter(|(field, _)| field == MAX_THINKING_TOKENS).collect(),
+        ..ModelChoice::default()
+    });
+    BackendChoice { kind: Some(choice.agent.clone()), model, extra: asked.extra }
+}
+
+/// Waits until the agent may have no more of its model.
+async fn used_up(meter: Option<&TurnMeter>) -> TurnError {
+    match meter {
+        Some(meter) => meter.used_up().await,
+        None => std::future::pending().await,
     }
 }
 

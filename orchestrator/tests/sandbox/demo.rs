@@ -20,7 +20,7 @@ struct Turn {
 
 fn run(turn_id: &str, message: &str) -> AgentRun {
     let (session_id, turn_id) = ("session-1".into(), turn_id.into());
-    AgentRun { session_id, turn_id, message: message.into(), backend: None }
+    AgentRun { session_id, turn_id, message: message.into(), backend: None, model: None }
 }
 
 async fn ask(sandbox: &Sandbox, turn_id: &str, message: &str) -> Turn {

@@ -33,9 +33,12 @@ fn an_ordinary_users_sandboxes_are_isolated_and_limited_all_the_same() {
     fs::create_dir(&temporary).unwrap();
     std::os::unix::fs::chown(&temporary, Some(UID), Some(UID)).unwrap();
 
+    let agents = std::env::var_os("SKEIN_AGENTS").map(|folder| ("SKEIN_AGENTS", folder));
     let status = Command::new(tests)
         .args(["--test-threads=2", "isolation::", "limits::", "files::", "lifecycle::"])
+        .arg("a_tool_really_runs")
         .env_clear()
+        .envs(agents)
         .env(SIDECAR_VARIABLE, sidecar)
         .env("TMPDIR", &temporary)
         .uid(UID)

@@ -37,6 +37,8 @@ pub(crate) fn spec(folder: &TempDir) -> SandboxSpec {
         env: Default::default(),
         limits: Limits::default(),
         demo_pace: Duration::ZERO,
+        agents: Vec::new(),
+        patience: Default::default(),
     }
 }
 

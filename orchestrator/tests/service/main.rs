@@ -4,6 +4,7 @@
 
 mod gateway;
 mod hostile_input;
+mod models;
 mod restart;
 mod sandboxes;
 mod sdk;

@@ -61,14 +61,37 @@ pub struct BackendChoice {
 }
 
 /// A model, and who serves it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ModelChoice {
+    /// `anthropic`, `openai`, `custom`, `ollama`, `llama.cpp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// The provider's own name of the model, or `provider/model` when no provider is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The caller's own key instead of the orchestrator's. It goes to the provider only: it enters
+    /// no sandbox, no log and no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// Where the caller's own provider is: `https` at a public address, or `http` on the
+    /// orchestrator's own machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// Without what may be secret: the key, and whatever else came.
+impl std::fmt::Debug for ModelChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelChoice")
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("api_key", &self.api_key.as_ref().map(|_| "[redacted]"))
+            .field("has_base_url", &self.base_url.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a turn may use at most. The orchestrator ends the turn there. Absent: the orchestrator's own.
@@ -84,6 +107,21 @@ pub struct TurnLimits {
     /// Time from the start of the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_ms: Option<u64>,
+    /// Price of what it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<CostLimit>,
+}
+
+/// The most that a turn's tokens may cost, at prices that stay the same for the whole turn. The unit
+/// of money is the product's own; prices are per million tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostLimit {
+    pub amount: u64,
+    pub input: u64,
+    pub output: u64,
+    pub cache_read: u64,
+    pub cache_write: u64,
 }
 
 /// Answer to a dispatch.

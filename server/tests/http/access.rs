@@ -22,7 +22,7 @@ fn calls_on(chat: &str, turn: &str) -> Vec<(&'static str, Value)> {
 async fn every_server_function_is_covered_here() {
     let mut covered: Vec<String> =
         calls_on("", "").into_iter().map(|(name, _)| format!("/api/{name}")).collect();
-    covered.extend(["/api/list_chats", "/api/balance"].map(str::to_owned));
+    covered.extend(["/api/list_chats", "/api/balance", "/api/list_options"].map(str::to_owned));
     covered.sort();
     let mut served: Vec<String> =
         leptos::server_fn::axum::server_fn_paths().map(|(path, _)| path.to_owned()).collect();

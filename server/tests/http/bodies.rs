@@ -14,7 +14,7 @@ async fn post(app: &TestApp, path: &str, body: impl Into<Body>) -> Answer {
 
 /// Functions without arguments take any object.
 fn takes_arguments(path: &str) -> bool {
-    !matches!(path, "/api/list_chats" | "/api/balance")
+    !matches!(path, "/api/list_chats" | "/api/balance" | "/api/list_options")
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ async fn nothing_but_a_message_makes_an_account() {
         visitor.visit("/").await,
         visitor.call("list_chats", json!({})).await,
         visitor.call("balance", json!({})).await,
+        visitor.call("list_options", json!({})).await,
     ] {
         assert!(answer.status.is_success(), "{}", answer.body);
         assert!(!answer.headers.contains_key("set-cookie"));
@@ -77,6 +78,33 @@ async fn a_visitor_sees_what_a_guest_is_given() {
     let balance = app.call("balance", json!({})).await.ok();
     assert_eq!(balance, json!({"available": 7_000_000, "held": 0, "guest": true}));
     assert_eq!(app.call("list_chats", json!({})).await.ok(), json!([]));
+}
+
+#[tokio::test]
+async fn a_visitor_sees_what_there_is_to_choose_and_what_it_costs() {
+    let app = TestApp::start().await;
+    let options = app.call("list_options", json!({})).await.ok();
+    let demo = json!({"agent": "demo", "model": "demo"});
+    assert_eq!(options["default"], demo);
+    assert_eq!(options["agents"][0]["models"], json!(["demo"]));
+    assert_eq!(options["models"][0]["input"], 100_000_000);
+    let guest = app.guest().await;
+    assert_eq!(guest.call("list_options", json!({})).await.ok()["default"], demo);
+}
+
+#[tokio::test]
+async fn what_cannot_be_chosen_is_refused_before_an_account_pays_for_it() {
+    let app = TestApp::start().await;
+    let guest = app.guest().await;
+    let before = guest.call("balance", json!({})).await.ok();
+    for (agent, model) in [("nobody", "demo"), ("demo", "anthropic/claude-opus-5"), ("demo", "")] {
+        let mut request = message(None, "Hello");
+        request["request"]["agent"] = json!(agent);
+        request["request"]["model"] = json!(model);
+        let refused = guest.call("start_turn", request).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, "invalid".into()), "{agent}");
+    }
+    assert_eq!(guest.call("balance", json!({})).await.ok(), before);
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ pub(super) fn run(
 
 fn build(workspace: &Workspace, tools: &SiteTools) -> Result<()> {
     site::build(workspace, tools, Profile::Dev)?;
-    compile(workspace, Profile::Dev, &["server", "orchestrator"])
+    compile(workspace, Profile::Dev, &["server", "orchestrator", "scripted-model"])
 }
 
 /// Tells the fixtures what is under test.
@@ -92,6 +92,7 @@ pub(crate) fn set_environment(
     command
         .env("SKEIN_TEST_SERVER", workspace.binary(release, "server"))
         .env("SKEIN_TEST_ORCHESTRATOR", workspace.binary(release, "orchestrator"))
+        .env("SKEIN_TEST_MODEL", workspace.binary(release, "scripted-model"))
         .env("SKEIN_TEST_SITE", &workspace.site_root);
     if let Some(chromium) = chromium {
         command.env("SKEIN_TEST_CHROMIUM", chromium);

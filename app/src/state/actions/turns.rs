@@ -11,7 +11,7 @@ use crate::api;
 use crate::error::AppError;
 use crate::ids;
 use crate::model::{
-    ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState, TurnStatus,
+    Choice, ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState, TurnStatus,
 };
 use crate::state::{Action, AgentMessage, Conversation, Link, Notice, Page, Stage, Wake, drafts};
 use crate::stream::Stream;
@@ -44,9 +44,13 @@ pub fn send(page: Page, conversation: Conversation, text: &str) {
     conversation.begin(&turn_id, &text, now());
     page.clock.set(now());
     page.keep(&conversation);
+    let (agent, model) = match untrack(|| page.choice(&conversation)) {
+        Some(Choice { agent, model }) => (Some(agent), Some(model)),
+        None => (None, None),
+    };
     spawn_local(async move {
         let chat_id = conversation.id.get_untracked();
-        let request = StartTurn { chat_id, turn_id, text, model: None };
+        let request = StartTurn { chat_id, turn_id, text, agent, model };
         match start(&conversation, &request).await {
             Ok(Some(started)) => began(page, conversation, request, started).await,
             Ok(None) => withdrawn(&conversation, request).await,
@@ -177,6 +181,7 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
     conversation.was_sent();
     conversation.unsay(NOT_REACHED);
     drafts::sent(request.chat_id.as_deref(), &request.text);
+    keep_choice(page, &conversation, &request);
     let id = started.chat.id.clone();
     conversation.saw(started.chat.updated_at);
     page.upsert(started.chat);
@@ -207,6 +212,21 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
         stop(page, conversation.clone());
     }
     follow(page, conversation, turn_id, started.stream).await;
+}
+
+/// The chat goes on with what was sent, and new ones begin with it.
+fn keep_choice(page: Page, conversation: &Conversation, request: &StartTurn) {
+    drafts::forget_choice(request.chat_id.as_deref());
+    let (Some(agent), Some(model)) = (request.agent.clone(), request.model.clone()) else { return };
+    let choice = Choice { agent, model };
+    if conversation.choice.with_untracked(Option::is_none) {
+        conversation.choice.set(Some(choice.clone()));
+    }
+    page.options.update(|options| {
+        if let Some(options) = options {
+            options.default = choice;
+        }
+    });
 }
 
 fn stage_of(state: TurnState) -> Stage {

@@ -2,7 +2,7 @@
 
 use sandbox_sdk::{
     client::{self, SandboxHandle},
-    types::{Dispatch, InputPart, TurnLimits},
+    types::{Dispatch, InputPart},
 };
 
 use super::Trouble;
@@ -60,19 +60,11 @@ impl Backend {
     async fn order(&self, row: &TurnRow) -> Result<Dispatch, Trouble> {
         let asked = self.message(&row.id, Role::User).await?;
         let text = asked.ok_or_else(|| Trouble::again("the chat is being deleted"))?.text();
-        let model = self.config().prices.model(Some(&row.model));
-        let backend = model.map(|model| model.choice.clone()).map_err(|_| {
-            Trouble::Final("This model is not offered any more. Nothing was charged.".to_owned())
-        })?;
         Ok(Dispatch {
             turn_id: row.id.to_string(),
             parts: vec![InputPart::Text { text }],
-            backend: Some(backend),
-            limits: TurnLimits {
-                max_input_tokens: u64::try_from(row.max_input_tokens).ok(),
-                max_output_tokens: u64::try_from(row.max_output_tokens).ok(),
-                max_duration_ms: u64::try_from(self.config().timing.turn.as_millis()).ok(),
-            },
+            backend: Some(row.backend()),
+            limits: row.limits(self.config().timing.turn),
             extra: Default::default(),
         })
     }

@@ -18,9 +18,9 @@ use axum::{
     routing::{get, post, put},
 };
 use sandbox_sdk::types::{
-    Abort, Aborted, CreateSandbox, Dispatch, DispatchReceipt, ErrorBody, ErrorCode, InputPart,
-    Part, PartBody, Sandbox, SandboxStatus, SessionMapping, TextPart, TokenUsage, TurnError,
-    TurnLimits, TurnRecord, TurnState,
+    Abort, Aborted, AgentCatalog, BackendChoice, CreateSandbox, Dispatch, DispatchReceipt,
+    ErrorBody, ErrorCode, InputPart, Part, PartBody, Sandbox, SandboxStatus, SessionMapping,
+    TextPart, TokenUsage, TurnError, TurnLimits, TurnRecord, TurnState,
 };
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
@@ -60,6 +60,8 @@ struct Book {
     turns: BTreeMap<(String, String), Turn>,
     /// Status that new sandboxes have.
     born: Option<SandboxStatus>,
+    /// None: it has no catalog.
+    catalog: Option<AgentCatalog>,
 }
 
 struct Made {
@@ -71,6 +73,7 @@ struct Made {
 struct Turn {
     record: TurnRecord,
     prompt: String,
+    backend: Option<BackendChoice>,
     limits: TurnLimits,
 }
 
@@ -81,6 +84,7 @@ impl Orchestrator {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let runtime = "/v1/sandboxes/{id}/runtime/agents/sessions/{session}";
         let app = Router::new()
+            .route("/v1/agents", get(agents))
             .route("/v1/sandboxes", post(create))
             .route("/v1/sandboxes/{id}", get(read).delete(delete))
             .route("/v1/sandboxes/{id}/resume", post(resume))
@@ -97,15 +101,17 @@ impl Orchestrator {
         self.inner.state.lock().unwrap()
     }
 
-    /// From now on calls of this kind (`create`, `read`, `resume`, `delete`, `map`, `dispatch`, `abort`,
-    /// `record`) go wrong.
+    /// From now on calls of this kind (`agents`, `create`, `read`, `resume`, `delete`, `map`, `dispatch`,
+    /// `abort`, `record`) go wrong.
     pub(crate) fn fault(&self, call: &'static str, fault: Fault) {
         self.book().faults.insert(call, fault);
     }
 
     /// Every call fails as if a proxy stood before a dead service.
     pub(crate) fn go_down(&self) {
-        for call in ["create", "read", "resume", "delete", "map", "dispatch", "abort", "record"] {
+        for call in
+            ["agents", "create", "read", "resume", "delete", "map", "dispatch", "abort", "record"]
+        {
             self.fault(call, Fault::Refuse(503));
         }
     }
@@ -119,6 +125,11 @@ impl Orchestrator {
     /// New sandboxes have this status.
     pub(crate) fn sandboxes_are_born(&self, status: SandboxStatus) {
         self.book().born = Some(status);
+    }
+
+    /// From now on it says that it can run these.
+    pub(crate) fn has_agents(&self, catalog: AgentCatalog) {
+        self.book().catalog = Some(catalog);
     }
 
     pub(crate) fn set_sandboxes(&self, status: &SandboxStatus) {
@@ -144,8 +155,9 @@ impl Orchestrator {
         self.book().log.iter().filter(|line| line.starts_with(call)).count()
     }
 
+    /// Calls that are about sandboxes and turns.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.book().log.clone()
+        self.book().log.iter().filter(|line| !line.starts_with("agents")).cloned().collect()
     }
 
     pub(crate) fn sandboxes(&self) -> usize {
@@ -173,6 +185,10 @@ impl Orchestrator {
 
     pub(crate) fn prompt(&self, turn: &str) -> String {
         self.turn(turn).prompt
+    }
+
+    pub(crate) fn backend(&self, turn: &str) -> BackendChoice {
+        self.turn(turn).backend.expect("a turn that says what to run")
     }
 
     pub(crate) fn limits(&self, turn: &str) -> TurnLimits {
@@ -278,6 +294,15 @@ fn sandbox(id: &str, status: &SandboxStatus) -> Sandbox {
     serde_json::from_value(json!({ "id": id, "status": status.as_str() })).unwrap()
 }
 
+async fn agents(State(inner): Shared, headers: HeaderMap) -> Response {
+    inner
+        .call("agents", "", &headers, |book| match &book.catalog {
+            Some(catalog) => Json(catalog.clone()).into_response(),
+            None => error(ErrorCode::NotFound, "no such path"),
+        })
+        .await
+}
+
 async fn create(
     State(inner): Shared,
     headers: HeaderMap,
@@ -379,7 +404,8 @@ async fn dispatch(
                 InputPart::Other(_) => "",
             });
             let (prompt, answer) = (prompt.collect(), receipt(&record, false));
-            book.turns.insert(turn, Turn { record, prompt, limits: body.limits });
+            book.turns
+                .insert(turn, Turn { record, prompt, backend: body.backend, limits: body.limits });
             (StatusCode::ACCEPTED, Json(answer)).into_response()
         })
         .await

@@ -25,6 +25,19 @@ pub(crate) const GATEWAY: &str = "ws://127.0.0.1:9/session";
 /// million.
 pub(crate) const ANSWER_COST: i64 = 200_000;
 
+/// A price list with the demo agent's entry alone.
+pub(crate) const DEMO_PRICES: &str = r#"
+version = "test"
+default = "demo"
+[models.demo]
+input = 100
+output = 500
+max_input_tokens = 20_000
+max_output_tokens = 20_000
+minimum_hold = 1
+agent = "demo"
+"#;
+
 pub(crate) struct World {
     pub(crate) backend: Backend,
     pub(crate) orchestrator: Orchestrator,
@@ -197,7 +210,13 @@ impl World {
 }
 
 pub(crate) fn question(chat: Option<&ChatId>, turn: &TurnId, text: &str) -> StartTurn {
-    StartTurn { chat_id: chat.cloned(), turn_id: turn.clone(), text: text.to_owned(), model: None }
+    StartTurn {
+        chat_id: chat.cloned(),
+        turn_id: turn.clone(),
+        text: text.to_owned(),
+        agent: None,
+        model: None,
+    }
 }
 
 pub(crate) fn usage(input: u64, output: u64) -> TokenUsage {

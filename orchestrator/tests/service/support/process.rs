@@ -29,6 +29,8 @@ impl Process {
             .env("SKEIN_DATA", data)
             .env("SKEIN_ORCHESTRATOR_ADDR", address.to_string())
             .env("SKEIN_DEMO_PACE_MS", pace_ms.to_string())
+            // Whatever model server runs on this machine is none of the tests' business.
+            .env("SKEIN_LOCAL_MODELS", "off")
             .stdin(Stdio::null())
             .spawn()
             .unwrap();

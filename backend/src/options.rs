@@ -1,0 +1,274 @@
+//! What turns can be run with: the agents and models that the orchestrator has, each with its price.
+
+mod catalog;
+mod choose;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sandbox_sdk::types::{AgentCatalog, AgentInfo};
+
+pub(crate) use catalog::Known;
+
+use crate::{
+    Account, AccountId, Backend, ChatId, Credits, Error, Prices, StartTurn, db::args, prices::Model,
+};
+
+/// An agent and a model, by name.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Choice {
+    /// `demo`, `opencode`, `claude-code`, …
+    pub agent: String,
+    /// `provider/model`, or the name of an entry of the price file that names its agent.
+    pub model: String,
+}
+
+/// All that can be chosen, and what can't at the moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// In the orchestrator's order.
+    pub agents: Vec<AgentOption>,
+    /// Those that at least one agent can use.
+    pub models: Vec<ModelOption>,
+    /// What a turn that names nothing is run with.
+    pub default: Choice,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentOption {
+    /// The name it is chosen by.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// Why it can't be used now, in words, with the way out.
+    pub problem: Option<String>,
+    /// Names of the models it can use; empty where there is a problem.
+    pub models: Vec<String>,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelOption {
+    /// The name it is chosen by.
+    pub name: String,
+    /// It runs on the orchestrator's own machine.
+    pub local: bool,
+    /// How many tokens it can read at once, where that is known.
+    pub context_tokens: Option<u64>,
+    /// Price of a million tokens read.
+    pub input: Credits,
+    /// Price of a million tokens written.
+    pub output: Credits,
+}
+
+/// A choice that can be used now.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) agent: String,
+    pub(crate) model: Model,
+    pub(crate) context_tokens: Option<u64>,
+}
+
+impl Backend {
+    /// Agents and models that are really available, with prices. The default is what the account
+    /// used last. While the orchestrator is out of reach, what it said last.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn options(&self, account: Option<&Account>) -> Result<Options, Error> {
+        let mut options = Options::clone(&*self.current_options().await);
+        if let Some(account) = account
+            && let Some(last) = self.last_choice(account.id()).await?
+            && options.offers(&last)
+        {
+            options.default = last;
+        }
+        Ok(options)
+    }
+
+    /// What a request asks for, checked against what is available and what has a price. What it does
+    /// not say is as in the last turn of its chat.
+    pub(crate) async fn offer(
+        &self,
+        account: &AccountId,
+        request: &StartTurn,
+    ) -> Result<Offer, Error> {
+        let last = match (&request.chat_id, &request.agent, &request.model) {
+            (Some(chat), None, _) | (Some(chat), _, None) => {
+                self.choice_of_chat(account, chat).await?
+            }
+            _ => None,
+        };
+        self.offer_after(last, request).await
+    }
+
+    /// The same for a chat whose last choice is known.
+    pub(crate) async fn offer_after(
+        &self,
+        last: Option<Choice>,
+        request: &StartTurn,
+    ) -> Result<Offer, Error> {
+        let options = self.known_options().await;
+        let choice = options.choose(request.agent.as_deref(), request.model.as_deref(), last)?;
+        let model = self.config().prices.model(&choice.model);
+        let model = model.ok_or_else(|| Error::invalid("model", NO_MODEL))?;
+        let context_tokens = options.model(&choice.model).and_then(|known| known.context_tokens);
+        Ok(Offer { agent: choice.agent, model, context_tokens })
+    }
+
+    /// What the last turn of the account's chat was run with.
+    pub(crate) async fn choice_of_chat(
+        &self,
+        account: &AccountId,
+        chat: &ChatId,
+    ) -> Result<Option<Choice>, Error> {
+        self.db()
+            .optional(
+                "SELECT t.agent, t.model FROM messages m JOIN turns t ON t.id = m.turn_id
+                 WHERE m.chat_id = $1 AND t.account_id = $2 ORDER BY m.position DESC LIMIT 1",
+                args![chat, account],
+            )
+            .await
+    }
+
+    async fn last_choice(&self, account: &AccountId) -> Result<Option<Choice>, Error> {
+        self.db()
+            .optional(
+                "SELECT agent, model FROM turns WHERE account_id = $1
+                 ORDER BY created_at DESC, id DESC LIMIT 1",
+                args![account],
+            )
+            .await
+    }
+}
+
+/// For a model that nobody offers.
+const NO_MODEL: &str = "There is no such model, or it has no price.";
+
+impl Options {
+    /// Puts together what the orchestrator has and what it costs. Without a catalog there is what the
+    /// price file lists with its agent.
+    fn new(prices: &Prices, catalog: Option<&AgentCatalog>) -> Self {
+        let mut options = Self {
+            agents: Vec::new(),
+            models: Vec::new(),
+            default: Choice { agent: String::new(), model: String::new() },
+        };
+        match catalog {
+            Some(catalog) => {
+                for agent in &catalog.agents {
+                    options.add(prices, catalog, agent);
+                }
+            }
+            None => options.add_fixed(prices),
+        }
+        options.default = options.usual(prices, catalog);
+        options
+    }
+
+    fn add(&mut self, prices: &Prices, catalog: &AgentCatalog, agent: &AgentInfo) {
+        let fixed = prices.fixed().filter(|model| model.agent.as_ref() == Some(&agent.id));
+        let mut models: Vec<ModelOption> = fixed.map(ModelOption::new).collect();
+        let mut unpriced = false;
+        for info in catalog.models.iter().filter(|info| agent.format_for(info).is_some()) {
+            match prices.model(&format!("{}/{}", info.provider, info.id)) {
+                Some(model) if model.agent.is_none() => models.push(ModelOption {
+                    local: info.local,
+                    context_tokens: info.context_tokens,
+                    ..ModelOption::new(&model)
+                }),
+                Some(_) => {}
+                None => unpriced = true,
+            }
+        }
+        let problem = match (agent.available, models.is_empty()) {
+            (true, false) => None,
+            (true, true) if unpriced => Some("The models that it can use have no price."),
+            (true, true) => Some("No model is connected that it can use."),
+            (false, _) => Some(agent.problem.as_deref().unwrap_or("It is not available.")),
+        };
+        let problem = problem.map(str::to_owned);
+        if problem.is_some() {
+            models.clear();
+        }
+        self.agents.push(AgentOption {
+            id: agent.id.clone(),
+            name: if agent.name.is_empty() { agent.id.clone() } else { agent.name.clone() },
+            problem,
+            models: models.iter().map(|model| model.name.clone()).collect(),
+        });
+        for model in models {
+            if self.model(&model.name).is_none() {
+                self.models.push(model);
+            }
+        }
+    }
+
+    fn add_fixed(&mut self, prices: &Prices) {
+        for model in prices.fixed() {
+            let Some(id) = &model.agent else { continue };
+            self.models.push(ModelOption::new(model));
+            let models = vec![model.name.clone()];
+            match self.agents.iter_mut().find(|agent| agent.id == *id) {
+                Some(agent) => agent.models.extend(models),
+                None => self.agents.push(AgentOption {
+                    id: id.clone(),
+                    name: id.clone(),
+                    problem: None,
+                    models,
+                }),
+            }
+        }
+    }
+
+    /// The orchestrator's default if it can be used, else the price file's, else the first there is.
+    fn usual(&self, prices: &Prices, catalog: Option<&AgentCatalog>) -> Choice {
+        let listed = prices.default_model().and_then(|model| {
+            Some(Choice { agent: model.agent.clone()?, model: model.name.clone() })
+        });
+        let named = catalog.and_then(|catalog| {
+            let agent = self.agent(&catalog.default_agent)?;
+            let fixed = listed.as_ref().filter(|listed| listed.agent == agent.id);
+            let defaults = [catalog.default_model.as_ref(), fixed.map(|listed| &listed.model)];
+            let default = defaults.into_iter().flatten().find(|name| agent.models.contains(name));
+            let model = default.or(agent.models.first())?;
+            Some(Choice { agent: agent.id.clone(), model: model.clone() })
+        });
+        let first = self.agents.iter().find_map(|agent| {
+            Some(Choice { agent: agent.id.clone(), model: agent.models.first()?.clone() })
+        });
+        let usable = [named, listed.clone(), first].into_iter().flatten().find(|c| self.offers(c));
+        usable.or(listed).unwrap_or(Choice { agent: String::new(), model: String::new() })
+    }
+
+    fn agent(&self, id: &str) -> Option<&AgentOption> {
+        self.agents.iter().find(|agent| agent.id == id)
+    }
+
+    fn model(&self, name: &str) -> Option<&ModelOption> {
+        self.models.iter().find(|model| model.name == name)
+    }
+
+    fn offers(&self, choice: &Choice) -> bool {
+        self.agent(&choice.agent).is_some_and(|agent| agent.models.contains(&choice.model))
+    }
+}
+
+impl ModelOption {
+    fn new(model: &Model) -> Self {
+        Self {
+            name: model.name.clone(),
+            local: false,
+            context_tokens: None,
+            input: Credits::from_micros(model.price.input),
+            output: Credits::from_micros(model.price.output),
+        }
+    }
+}
+
+/// What is offered before the orchestrator was asked.
+pub(crate) fn before_asking(prices: &Prices) -> Arc<Options> {
+    Arc::new(Options::new(prices, None))
+}

@@ -1,0 +1,331 @@
+use std::time::Duration;
+
+use backend::{
+    Account, ChatId, Choice, Credits, Error, MessageState, Prices, StartTurn, StartedTurn, TurnId,
+};
+use sandbox_sdk::types::{
+    AgentCatalog, AgentInfo, CostLimit, ModelInfo, TokenUsage, TurnState, WireFormat,
+};
+use serde_json::json;
+
+use crate::support::{
+    Fault, World,
+    database::TestDatabase,
+    on_both_databases,
+    world::{question, until, usage},
+};
+
+const PRICES: &str = r#"
+version = "test"
+default = "demo"
+hold = 200
+minimum_hold = 10
+[models.demo]
+input = 100
+output = 500
+max_input_tokens = 20_000
+max_output_tokens = 20_000
+minimum_hold = 1
+agent = "demo"
+[models]
+"anthropic/big" = { input = 300, output = 1500, cache_read = 30, cache_write = 375 }
+"ollama/*" = { input = 0, output = 0 }
+"#;
+
+fn agent(id: &str, formats: &[WireFormat]) -> AgentInfo {
+    AgentInfo {
+        id: id.into(),
+        name: id.into(),
+        available: true,
+        formats: formats.to_vec(),
+        ..AgentInfo::default()
+    }
+}
+
+fn model(provider: &str, id: &str, format: WireFormat) -> ModelInfo {
+    let (provider, id) = (provider.into(), id.into());
+    ModelInfo { provider, id, formats: vec![format], ..ModelInfo::default() }
+}
+
+/// The demo agent, and one that works with models of three prices: a price, none, and free.
+fn catalog() -> AgentCatalog {
+    use WireFormat::{ChatCompletions, Messages};
+    let mut small = model("ollama", "small:3b", ChatCompletions);
+    small.context_tokens = Some(4_096);
+    AgentCatalog {
+        agents: vec![agent("demo", &[]), agent("skein", &[Messages, ChatCompletions])],
+        models: vec![
+            model("anthropic", "big", Messages),
+            model("anthropic", "unpriced", Messages),
+            small,
+        ],
+        default_agent: "demo".into(),
+        ..AgentCatalog::default()
+    }
+}
+
+async fn world(database: TestDatabase, credits: u32) -> World {
+    let world = World::with(database, |config| {
+        config.prices = Prices::parse(PRICES).unwrap();
+        config.guest_credits = Credits::from_whole(credits);
+    })
+    .await;
+    world.orchestrator.has_agents(catalog());
+    world
+}
+
+async fn ask(
+    world: &World,
+    account: &Account,
+    chat: Option<&ChatId>,
+    agent: Option<&str>,
+    model: Option<&str>,
+) -> Result<StartedTurn, Error> {
+    let (agent, model) = (agent.map(str::to_owned), model.map(str::to_owned));
+    let request = StartTurn { agent, model, ..question(chat, &TurnId::generate(), "hello") };
+    world.backend.start_turn(account, request).await
+}
+
+/// Asks, and waits until the orchestrator has the turn.
+async fn run(world: &World, account: &Account, agent: &str, model: &str) -> StartedTurn {
+    let started = ask(world, account, None, Some(agent), Some(model)).await.unwrap();
+    world.dispatched(account, &started.turn_id).await;
+    started
+}
+
+fn choice(agent: &str, model: &str) -> Choice {
+    Choice { agent: agent.into(), model: model.into() }
+}
+
+on_both_databases!(
+    a_real_model_is_dispatched_with_its_price_and_billed_by_kind_of_token,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        let account = world.guest().await;
+        let started = run(&world, &account, "skein", "anthropic/big").await;
+        let turn = started.turn_id.as_str();
+        let backend = serde_json::to_value(world.orchestrator.backend(turn)).unwrap();
+        let asked = json!({"type": "skein", "model": {"provider": "anthropic", "model": "big"}});
+        assert_eq!(backend, asked);
+        let limits = world.orchestrator.limits(turn);
+        assert_eq!((limits.max_input_tokens, limits.max_output_tokens), (None, None));
+        let most = CostLimit {
+            amount: 200_000_000,
+            input: 300_000_000,
+            output: 1_500_000_000,
+            cache_read: 30_000_000,
+            cache_write: 375_000_000,
+        };
+        assert_eq!(limits.max_cost, Some(most));
+        assert_eq!(world.balance(&account).await, (300_000_000, 200_000_000));
+
+        let used = TokenUsage {
+            cache_read_input_tokens: Some(10_000),
+            cache_creation_input_tokens: Some(2_000),
+            ..usage(1_000, 400)
+        };
+        world.orchestrator.say(turn, "Done.", used);
+        world.orchestrator.change(turn, |record| record.model = "big-20260922".into());
+        world.orchestrator.end(turn, TurnState::Completed);
+        let outcome = world.complete(&account, &started.turn_id).await;
+        let receipt = outcome.message.receipt.unwrap();
+        assert_eq!((receipt.agent.as_str(), receipt.model.as_str()), ("skein", "big-20260922"));
+        assert_eq!((receipt.input_tokens, receipt.cached_tokens), (13_000, 10_000));
+        assert_eq!(receipt.output_tokens, 400);
+        // 1000 × 300 + 400 × 1500 + 10 000 × 30 + 2000 × 375, in millionths of a credit.
+        assert_eq!(receipt.charged.micros(), 1_950_000);
+        assert_eq!(world.balance(&account).await, (498_050_000, 0));
+        world.assert_books_balance().await;
+    }
+);
+
+on_both_databases!(
+    a_free_model_holds_nothing_and_needs_no_credits,
+    async |database: TestDatabase| {
+        let world = world(database, 0).await;
+        let account = world.guest().await;
+        let started = run(&world, &account, "skein", "ollama/small:3b").await;
+        let limits = world.orchestrator.limits(started.turn_id.as_str());
+        assert_eq!(
+            (limits.max_cost, limits.max_input_tokens, limits.max_output_tokens),
+            (None, None, None)
+        );
+        assert!(limits.max_duration_ms.is_some());
+        assert_eq!(world.balance(&account).await, (0, 0));
+        world.answer(&started.turn_id);
+        let outcome = world.complete(&account, &started.turn_id).await;
+        assert_eq!(outcome.message.receipt.unwrap().charged, Credits::ZERO);
+        let refused = ask(&world, &account, None, Some("skein"), Some("anthropic/big")).await;
+        let Err(Error::InsufficientCredits { needed, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(needed, Credits::from_whole(10));
+        world.assert_books_balance().await;
+    }
+);
+
+on_both_databases!(
+    less_than_the_full_hold_is_all_that_a_turn_may_cost,
+    async |database: TestDatabase| {
+        let world = world(database, 12).await;
+        let account = world.guest().await;
+        let started = run(&world, &account, "skein", "anthropic/big").await;
+        let turn = started.turn_id.as_str();
+        assert_eq!(world.orchestrator.limits(turn).max_cost.unwrap().amount, 12_000_000);
+        assert_eq!(world.balance(&account).await, (0, 12_000_000));
+        let step = |id: &str, status: &str| {
+            let state = json!({"status": status, "input": {}, "output": "", "time": {"start": 0}});
+            serde_json::from_value(
+                json!({"id": id, "type": "tool", "tool": "bash", "state": state}),
+            )
+            .unwrap()
+        };
+        world.orchestrator.say(turn, "", usage(0, 7_999));
+        world.orchestrator.change(turn, |record| {
+            record.parts =
+                vec![step("1", "completed"), step("2", "completed"), step("3", "running")];
+        });
+        world.orchestrator.fail(turn, "OUT_OF_CREDITS", "used up");
+        let outcome = world.complete(&account, &started.turn_id).await;
+        let words = outcome.error.unwrap();
+        assert!(words.contains("ended after 2 steps"), "{words}");
+        assert!(words.contains("costs 11.99 credits"), "{words}");
+        assert_eq!(outcome.message.state, MessageState::Failed);
+        assert_eq!(outcome.message.parts.len(), 3, "what it did is kept");
+        assert_eq!(world.balance(&account).await, (1_500, 0));
+        world.assert_books_balance().await;
+    }
+);
+
+on_both_databases!(
+    what_is_not_available_or_has_no_price_is_refused_and_nothing_is_stored,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        let mut catalog = catalog();
+        catalog.agents.push(AgentInfo {
+            available: false,
+            problem: Some("It is not installed.".into()),
+            ..agent("codex", &[WireFormat::Responses])
+        });
+        world.orchestrator.has_agents(catalog);
+        let account = world.guest().await;
+        for (agent, model, field) in [
+            (Some("skein"), Some("anthropic/unpriced"), "model"),
+            (Some("skein"), Some("anthropic/other"), "model"),
+            (Some("skein"), Some("demo"), "model"),
+            (Some("demo"), Some("anthropic/big"), "model"),
+            (None, Some("anthropic/unpriced"), "model"),
+            (Some("codex"), None, "agent"),
+            (Some("nobody"), None, "agent"),
+            (Some(""), Some(""), "agent"),
+        ] {
+            match ask(&world, &account, None, agent, model).await {
+                Err(Error::Invalid { field: said, .. }) => {
+                    assert_eq!(said, field, "{agent:?} {model:?}")
+                }
+                other => panic!("{agent:?} {model:?}: {other:?}"),
+            }
+        }
+        let long = StartTurn {
+            agent: Some("skein".into()),
+            model: Some("ollama/small:3b".into()),
+            ..question(None, &TurnId::generate(), &"word ".repeat(4_000))
+        };
+        let refused = world.backend.start_turn(&account, long).await;
+        let Err(Error::Invalid { field: "text", message }) = refused else { panic!("{refused:?}") };
+        assert!(message.contains("at most 4096"), "{message}");
+        assert_eq!(world.database.number("SELECT COUNT(*) FROM turns").await, 0);
+        assert!(world.orchestrator.log().is_empty());
+    }
+);
+
+on_both_databases!(a_chat_stays_with_its_last_choice, async |database: TestDatabase| {
+    let world = world(database, 500).await;
+    let account = world.guest().await;
+    assert_eq!(world.backend.options(None).await.unwrap().default, choice("demo", "demo"));
+    let free = choice("skein", "ollama/small:3b");
+    let started = run(&world, &account, &free.agent, &free.model).await;
+    let chat = started.chat.id;
+    world.answer(&started.turn_id);
+    world.complete(&account, &started.turn_id).await;
+    assert_eq!(world.backend.open_chat(&account, &chat).await.unwrap().choice, Some(free.clone()));
+    let options = world.backend.options(Some(&account)).await.unwrap();
+    assert_eq!(options.default, free, "and new chats begin with it");
+    let stranger = world.guest().await;
+    assert_eq!(
+        world.backend.options(Some(&stranger)).await.unwrap().default,
+        choice("demo", "demo")
+    );
+
+    let again = ask(&world, &account, Some(&chat), None, None).await.unwrap();
+    world.dispatched(&account, &again.turn_id).await;
+    let asked = world.orchestrator.backend(again.turn_id.as_str());
+    assert_eq!(asked.kind.as_deref(), Some("skein"));
+    world.answer(&again.turn_id);
+    world.complete(&account, &again.turn_id).await;
+
+    let other = ask(&world, &account, Some(&chat), Some("demo"), None).await.unwrap();
+    world.dispatched(&account, &other.turn_id).await;
+    let asked = world.orchestrator.backend(other.turn_id.as_str());
+    assert_eq!((asked.kind.as_deref(), asked.model), (Some("demo"), None));
+    let opened = world.backend.open_chat(&account, &chat).await.unwrap();
+    assert_eq!(opened.choice, Some(choice("demo", "demo")));
+});
+
+on_both_databases!(
+    a_turn_runs_with_what_it_began_with_whatever_becomes_of_the_prices,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        world.orchestrator.fault("create", Fault::Refuse(503));
+        let account = world.guest().await;
+        let started =
+            ask(&world, &account, None, Some("skein"), Some("anthropic/big")).await.unwrap();
+        world.backend.shutdown(Duration::from_secs(30)).await;
+        let mut config = world.config.clone();
+        let other = PRICES.replace("anthropic/big", "anthropic/bigger");
+        config.prices = Prices::parse(&other).unwrap();
+        let later = backend::Backend::connect(config).await.unwrap();
+        world.orchestrator.heal();
+        later.recover().await.unwrap();
+        let turn = started.turn_id.as_str();
+        until("the turn is dispatched", async || world.orchestrator.has(turn)).await;
+        let model = world.orchestrator.backend(turn).model.unwrap();
+        assert_eq!(model.model.as_deref(), Some("big"));
+        assert_eq!(world.orchestrator.limits(turn).max_cost.unwrap().input, 300_000_000);
+    }
+);
+
+on_both_databases!(
+    the_catalog_is_asked_for_once_and_outlives_the_orchestrators_absence,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        let account = world.guest().await;
+        let asked = (0..8).map(|_| world.backend.options(Some(&account)));
+        for options in futures::future::join_all(asked).await {
+            assert_eq!(options.unwrap().agents.len(), 2);
+        }
+        assert_eq!(world.orchestrator.count("agents"), 1);
+        world.orchestrator.go_down();
+        assert_eq!(world.backend.options(None).await.unwrap().agents.len(), 2);
+        ask(&world, &account, None, Some("skein"), Some("anthropic/big")).await.unwrap();
+        assert_eq!(world.orchestrator.count("agents"), 1);
+    }
+);
+
+on_both_databases!(
+    an_orchestrator_that_does_not_answer_holds_nobody_up,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        world.orchestrator.fault("agents", Fault::HangBefore);
+        let account = world.guest().await;
+        let options = world.backend.options(Some(&account)).await.unwrap();
+        assert_eq!(options.default, choice("demo", "demo"), "what needs no catalog");
+        assert_eq!((options.agents.len(), options.models.len()), (1, 1));
+        let started = ask(&world, &account, None, None, None).await.unwrap();
+        world.dispatched(&account, &started.turn_id).await;
+
+        world.orchestrator.heal();
+        until("the catalog is known", async || {
+            world.backend.options(None).await.unwrap().agents.len() == 2
+        })
+        .await;
+    }
+);

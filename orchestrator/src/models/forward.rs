@@ -1,0 +1,269 @@
+//! Carries a request to the provider and the answer back, and counts.
+//!
+//! The exchange with the provider is a task of its own: when the client goes away it reads on, so
+//! that what was used is known, and when the provider breaks off the client sees the break.
+
+mod problem;
+mod pump;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use reqwest::Method;
+use sandbox_sdk::types::{TurnError, WireFormat};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::sleep,
+};
+
+use super::{
+    answer::refusal,
+    budget::{Reservation, Wanted},
+    provider::{OPENAI, Provider},
+    request::ModelRequest,
+    turn::{Denied, OpenTurn, RequestRecord},
+    usage::{BYTES_PER_TOKEN, Usage},
+};
+use problem::Failed;
+use pump::{Client, DRAIN};
+
+/// Headers of the client that a provider gets to see. Everything else stays here.
+const FORWARDED: [HeaderName; 4] = [
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("openai-beta"),
+    header::ACCEPT,
+];
+/// Headers of the provider that the client gets to see. The others tell about the operator's account.
+const RETURNED: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("x-should-retry"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-request-id"),
+];
+/// Longest header that is passed on, in bytes.
+const MAX_HEADER: usize = 1024;
+
+/// What of the request's head goes on.
+#[derive(Debug)]
+pub(super) struct Head {
+    format: WireFormat,
+    path: &'static str,
+    headers: HeaderMap,
+}
+
+/// Why a request did not go out.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Invalid(String),
+    Denied(Denied),
+}
+
+impl Head {
+    pub(super) fn new(
+        format: WireFormat,
+        sent: &HeaderMap,
+        query: Option<&str>,
+        counting: bool,
+    ) -> Self {
+        let mut headers = pick(sent, &FORWARDED);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if format == WireFormat::Messages {
+            let (name, version) = Provider::version();
+            headers.entry(name).or_insert(version);
+        }
+        // The one query that a client is known to send; it changes nothing but the address.
+        let beta = query == Some("beta=true");
+        let path = match (format, counting, beta) {
+            (WireFormat::Messages, false, false) => "/messages",
+            (WireFormat::Messages, false, true) => "/messages?beta=true",
+            (WireFormat::Messages, true, false) => "/messages/count_tokens",
+            (WireFormat::Messages, true, true) => "/messages/count_tokens?beta=true",
+            (WireFormat::Responses, ..) => "/responses",
+            (WireFormat::ChatCompletions, ..) => "/chat/completions",
+        };
+        Self { format, path, headers }
+    }
+
+    fn request(self, provider: &Provider, body: Bytes) -> reqwest::RequestBuilder {
+        provider.request(Method::POST, self.path).headers(self.headers).body(body)
+    }
+}
+
+/// Forwards a request once the turn's budget lets it, and meters the answer.
+pub(super) async fn ask(
+    turn: Arc<OpenTurn>,
+    head: Head,
+    body: Bytes,
+    memory: OwnedSemaphorePermit,
+) -> Result<Response, Refused> {
+    let request =
+        ModelRequest::read(body, head.format, &turn.model.id).map_err(Refused::Invalid)?;
+    let wanted = Wanted {
+        hash: request.hash,
+        input: request.len().div_ceil(BYTES_PER_TOKEN),
+        max_output: request.max_output(),
+        least_output: request.least_output,
+    };
+    let reservation = turn.admit(&wanted).await.map_err(Refused::Denied)?;
+    let openai = turn.model.provider.id == OPENAI;
+    let body = request.into_body(reservation.clamp, openai);
+    let (answer, answered) = oneshot::channel();
+    let exchange = Exchange {
+        input_estimate: wanted.input,
+        format: head.format,
+        started: Instant::now(),
+        reservation,
+        turn: turn.clone(),
+    };
+    // From here on the request is settled, whatever becomes of the client.
+    turn.exchanges.spawn(exchange.run(head, body, memory, answer));
+    Ok(answered.await.unwrap_or_else(|_| {
+        refusal(None, StatusCode::BAD_GATEWAY, "The request could not be carried out.")
+    }))
+}
+
+/// Forwards a count of tokens, which costs nothing.
+pub(super) async fn count(
+    turn: Arc<OpenTurn>,
+    head: Head,
+    body: Bytes,
+    memory: OwnedSemaphorePermit,
+) -> Result<Response, Refused> {
+    let format = head.format;
+    let request = ModelRequest::read(body, format, &turn.model.id).map_err(Refused::Invalid)?;
+    turn.admit_count().await.map_err(Refused::Denied)?;
+    let provider = &turn.model.provider;
+    let sent = head.request(provider, request.into_body(None, false)).send();
+    let answered = tokio::select! {
+        answered = sent => answered,
+        () = turn.closed.cancelled() => return Err(Refused::Denied(Denied::Closed)),
+    };
+    drop(memory);
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(error) => return Ok(Failed::unreachable(provider, &error).response(format)),
+    };
+    // A count is a small answer, as a failure is; both are read whole.
+    Ok(if answer.status().is_success() {
+        let headers = pick(answer.headers(), &RETURNED);
+        let mut response = Response::new(Body::from(problem::beginning(answer).await));
+        *response.headers_mut() = headers;
+        response
+    } else {
+        Failed::refused(&turn.model, answer).await.response(format)
+    })
+}
+
+/// One request on its way.
+struct Exchange {
+    turn: Arc<OpenTurn>,
+    format: WireFormat,
+    reservation: Reservation,
+    input_estimate: u64,
+    started: Instant,
+}
+
+impl Exchange {
+    async fn run(
+        self,
+        head: Head,
+        body: Bytes,
+        memory: OwnedSemaphorePermit,
+        mut answer: oneshot::Sender<Response>,
+    ) {
+        let sent = head.request(&self.turn.model.provider, body).send();
+        let gone = async {
+            answer.closed().await;
+            sleep(DRAIN).await;
+        };
+        let answered = tokio::select! {
+            answered = sent => Some(answered),
+            () = self.turn.cut.cancelled() => None,
+            () = gone => None,
+        };
+        drop(memory);
+        match answered {
+            Some(Ok(response)) if response.status().is_success() => {
+                self.pass_on(response, answer).await;
+            }
+            Some(Ok(response)) => {
+                let failed = Failed::refused(&self.turn.model, response).await;
+                self.fail(failed, answer);
+            }
+            Some(Err(error)) => {
+                let failed = Failed::unreachable(&self.turn.model.provider, &error);
+                self.fail(failed, answer);
+            }
+            // Nobody waits for it any more. What the provider did with it is not known, and it is
+            // counted as read.
+            None => {
+                let usage = Usage { input: self.input_estimate, ..Usage::default() };
+                self.settle(0, usage, true, false, None);
+            }
+        }
+    }
+
+    async fn pass_on(self, upstream: reqwest::Response, answer: oneshot::Sender<Response>) {
+        let status = upstream.status();
+        let headers = pick(upstream.headers(), &RETURNED);
+        let (client, body) = Client::new();
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        // A client that has gone in the meantime drops the body, and the pump notices.
+        drop(answer.send(response));
+        let turn = &self.turn;
+        let (whole, reader) = pump::pump(upstream, client, self.format, &turn.cut).await;
+        let reading = reader.finish(whole, self.input_estimate);
+        let problem = match &reading.failure {
+            Some(words) => Some(problem::failed_inside(&turn.model, words)),
+            None if !reading.complete => Some(problem::cut(&turn.model)),
+            None => None,
+        };
+        self.settle(status.as_u16(), reading.usage, reading.estimated, reading.complete, problem);
+    }
+
+    fn fail(self, failed: Failed, answer: oneshot::Sender<Response>) {
+        drop(answer.send(failed.response(self.format)));
+        // A refused request is not charged for, by any provider.
+        self.settle(failed.status, Usage::default(), false, true, Some(failed.problem));
+    }
+
+    fn settle(
+        self,
+        status: u16,
+        usage: Usage,
+        estimated: bool,
+        complete: bool,
+        problem: Option<TurnError>,
+    ) {
+        let record = RequestRecord {
+            model: self.turn.model.name(),
+            format: self.format,
+            status,
+            usage,
+            estimated,
+            complete,
+            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        self.turn.settle(&self.reservation, record, problem);
+    }
+}
+
+fn pick(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
+    let mut picked = HeaderMap::new();
+    for name in names {
+        if let Some(value) = headers.get(name).filter(|value| value.len() <= MAX_HEADER) {
+            picked.insert(name.clone(), value.clone());
+        }
+    }
+    picked
+}

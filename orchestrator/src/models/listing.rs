@@ -1,0 +1,230 @@
+//! Which models the providers have, by their own word.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::future::join_all;
+use reqwest::{Method, RequestBuilder};
+use sandbox_sdk::types::{Extra, ModelInfo, WireFormat};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::provider::{ANTHROPIC, Clients, OPENAI, Provider};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// On this machine something answers at once, or not at all.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(1);
+/// Longest list that is read, in bytes. Large hosts have hundreds of models.
+const MAX_LIST: usize = 8 << 20;
+
+/// All models that can be reached now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listing {
+    /// Those of the configuration, then the local servers that were found.
+    pub(super) providers: Vec<Provider>,
+    pub(super) models: Vec<ModelInfo>,
+    /// A provider did not answer: the list is worth another look soon.
+    pub(super) is_partial: bool,
+}
+
+/// A list in the shape that all providers share, with the fields that some of them add.
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    id: String,
+    /// Seconds since the Unix epoch, or a date.
+    created: Option<u64>,
+    created_at: Option<String>,
+    context_length: Option<u64>,
+    context_window: Option<u64>,
+    max_model_len: Option<u64>,
+    max_input_tokens: Option<u64>,
+}
+
+impl Listing {
+    /// Asks the configured providers and looks for the local servers.
+    pub(super) async fn read(
+        configured: &[Provider],
+        local: &[(String, String)],
+        clients: &Clients,
+    ) -> Self {
+        let lists = join_all(configured.iter().map(list)).await;
+        let found = join_all(local.iter().map(|(id, url)| find(id, url, clients))).await;
+        let mut listing = Self::default();
+        for (provider, models) in configured.iter().zip(lists) {
+            match models {
+                Ok(models) => listing.models.extend(models),
+                Err(problem) => {
+                    tracing::warn!(provider = provider.id, problem, "models not listed");
+                    listing.is_partial = true;
+                }
+            }
+            listing.providers.push(provider.clone());
+        }
+        for (provider, models) in found.into_iter().flatten() {
+            // A server that is configured by its address is not found a second time.
+            if !configured.iter().any(|known| known.is_at_same_place(&provider)) {
+                listing.models.extend(models);
+                listing.providers.push(provider);
+            }
+        }
+        listing
+    }
+
+    pub(super) fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// The provider's first choice among its models, which come in the order of preference.
+    pub(super) fn first_of(&self, provider: &str) -> Option<&ModelInfo> {
+        self.models.iter().find(|model| model.provider == provider)
+    }
+
+    pub(super) fn model(&self, provider: &str, id: &str) -> Option<&ModelInfo> {
+        self.models.iter().find(|model| model.provider == provider && model.id == id)
+    }
+}
+
+async fn list(provider: &Provider) -> Result<Vec<ModelInfo>, String> {
+    let (name, version) = Provider::version();
+    let request = provider.request(Method::GET, "/models").header(name, version);
+    let request =
+        request.query(if provider.id == ANTHROPIC { &[("limit", "1000")][..] } else { &[] });
+    let patience = if provider.local { LOCAL_PATIENCE } else { PATIENCE };
+    let mut list: List = get(request, patience).await?;
+    if provider.id == OPENAI {
+        list.data.retain(|entry| is_for_chat(&entry.id));
+    }
+    list.data.retain(|entry| !entry.id.contains("embed"));
+    if provider.id == ANTHROPIC || provider.id == OPENAI {
+        // The middle of the range first, the newest of it: what most people want.
+        list.data.sort_by_cached_key(|entry| {
+            (is_special(&entry.id), std::cmp::Reverse((entry.created, entry.created_at.clone())))
+        });
+    }
+    Ok(list.data.into_iter().map(|entry| info(provider, entry)).collect())
+}
+
+fn info(provider: &Provider, entry: Entry) -> ModelInfo {
+    let context =
+        [entry.max_input_tokens, entry.context_length, entry.context_window, entry.max_model_len];
+    ModelInfo {
+        provider: provider.id.clone(),
+        id: entry.id,
+        formats: provider.formats.clone(),
+        context_tokens: context.into_iter().flatten().find(|tokens| *tokens > 0),
+        local: provider.local,
+        extra: Extra::new(),
+    }
+}
+
+/// OpenAI lists everything it has ever served beside the models that hold a conversation.
+fn is_for_chat(id: &str) -> bool {
+    let family = ["gpt-", "o1", "o3", "o4", "chatgpt-", "codex"];
+    let other =
+        ["audio", "realtime", "tts", "transcribe", "image", "search", "instruct", "whisper"];
+    family.iter().any(|family| id.starts_with(family))
+        && !other.iter().any(|part| id.contains(part))
+}
+
+/// Smaller, larger, dated or older than what one begins with.
+fn is_special(id: &str) -> bool {
+    let openai = ["mini", "nano", "pro", "chat", "codex", "preview", "-20", "gpt-3", "gpt-4"];
+    let special = |parts: &[&str]| parts.iter().any(|part| id.contains(part));
+    if id.starts_with("claude") { !id.contains("sonnet") } else { special(&openai) }
+}
+
+/// A local server, if one is there and has models.
+async fn find(id: &str, url: &str, clients: &Clients) -> Option<(Provider, Vec<ModelInfo>)> {
+    let chat = vec![WireFormat::ChatCompletions];
+    let mut provider = Provider::own(id, url, None, chat, clients).ok()?;
+    let mut models = list(&provider).await.ok().filter(|models| !models.is_empty())?;
+    if id == "ollama" {
+        provider.formats = ollama_formats(&provider).await;
+        models.iter_mut().for_each(|model| model.formats.clone_from(&provider.formats));
+    } else if let Some(context) = llama_context(&provider).await {
+        // What the server was started with, which is less than what the model could do.
+        models.iter_mut().for_each(|model| model.context_tokens = Some(context));
+    }
+    Some((provider, models))
+}
+
+/// Newer versions of Ollama speak more than chat.
+async fn ollama_formats(provider: &Provider) -> Vec<WireFormat> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    let mut formats = vec![WireFormat::ChatCompletions];
+    let answer = get::<Version>(provider.beside("/api/version"), LOCAL_PATIENCE).await;
+    let Ok(Version { version }) = answer else { return formats };
+    let mut numbers =
+        version.split(['.', '-', '+']).map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let version = (next(), next(), next());
+    if version >= (0, 13, 3) {
+        formats.push(WireFormat::Responses);
+    }
+    if version >= (0, 14, 0) {
+        formats.push(WireFormat::Messages);
+    }
+    formats
+}
+
+async fn llama_context(provider: &Provider) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Props {
+        default_generation_settings: Settings,
+    }
+    #[derive(Deserialize)]
+    struct Settings {
+        n_ctx: u64,
+    }
+    let props = get::<Props>(provider.beside("/props"), LOCAL_PATIENCE).await.ok()?;
+    Some(props.default_generation_settings.n_ctx).filter(|tokens| *tokens > 0)
+}
+
+/// A JSON answer; otherwise words without an address, which may be private.
+async fn get<T: DeserializeOwned>(
+    request: RequestBuilder,
+    patience: Duration,
+) -> Result<T, String> {
+    let reading = async {
+        let mut answer = request.send().await.map_err(|_| "it can't be reached".to_owned())?;
+        if !answer.status().is_success() {
+            return Err(format!("it answered with status {}", answer.status().as_u16()));
+        }
+        let mut body = BytesMut::new();
+        while let Some(piece) = answer.chunk().await.map_err(|_| "it broke off".to_owned())? {
+            if body.len() + piece.len() > MAX_LIST {
+                return Err("its answer is too long".to_owned());
+            }
+            body.extend_from_slice(&piece);
+        }
+        serde_json::from_slice(&body).map_err(|_| "its answer makes no sense".to_owned())
+    };
+    tokio::time::timeout(patience, reading)
+        .await
+        .unwrap_or_else(|_| Err("it is too slow".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_new_model_comes_before_special_ones() {
+        for id in ["claude-sonnet-5", "gpt-5.4"] {
+            assert!(!is_special(id), "{id}");
+        }
+        for id in ["claude-opus-5", "gpt-5-mini", "gpt-5-2025-08-07", "gpt-4o"] {
+            assert!(is_special(id), "{id}");
+        }
+        assert!(
+            is_for_chat("gpt-5.4") && !is_for_chat("gpt-4o-realtime") && !is_for_chat("dall-e-3")
+        );
+    }
+}

@@ -1,0 +1,138 @@
+use serde_json::{Value, json};
+
+use super::*;
+use WireFormat::{ChatCompletions, Messages, Responses};
+
+fn read(format: WireFormat, body: &str) -> Result<ModelRequest, String> {
+    ModelRequest::read(Bytes::copy_from_slice(body.as_bytes()), format, "m-1")
+}
+
+fn sent(format: WireFormat, body: &str, most: Option<u64>) -> String {
+    let body = read(format, body).unwrap().into_body(most, false);
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+fn as_json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_request_that_needs_no_change_goes_on_byte_for_byte() {
+    let messages = r#" { "messages":[ ], "model" : "m-1","max_tokens":10 , "x":1e3}  "#;
+    assert_eq!(sent(Messages, messages, None), messages);
+    assert_eq!(sent(Messages, messages, Some(10)), messages);
+    let chat =
+        r#"{"stream_options":{"include_usage":true},"stream":true,"messages":[],"model":"m-1"}"#;
+    assert_eq!(sent(ChatCompletions, chat, None), chat);
+    let responses = r#"{"input":"hi","stream":true,"model":"m-1","tools":[{"type":"function"}]}"#;
+    assert_eq!(sent(Responses, responses, None), responses);
+}
+
+#[test]
+fn only_what_has_to_change_changes() {
+    let body = r#"{"a":"\u00e9 ","model":"small","messages":[1, 2],"max_tokens":900}"#;
+    assert_eq!(
+        sent(Messages, body, Some(100)),
+        r#"{"a":"\u00e9 ","model":"m-1","messages":[1, 2],"max_tokens":100}"#
+    );
+}
+
+#[test]
+fn a_stream_of_chat_completions_always_tells_what_it_used() {
+    for options in ["", r#","stream_options":null"#, r#","stream_options":{"include_usage":false}"#]
+    {
+        let body = format!(r#"{{"model":"m-1","messages":[],"stream":true{options}}}"#);
+        let sent = as_json(&sent(ChatCompletions, &body, None));
+        assert_eq!(sent["stream_options"], json!({"include_usage": true}), "{body}");
+    }
+    let sent = as_json(&sent(ChatCompletions, r#"{"model":"m-1","messages":[]}"#, None));
+    assert_eq!(sent.get("stream_options"), None);
+}
+
+#[test]
+fn the_output_is_limited_where_the_client_says_nothing() {
+    for (format, asked, name) in [
+        (Messages, "messages", "max_tokens"),
+        (Responses, "input", "max_output_tokens"),
+        (ChatCompletions, "messages", "max_tokens"),
+    ] {
+        let body = format!(r#"{{"model":"m-1","{asked}":[]}}"#);
+        assert_eq!(as_json(&sent(format, &body, Some(50)))[name], json!(50));
+    }
+    let body = r#"{"model":"m-1","messages":[]}"#;
+    let sent = read(ChatCompletions, body).unwrap().into_body(Some(50), true);
+    assert_eq!(as_json(std::str::from_utf8(&sent).unwrap())["max_completion_tokens"], json!(50));
+}
+
+#[test]
+fn both_limits_of_a_chat_are_lowered() {
+    let body = r#"{"model":"m-1","messages":[],"max_tokens":null,"max_completion_tokens":80}"#;
+    let sent = as_json(&sent(ChatCompletions, body, Some(50)));
+    assert_eq!((&sent["max_tokens"], &sent["max_completion_tokens"]), (&json!(50), &json!(50)));
+}
+
+#[test]
+fn a_field_that_stands_there_twice_is_refused_in_every_spelling() {
+    for body in [
+        r#"{"model":"m-1","messages":[],"max_tokens":1,"max_tokens":99999}"#,
+        r#"{"model":"m-1","messages":[],"max_tokens":1,"max_\u0074okens":99999}"#,
+        r#"{"model":"m-1","mod\u0065l":"m-2","messages":[]}"#,
+    ] {
+        assert!(read(Messages, body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn a_model_in_another_spelling_is_still_the_turns() {
+    let sent = as_json(&sent(Messages, r#"{"mod\u0065l":"m-2","messages":[]}"#, None));
+    assert_eq!(sent["model"], "m-1");
+    let sent = as_json(&self::sent(Messages, r#"{"messages":[]}"#, None));
+    assert_eq!(sent["model"], "m-1");
+}
+
+#[test]
+fn what_cannot_be_metered_is_refused() {
+    for field in [
+        r#""background":true"#,
+        r#""n":4"#,
+        r#""service_tier":"priority""#,
+        r#""speed":"fast""#,
+        r#""mcp_servers":[{"url":"https://x.example"}]"#,
+        r#""web_search_options":{"a":1}"#,
+        r#""max_tokens":-1"#,
+        r#""max_tokens":1e9"#,
+        r#""max_tokens":"many""#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","messages":[],{field}}}"#);
+        assert!(read(ChatCompletions, &body).is_err(), "{body}");
+    }
+    for body in ["", "[]", "{", "null", r#"{"model":"m-1"}"#, "\u{feff}{}", "{\"messages\":[]}x"] {
+        assert!(read(Messages, body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn tools_that_the_provider_would_run_are_left_out() {
+    let body = r#"{"model":"m-1","input":[],"tools":[{"type":"function","name":"a"},{"type":"web_search"},{"type":"mcp","server_url":"https://x.example"}, {"name":"b"}]}"#;
+    let sent = as_json(&sent(Responses, body, None));
+    assert_eq!(sent["tools"], json!([{"type": "function", "name": "a"}, {"name": "b"}]));
+    let many = vec!["0"; 2000].join(",");
+    let body = format!(r#"{{"model":"m-1","input":[],"tools":[{many}]}}"#);
+    assert!(read(Responses, &body).is_err());
+}
+
+#[test]
+fn thinking_needs_room_for_its_budget() {
+    let body = r#"{"model":"m-1","messages":[],"max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":4000}}"#;
+    assert_eq!(read(Messages, body).unwrap().least_output, 4001);
+}
+
+#[test]
+fn a_deep_or_a_wide_body_costs_no_more_than_its_size() {
+    let deep =
+        format!(r#"{{"model":"m-1","messages":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(sent(Messages, &deep, None), deep);
+    let wide: String = (0..100_000).map(|n| format!("\"k{n}\":0,")).collect();
+    let wide = format!(r#"{{{wide}"model":"m-1","messages":[]}}"#);
+    assert_eq!(sent(Messages, &wide, None), wide);
+}

@@ -1,0 +1,115 @@
+//! The gateway's door in a sandbox: a Unix socket that no other sandbox has.
+
+use std::{
+    fs, io,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+    time::sleep,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{ModelGateway, routes};
+
+/// Folder of the socket below the sandbox's root on the host.
+const RUN: &str = "run";
+/// Its name there.
+const SOCKET: &str = "models.sock";
+/// Connections that a sandbox may have at once.
+const MAX_CONNECTIONS: usize = 64;
+/// Bytes of requests that a sandbox may have in memory at once.
+const MAX_BUFFERED: usize = 2 * routes::MAX_BODY;
+/// Time a client has to send the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+const HEAD_LIMIT: usize = 64 * 1024;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A door that is open. Dropping it closes it, and whatever goes through it.
+#[derive(Debug)]
+pub(crate) struct ModelSocket {
+    _closing: DropGuard,
+}
+
+impl ModelGateway {
+    /// Opens the sandbox's door. What comes through it may use the tokens of that sandbox only.
+    pub(crate) fn listen(&self, sandbox_id: &str, root: &Path) -> io::Result<ModelSocket> {
+        let listener = bind(root)?;
+        let closing = CancellationToken::new();
+        let door = routes::Door {
+            gateway: self.clone(),
+            sandbox_id: sandbox_id.into(),
+            memory: Arc::new(Semaphore::new(MAX_BUFFERED)),
+        };
+        tokio::spawn(serve(listener, routes::router(door), closing.clone()));
+        Ok(ModelSocket { _closing: closing.drop_guard() })
+    }
+}
+
+/// Everybody may connect who can reach the socket; the folder around it is closed to all but us, and
+/// the sandbox gets the socket alone.
+fn bind(root: &Path) -> io::Result<UnixListener> {
+    let folder = root.join(RUN);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let flags =
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let folder = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
+    // Through the descriptor, because a socket's path has room for 107 bytes only.
+    let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+async fn serve(listener: UnixListener, router: Router, closing: CancellationToken) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let accept = async || {
+        let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+        listener.accept().await.map(|(stream, _)| (stream, permit))
+    };
+    while let Some(accepted) = closing.run_until_cancelled(accept()).await {
+        match accepted {
+            Ok((stream, permit)) => {
+                let connection = connection(stream, router.clone(), closing.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection to the model gateway not accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: UnixStream, router: Router, closing: CancellationToken) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Some(Err(error)) = closing.run_until_cancelled(served).await {
+        tracing::debug!(%error, "connection to the model gateway ended");
+    }
+}

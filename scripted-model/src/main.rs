@@ -1,0 +1,55 @@
+//! Serves until it is stopped. Prints the address to standard error and, to standard output, a line
+//! of JSON for each request that came, and another once its answer was sent to the end.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use scripted_model::{Recorded, ScriptedModel};
+use serde_json::{Value, json};
+
+/// How often the requests are looked at.
+const POLL: Duration = Duration::from_millis(200);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let model = ScriptedModel::start().await?;
+    writeln!(io::stderr(), "{}", model.url())?;
+    let mut seen = 0;
+    let mut open = Vec::new();
+    loop {
+        tokio::time::sleep(POLL).await;
+        let requests = model.requests();
+        for (n, request) in requests.iter().enumerate().skip(seen) {
+            writeln!(io::stdout(), "{}", came(n, request))?;
+            open.push(n);
+        }
+        seen = requests.len();
+        for n in open.extract_if(.., |n| requests[*n].complete) {
+            writeln!(io::stdout(), "{}", went(n, &requests[n]))?;
+        }
+    }
+}
+
+/// Without the key.
+fn came(n: usize, request: &Recorded) -> Value {
+    json!({
+        "request": n,
+        "path": request.path,
+        "status": request.status,
+        "model": request.model,
+        "body": request.body,
+    })
+}
+
+fn went(n: usize, request: &Recorded) -> Value {
+    json!({
+        "request": n,
+        "complete": request.complete,
+        "usage": {
+            "input": request.usage.input,
+            "cacheRead": request.usage.cache_read,
+            "cacheWrite": request.usage.cache_write,
+            "output": request.usage.output,
+        },
+    })
+}

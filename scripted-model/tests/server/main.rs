@@ -1,0 +1,10 @@
+//! The server over real connections.
+
+#![expect(clippy::unwrap_used, reason = "it is all a test")]
+
+mod faults;
+mod recording;
+mod streams;
+mod support;
+mod tools;
+mod wholes;
