@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use api::Problem;
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::CommandRunner;
 pub(crate) use files::FileStore;

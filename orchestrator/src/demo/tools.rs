@@ -1,10 +1,10 @@
 //! The demo agent's hands: commands and files of the sandbox.
 
-use sandbox_sdk::types::{Exec, ReadFile, WriteFile};
+use sandbox_sdk::types::{ErrorCode, Exec, ReadFile, WriteFile};
 use serde_json::{Value, json};
 
 use super::wording;
-use crate::sidecar::{CommandRunner, FileStore};
+use crate::sidecar::{CommandRunner, FileStore, Problem};
 
 /// Characters of a tool's output that go into an event; a person can read no more there.
 const SHOWN: usize = 16_000;
@@ -35,6 +35,8 @@ pub(super) struct Outcome {
     pub(super) stderr: String,
     /// Why it failed, if it did.
     pub(super) error: Option<String>,
+    /// It failed because what it was to work on is not there.
+    pub(super) missing: bool,
     /// Milliseconds a command took.
     pub(super) millis: u64,
 }
@@ -46,12 +48,13 @@ impl Outcome {
 
     fn done(output: impl Into<String>, text: String) -> Self {
         let output = Value::String(output.into());
-        Self { output, text, stderr: String::new(), error: None, millis: 0 }
+        Self { output, text, stderr: String::new(), error: None, missing: false, millis: 0 }
     }
 
-    fn failed(error: String) -> Self {
-        let output = Value::Null;
-        Self { output, text: String::new(), stderr: String::new(), error: Some(error), millis: 0 }
+    fn failed(problem: Problem) -> Self {
+        let missing = problem.code == ErrorCode::NotFound;
+        let (text, stderr) = (String::new(), String::new());
+        Self { output: Value::Null, text, stderr, error: Some(problem.message), missing, millis: 0 }
     }
 }
 
@@ -99,32 +102,32 @@ impl Tools {
             ToolCall::Bash { command } => self.bash(command).await,
             ToolCall::Read { path } => match self.read(path).await {
                 Ok(text) => Outcome::done(shown(&text), text),
-                Err(error) => Outcome::failed(error),
+                Err(problem) => Outcome::failed(problem),
             },
             ToolCall::Write { path, content } => match self.write(path, content.clone()).await {
                 Ok(size) => Outcome::done(format!("Wrote {}.", wording::size(size)), String::new()),
-                Err(error) => Outcome::failed(error),
+                Err(problem) => Outcome::failed(problem),
             },
             ToolCall::Edit { path, old, new } => self.edit(path, old, new).await,
             ToolCall::List { path } => self.list(path).await,
         }
     }
 
-    pub(super) async fn read(&self, path: &str) -> Result<String, String> {
+    pub(super) async fn read(&self, path: &str) -> Result<String, Problem> {
         let request = ReadFile { path: path.to_owned(), encoding: None };
-        self.files.read(request).await.map(|file| file.content).map_err(|problem| problem.message)
+        self.files.read(request).await.map(|file| file.content)
     }
 
-    pub(super) async fn write(&self, path: &str, content: String) -> Result<u64, String> {
+    pub(super) async fn write(&self, path: &str, content: String) -> Result<u64, Problem> {
         let request = WriteFile { path: path.to_owned(), content, encoding: None };
-        self.files.write(request).await.map_err(|problem| problem.message)
+        self.files.write(request).await
     }
 
     async fn bash(&self, command: &str) -> Outcome {
         let exec = Exec { command: command.to_owned(), ..Exec::default() };
         let result = match self.commands.run(&exec).await {
             Ok(result) => result,
-            Err(problem) => return Outcome::failed(problem.message),
+            Err(problem) => return Outcome::failed(problem),
         };
         let error = match result.exit_code {
             0 => None,
@@ -137,31 +140,31 @@ impl Tools {
             "exitCode": result.exit_code,
         });
         let (text, stderr, millis) = (result.stdout, result.stderr, result.duration);
-        Outcome { output, text, stderr, error, millis }
+        Outcome { output, text, stderr, error, missing: false, millis }
     }
 
     async fn edit(&self, path: &str, old: &str, new: &str) -> Outcome {
         let text = match self.read(path).await {
             Ok(text) => text,
-            Err(error) => return Outcome::failed(error),
+            Err(problem) => return Outcome::failed(problem),
         };
         let places = text.matches(old).count();
         if old.is_empty() || places == 0 {
-            return Outcome::failed(format!("{path} does not contain that text"));
+            return Outcome::failed(Problem::invalid(format!("{path} does not contain that text")));
         }
         match self.write(path, text.replace(old, new)).await {
             Ok(_) => {
                 let said = format!("Replaced {}.", wording::count(places, "place"));
                 Outcome::done(said, places.to_string())
             }
-            Err(error) => Outcome::failed(error),
+            Err(problem) => Outcome::failed(problem),
         }
     }
 
     async fn list(&self, path: &str) -> Outcome {
         let (entries, more) = match self.files.list(path.to_owned()).await {
             Ok(listed) => listed,
-            Err(problem) => return Outcome::failed(problem.message),
+            Err(problem) => return Outcome::failed(problem),
         };
         let mut lines: Vec<String> = entries
             .iter()
