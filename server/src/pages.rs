@@ -5,9 +5,9 @@ use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::response::Response;
 use axum::routing::get;
-use http::StatusCode;
 use http::header::SET_COOKIE;
 use http::request::Parts;
+use http::{Method, StatusCode};
 use leptos::prelude::*;
 
 use crate::AppState;
@@ -28,7 +28,10 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     pages.iter().fold(Router::new(), |router, page| {
         let render = render.clone();
         let handler = async move |State(state): State<AppState>, request: Request| {
-            let cookie = state.context().visitor_cookie(request.headers());
+            // With HEAD a program looks whether the page is there: nobody visits it.
+            let visited = request.method() != Method::HEAD;
+            let cookie =
+                visited.then(|| state.context().visitor_cookie(request.headers())).flatten();
             let mut response = render(State(state), request).await;
             if let Some(cookie) = cookie {
                 response.headers_mut().append(SET_COOKIE, cookie);
