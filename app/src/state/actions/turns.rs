@@ -8,6 +8,7 @@ use leptos::task::spawn_local;
 
 use super::{now, sleep};
 use crate::api;
+use crate::browser::tabs;
 use crate::error::AppError;
 use crate::ids;
 use crate::model::{
@@ -178,6 +179,7 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
     conversation.unsay(NOT_REACHED);
     drafts::sent(request.chat_id.as_deref(), &request.text);
     let id = started.chat.id.clone();
+    tabs::tell(&id);
     conversation.saw(started.chat.updated_at);
     page.upsert(started.chat);
     page.set_running(&id, !started.state.is_final());
