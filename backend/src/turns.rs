@@ -51,6 +51,8 @@ pub struct StartTurn {
     pub text: String,
     /// A name from the price file; none is its default.
     pub model: Option<String>,
+    /// The chat's last question is asked again. It is a turn like any other; its message says so.
+    pub repeats: bool,
 }
 
 /// A turn that was started, now or before.

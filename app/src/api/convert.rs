@@ -64,11 +64,13 @@ impl From<backend::ActiveTurn> for model::ActiveTurn {
 
 impl From<backend::Message> for model::Message {
     fn from(message: backend::Message) -> Self {
+        let repeats = message.repeats();
         Self {
             id: message.id,
             turn_id: message.turn_id.to_string(),
             role: message.role.into(),
             parts: message.parts,
+            repeats,
             state: message.state.into(),
             error: message.error,
             receipt: message.receipt.map(Into::into),
@@ -98,6 +100,7 @@ impl TryFrom<model::StartTurn> for backend::StartTurn {
             turn_id: request.turn_id.parse()?,
             text: request.text,
             model: request.model,
+            repeats: request.repeats,
         })
     }
 }

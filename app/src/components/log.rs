@@ -129,14 +129,14 @@ fn Content(page: Page, chat: Conversation) -> impl IntoView {
     let phase = chat.phase.clone();
     let phase = Memo::new(move |_| phase.get());
     move || {
-        let (chat, entries) = (chat.clone(), chat.entries.clone());
+        let (chat, shown) = (chat.clone(), chat.clone());
         match phase.get() {
             Phase::Loading => view! { <p class="loading">"Opening the chat…"</p> }.into_any(),
             Phase::Missing => view! { <Missing /> }.into_any(),
             Phase::Failed(error) => view! { <Failure page chat error /> }.into_any(),
             Phase::Ready if empty.get() => view! { <Start page chat /> }.into_any(),
             Phase::Ready => view! {
-                <For each=move || entries.get() key=Entry::key let:entry>
+                <For each=move || shown.shown() key=Entry::key let:entry>
                     {match entry {
                         Entry::Person { text, .. } => view! { <PersonMessage text /> }.into_any(),
                         Entry::Agent(message) => {

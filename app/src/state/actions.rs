@@ -209,8 +209,11 @@ pub fn reconnect(page: Page, conversation: &Conversation) {
 /// The network is back, or the person is: asks for whatever may have changed meanwhile.
 pub fn catch_up(page: Page) {
     let current = page.current.get_untracked();
+    let failed = matches!(*current.phase.read_untracked(), Phase::Failed(_));
     if current.turn.with_untracked(Option::is_some) {
         reconnect(page, &current);
+    } else if failed {
+        act(page, &current, Action::Reopen);
     } else if !shown(&current) {
         refresh(page, current);
     }

@@ -197,7 +197,8 @@ impl World {
 }
 
 pub(crate) fn question(chat: Option<&ChatId>, turn: &TurnId, text: &str) -> StartTurn {
-    StartTurn { chat_id: chat.cloned(), turn_id: turn.clone(), text: text.to_owned(), model: None }
+    let (chat_id, turn_id, text) = (chat.cloned(), turn.clone(), text.to_owned());
+    StartTurn { chat_id, turn_id, text, model: None, repeats: false }
 }
 
 pub(crate) fn usage(input: u64, output: u64) -> TokenUsage {
