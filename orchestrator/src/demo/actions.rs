@@ -103,7 +103,11 @@ pub(super) async fn read(
 pub(super) async fn read_it(narrator: &mut Narrator, memory: &mut Memory) -> Result<(), Stopped> {
     match memory.file.clone() {
         Some(file) => read(narrator, memory, file).await,
-        None => narrator.say("There is no file yet that we worked on. Name one, for example `show me notes.txt`.").await,
+        None => {
+            let text = "There is no file yet that we worked on. Name one, for example `show me \
+                        notes.txt`.";
+            narrator.say(text).await
+        }
     }
 }
 
