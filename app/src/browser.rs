@@ -1,5 +1,7 @@
 //! What only a browser has: clock, network, keys, history. Attached once, when the page is alive.
 
+pub mod tabs;
+
 use std::time::Duration;
 
 use leptos::ev;
@@ -101,6 +103,7 @@ fn listen(page: Page) {
         }
     }));
     leave(window_event_listener(ev::keydown, move |event| key(page, &event)));
+    tabs::listen(move |chat| actions::changed_elsewhere(page, chat));
 }
 
 fn key(page: Page, event: &web_sys::KeyboardEvent) {

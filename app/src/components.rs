@@ -25,6 +25,7 @@ mod thought;
 pub use composer::Composer;
 pub use confirm_delete::ConfirmDelete;
 pub use header::Header;
+pub use icon::{Icon, Sign};
 pub use log::Log;
 pub use sidebar::Sidebar;
 pub use strip::Strip;

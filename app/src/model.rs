@@ -84,6 +84,8 @@ pub struct Message {
     pub turn_id: String,
     pub role: Role,
     pub parts: Vec<Part>,
+    /// The person had the chat's last question asked again.
+    pub repeats: bool,
     pub state: MessageState,
     /// Why the answer failed, in words.
     pub error: Option<String>,
@@ -201,6 +203,9 @@ pub struct StartTurn {
     /// None: as in the chat's last turn, or else as usual.
     pub agent: Option<String>,
     pub model: Option<String>,
+    /// The chat's last question is asked again.
+    #[serde(default)]
+    pub repeats: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

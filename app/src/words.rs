@@ -78,14 +78,14 @@ pub fn model(name: &str) -> (&str, &str) {
     }
 }
 
-/// The state of a sandbox: for a wide page, for a narrow one, and the class of its dot.
-pub fn sandbox(state: SandboxState) -> (&'static str, &'static str, &'static str) {
+/// The state of a sandbox, and the class of its dot.
+pub fn sandbox(state: SandboxState) -> (&'static str, &'static str) {
     match state {
-        SandboxState::None => ("No sandbox yet", "None yet", "dot"),
-        SandboxState::Provisioning => ("Sandbox starting", "Starting", "dot starting"),
-        SandboxState::Running => ("Sandbox running", "Running", "dot running"),
-        SandboxState::Stopped => ("Sandbox asleep", "Asleep", "dot"),
-        SandboxState::Failed => ("Sandbox failed", "Failed", "dot failed"),
+        SandboxState::None => ("No sandbox yet", "dot"),
+        SandboxState::Provisioning => ("Sandbox starting", "dot starting"),
+        SandboxState::Running => ("Sandbox running", "dot running"),
+        SandboxState::Stopped => ("Sandbox asleep", "dot"),
+        SandboxState::Failed => ("Sandbox failed", "dot failed"),
     }
 }
 

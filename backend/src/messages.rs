@@ -8,6 +8,9 @@ use crate::{
     words::stored_as_words,
 };
 
+/// The mark of a question that was asked before, in its text part.
+const REPEATS: &str = "repeats";
+
 stored_as_words! {
     /// Who speaks.
     pub enum Role {
@@ -149,6 +152,24 @@ impl Message {
             receipt: None,
             created_at: now,
         }
+    }
+
+    /// Marks the person's message as one that was said before. The mark is kept with the text.
+    pub(crate) fn repeating(mut self, repeats: bool) -> Self {
+        if let (true, Some(PartBody::Text(said))) =
+            (repeats, self.parts.first_mut().map(|part| &mut part.body))
+        {
+            said.extra.insert(REPEATS.to_owned(), true.into());
+        }
+        self
+    }
+
+    /// The person had the chat's last question asked again.
+    pub fn repeats(&self) -> bool {
+        self.parts.iter().any(|part| match &part.body {
+            PartBody::Text(text) => text.extra.get(REPEATS).is_some_and(|mark| mark == true),
+            _ => false,
+        })
     }
 
     /// The text of the message: its text parts, parted by blank lines.

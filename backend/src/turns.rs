@@ -53,6 +53,8 @@ pub struct StartTurn {
     pub agent: Option<String>,
     /// The model, by its name in [`Options`](crate::Options); none is as with the agent.
     pub model: Option<String>,
+    /// The chat's last question is asked again. It is a turn like any other; its message says so.
+    pub repeats: bool,
 }
 
 /// A turn that was started, now or before.

@@ -32,7 +32,7 @@ export class ChatPage {
     this.chats = page.getByRole("navigation", { name: "Chats" });
     this.sandbox = page.getByRole("status", { name: "Sandbox" });
     this.latest = page.getByRole("button", { name: "Jump to the latest" });
-    this.questions = this.conversation.locator(".message.person");
+    this.questions = this.conversation.locator(".message.person .bubble");
     this.answers = this.conversation.locator(".message.agent");
   }
 
@@ -72,7 +72,7 @@ export class ChatPage {
   /** Waits until the last answer is complete, its receipt included. */
   async settled(): Promise<void> {
     await expect(this.stop).toBeHidden({ timeout: 90_000 });
-    await expect(this.answers).toHaveCount(await this.questions.count());
+    await expect(this.conversation.locator(".message").last()).toHaveClass(/agent/);
     await expect(this.lastAnswer.locator(".receipt")).toBeVisible();
   }
 

@@ -142,6 +142,21 @@ test("a chat is renamed where it stands", async ({ chat, page }) => {
   await expect(page).toHaveTitle(/What is here/);
 });
 
+test("the list of chats is searched by title", async ({ chat }) => {
+  await chat.open("/");
+  await chat.askAndWait("list the files");
+  await chat.newChat.click();
+  await chat.askAndWait("what do you remember?");
+  const search = chat.chats.getByRole("searchbox", { name: "Search titles" });
+  await search.fill("REMEMBER");
+  const shown = chat.chats.locator('a[href^="/chat/"]');
+  await expect(shown).toHaveText(["what do you remember?"]);
+  // It is in an answer, and in no title.
+  await search.fill("demo agent");
+  await expect(shown).toHaveCount(0);
+  await expect(chat.chats).toContainText("No chat has this in its title.");
+});
+
 test("the list of chats shows the latest first", async ({ chat, page }) => {
   await chat.open("/");
   await chat.askAndWait("list the files");

@@ -76,7 +76,7 @@ test.describe("with the keyboard only", () => {
     await chat.open("/");
     await chat.askAndWait("list the files");
     await chat.retry.press("Enter");
-    await expect(chat.questions).toHaveCount(2);
+    await expect(chat.answers).toHaveCount(2);
     await expect(chat.input).toBeFocused();
     await chat.settled();
 
@@ -101,6 +101,27 @@ test.describe("with the keyboard only", () => {
       await expect(row(title)).toHaveCount(0);
       await expect(place).toBeFocused();
     }
+  });
+
+  test("the focus comes back to the row that was renamed, be it with the mouse", async ({
+    chat,
+    page,
+  }) => {
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    await chat.newChat.click();
+    const row = chat.chats.getByRole("listitem").filter({ hasText: "list the files" });
+    await row.hover();
+    await row.getByRole("button", { name: /rename/i }).click();
+    const title = chat.chats.getByRole("textbox");
+    await expect(title).toBeFocused();
+    // The server makes one space of two: the title changes once more when its answer comes.
+    await title.fill("The  files");
+    const renamed = page.waitForResponse("**/api/rename_chat");
+    await page.keyboard.press("Enter");
+    await (await renamed).finished();
+    await page.waitForTimeout(500);
+    await expect(chat.chats.getByRole("link", { name: "The files" })).toBeFocused();
   });
 
   test("the focus has a place when a lost connection was tried again", async ({ chat, page }) => {

@@ -139,6 +139,47 @@ test.describe("when the browser is offline", () => {
   });
 });
 
+test("a message that is sent without a network waits, says so, and leaves when there is one", async ({
+  chat,
+  page,
+  context,
+  consoleGate,
+}) => {
+  consoleGate.allow(/Failed to load resource/);
+  const strip = page.locator(".strip");
+  await chat.open("/");
+  await context.setOffline(true);
+  await chat.ask("list the files");
+  await expect(strip).toContainText("Your message is kept here and sent when you are back");
+  await expect(chat.lastAnswer).toContainText("Waiting for the connection");
+  // Longer than it is tried where the network is there and only the server is away.
+  await page.waitForTimeout(9_000);
+  await expect(chat.questions).toHaveText(["list the files"]);
+  await context.setOffline(false);
+  await chat.settled();
+  await expect(chat.lastAnswer).toContainText("The workspace is empty");
+});
+
+test("a chat that is followed to without a network opens when there is one", async ({
+  chat,
+  context,
+  consoleGate,
+}) => {
+  consoleGate.allow(/Failed to load resource/);
+  await chat.open("/");
+  await chat.askAndWait("list the files");
+  await chat.newChat.click();
+  await chat.reload();
+  await context.setOffline(true);
+  await chat.chats.getByRole("link", { name: "list the files" }).click();
+  await expect(chat.conversation).toContainText("This chat opens as soon as you are back");
+  await expect(chat.conversation).not.toContainText("could not be opened");
+  await expect(chat.sandbox, "nobody knows whether it has one").toBeHidden();
+  await context.setOffline(false);
+  await expect(chat.questions).toHaveText(["list the files"]);
+  await expect(chat.sandbox).toContainText("Sandbox running");
+});
+
 test("an answer whose end can't be told to the server says so, until it can", async ({
   chat,
   page,

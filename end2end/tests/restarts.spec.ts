@@ -70,6 +70,36 @@ test.describe("the orchestrator runs beside the server", () => {
     await expect(chat.answers).toHaveCount(2);
   });
 
+  test("a turn that was cut off is asked again in its place", async ({ chat, stack, page }) => {
+    await chat.open("/");
+    await chat.ask("run: sleep 5; echo finished-after-all");
+    await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
+    await stack.orchestrator?.kill();
+    await stack.startOrchestrator();
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".ending")).toContainText(/cut off/i);
+    const before = await balance(page);
+    await chat.retry.click();
+    await expect(chat.conversation).not.toContainText(/cut off/i);
+    await expect(chat.lastAnswer).toContainText("finished-after-all");
+    await chat.settled();
+    for (const look of ["at once", "after a reload"]) {
+      await expect(chat.questions, look).toHaveCount(1);
+      await expect(chat.answers, look).toHaveCount(1);
+      await chat.reload();
+    }
+    // The history has both, and only the one that succeeded was charged for.
+    const kept = await messages(page, await chat.chatId());
+    expect(kept.map((message) => message.state)).toEqual([
+      "complete",
+      "interrupted",
+      "complete",
+      "complete",
+    ]);
+    const charged = kept.at(-1)?.receipt?.charged ?? 0;
+    expect(before.available - (await balance(page)).available).toBe(charged);
+  });
+
   test("the orchestrator stays away: the page says so and offers a way on", async ({
     chat,
     stack,

@@ -55,6 +55,46 @@ test.describe("two tabs on one chat", () => {
     await chat.settled();
     expect(await chat.prose()).toBe(await second.prose());
   });
+
+  test("a tab that is open already sees at once what another one does", async ({
+    chat,
+    context,
+    consoleGate,
+  }) => {
+    // The chat that is deleted at the end.
+    consoleGate.allow(/404/);
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    const second = new ChatPage(await context.newPage());
+    await second.open(`/chat/${await chat.chatId()}`);
+    const elsewhere = new ChatPage(await context.newPage());
+    await elsewhere.open("/");
+    const row = (tab: ChatPage, title: string) =>
+      tab.chats.getByRole("listitem").filter({ hasText: title });
+    // None of the tabs gets the focus from here on: pages of a test have it all the time.
+    await chat.ask(LONG_REQUEST);
+    await expect(second.questions).toHaveText(["list the files", LONG_REQUEST]);
+    await second.inTheMiddleOfText();
+    await expect(row(elsewhere, "list the files").getByLabel("running")).toBeVisible();
+    await chat.stop.click();
+    await second.settled();
+
+    await row(chat, "list the files").hover();
+    await row(chat, "list the files").getByRole("button", { name: /rename/i }).click();
+    await chat.chats.getByRole("textbox").fill("The files");
+    await chat.page.keyboard.press("Enter");
+    await expect(row(elsewhere, "The files")).toBeVisible();
+    await expect(second.page).toHaveTitle(/The files/);
+
+    await elsewhere.askAndWait("what do you remember?");
+    await expect(row(second, "what do you remember?")).toBeVisible();
+
+    await row(chat, "The files").hover();
+    await row(chat, "The files").getByRole("button", { name: /delete/i }).click();
+    await chat.page.getByRole("dialog").getByRole("button", { name: /delete/i }).click();
+    await expect(row(elsewhere, "The files")).toHaveCount(0);
+    await expect(second.conversation).toContainText("Nothing here");
+  });
 });
 
 test("complete_turn with forged numbers changes nothing", async ({ chat, page }) => {
@@ -75,7 +115,7 @@ test("complete_turn with forged numbers changes nothing", async ({ chat, page })
 
 test("complete_turn in the middle of a turn does not end it", async ({ chat, page }) => {
   await chat.open("/");
-  await chat.ask("run: sleep 3; echo slept-well");
+  await chat.ask("run: sleep 15; echo slept-well");
   const chatId = await chat.chatId();
   await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
   const turn_id = (await messages(page, chatId))[0]?.turn_id;

@@ -108,15 +108,44 @@ test("stop after a reload reaches the same turn", async ({ chat }) => {
   await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
 });
 
-test("retry asks the same again", async ({ chat }) => {
+test("retry asks the same again, and the question stands there once", async ({ chat }) => {
   await chat.open("/");
   await chat.ask(LONG_REQUEST);
   await chat.inTheMiddleOfText();
   await chat.stop.click();
   await chat.settled();
-  await chat.retry.last().click();
-  await expect(chat.questions).toHaveCount(2);
-  await expect(chat.questions.last()).toContainText(LONG_REQUEST);
+  const kept = await chat.prose();
+  await chat.retry.click();
+  await expect(chat.answers).toHaveCount(2);
+  await chat.inTheMiddleOfText();
+  await expect(chat.questions).toHaveText([LONG_REQUEST]);
+  expect(await chat.prose(chat.answers.first()), "what was charged for stays").toBe(kept);
   await chat.stop.click();
   await chat.settled();
+  await chat.reload();
+  await expect(chat.questions).toHaveText([LONG_REQUEST]);
+  await expect(chat.answers).toHaveCount(2);
+});
+
+test("stop without a network says when it happens, and happens then", async ({
+  chat,
+  page,
+  context,
+  consoleGate,
+}) => {
+  consoleGate.allow(/Failed to load resource/, /WebSocket connection to .* failed/);
+  const strip = page.locator(".strip");
+  await chat.open("/");
+  await chat.ask(LONG_REQUEST);
+  await chat.inTheMiddleOfText();
+  await context.setOffline(true);
+  await expect(strip).toContainText("The answer goes on without you");
+  await chat.stop.click();
+  await expect(strip).toContainText("The answer is stopped as soon as you are back");
+  // Longer than a stop is tried where the network is there and only the server is away.
+  await page.waitForTimeout(4_000);
+  await expect(strip).toContainText("The answer is stopped as soon as you are back");
+  await context.setOffline(false);
+  await chat.settled();
+  await expect(chat.lastAnswer.locator(".ending")).toContainText(/stopped/i);
 });

@@ -57,9 +57,12 @@ async fn perform(
         narrator.say(wording::INTRODUCTION).await?;
     }
     match request {
+        Request::Help => narrator.say(&wording::capabilities()).await,
         Request::Recall => actions::recall(narrator, memory).await,
+        Request::Remember(note) => actions::remember(narrator, memory, note).await,
         Request::List(path) => actions::list(narrator, path).await,
         Request::Read(path) => actions::read(narrator, memory, path).await,
+        Request::ReadIt => actions::read_it(narrator, memory).await,
         Request::Write { path, content, run } => {
             actions::write(narrator, memory, path, content, run).await
         }
@@ -73,6 +76,6 @@ async fn perform(
         Request::CleanSpreadsheet(path) => scenes::clean_spreadsheet(narrator, memory, path).await,
         Request::WriteScript(script) => scenes::write_script(narrator, memory, script).await,
         Request::FindSlowPart(path) => scenes::find_slow_part(narrator, memory, path).await,
-        Request::Unknown => narrator.say(wording::CAPABILITIES).await,
+        Request::Unknown => narrator.say(&wording::beyond_me()).await,
     }
 }

@@ -23,6 +23,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use api::Problem;
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::CommandRunner;
 pub(crate) use files::{Entry as FileEntry, FileStore};

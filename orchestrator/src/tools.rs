@@ -2,7 +2,7 @@
 
 use sandbox_sdk::types::{Exec, ExecResult, ReadFile, WriteFile};
 
-use crate::sidecar::{CommandRunner, FileEntry, FileStore};
+use crate::sidecar::{CommandRunner, FileEntry, FileStore, Problem};
 
 #[derive(Clone)]
 pub(crate) struct Tools {
@@ -17,25 +17,25 @@ impl Tools {
 
     /// Runs a command to its end, or to its time-out. Dropping the future kills it with all that it
     /// started.
-    pub(crate) async fn run(&self, exec: &Exec) -> Result<ExecResult, String> {
-        self.commands.run(exec).await.map_err(|problem| problem.message)
+    pub(crate) async fn run(&self, exec: &Exec) -> Result<ExecResult, Problem> {
+        self.commands.run(exec).await
     }
 
     /// A text file as a whole.
-    pub(crate) async fn read(&self, path: &str) -> Result<String, String> {
+    pub(crate) async fn read(&self, path: &str) -> Result<String, Problem> {
         let request = ReadFile { path: path.to_owned(), encoding: None };
-        self.files.read(request).await.map(|file| file.content).map_err(|problem| problem.message)
+        self.files.read(request).await.map(|file| file.content)
     }
 
     /// Writes a file, with the folders above it. Returns its size in bytes.
-    pub(crate) async fn write(&self, path: &str, content: String) -> Result<u64, String> {
+    pub(crate) async fn write(&self, path: &str, content: String) -> Result<u64, Problem> {
         let request = WriteFile { path: path.to_owned(), content, encoding: None };
-        self.files.write(request).await.map_err(|problem| problem.message)
+        self.files.write(request).await
     }
 
     /// Lists a folder, folders first. The flag says that there are more entries.
-    pub(crate) async fn list(&self, path: &str) -> Result<(Vec<FileEntry>, bool), String> {
-        self.files.list(path.to_owned()).await.map_err(|problem| problem.message)
+    pub(crate) async fn list(&self, path: &str) -> Result<(Vec<FileEntry>, bool), Problem> {
+        self.files.list(path.to_owned()).await
     }
 }
 

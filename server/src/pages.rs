@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::response::Response;
 use axum::routing::get;
+use http::Method;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use leptos::prelude::*;
@@ -26,7 +27,9 @@ pub(crate) fn router() -> Router<AppState> {
 
 /// The page of any address: loaded, then rendered.
 pub(crate) async fn page(State(state): State<AppState>, request: Request) -> Response {
-    let cookie = state.context().visitor_cookie(request.headers());
+    // With HEAD a program looks whether the page is there: nobody visits it.
+    let visited = request.method() != Method::HEAD;
+    let cookie = visited.then(|| state.context().visitor_cookie(request.headers())).flatten();
     let (parts, body) = request.into_parts();
     let (first, answer) = load(&state, &parts).await;
     let context = context(&state);

@@ -65,11 +65,13 @@ impl From<backend::ActiveTurn> for model::ActiveTurn {
 
 impl From<backend::Message> for model::Message {
     fn from(message: backend::Message) -> Self {
+        let repeats = message.repeats();
         Self {
             id: message.id,
             turn_id: message.turn_id.to_string(),
             role: message.role.into(),
             parts: message.parts,
+            repeats,
             state: message.state.into(),
             error: message.error,
             receipt: message.receipt.map(Into::into),
@@ -137,6 +139,7 @@ impl TryFrom<model::StartTurn> for backend::StartTurn {
             text: request.text,
             agent: request.agent,
             model: request.model,
+            repeats: request.repeats,
         })
     }
 }

@@ -39,6 +39,9 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
         (live.get() && last.with(Option::is_none)).then(|| {
             turn.with(|turn| match turn {
                 Some(turn) if turn.is_stopping() => "Stopping",
+                Some(turn) if turn.stage == Stage::Sending && !page.online.get() => {
+                    "Waiting for the connection"
+                }
                 Some(turn) if turn.stage == Stage::Sending => "Sending",
                 Some(turn) if turn.stage == Stage::Provisioning => "Waiting for the sandbox",
                 _ => "Working",

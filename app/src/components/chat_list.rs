@@ -54,7 +54,7 @@ pub fn ChatList(page: Page, search: RwSignal<String>) -> impl IntoView {
                     <ul>
                         <For
                             each=move || of_heading(groups, heading)
-                            key=|chat| (chat.id.clone(), chat.title.clone())
+                            key=|chat| chat.id.clone()
                             let:chat
                         >
                             <ChatRow page chat />

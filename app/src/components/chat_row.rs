@@ -12,23 +12,26 @@ use crate::state::{Page, actions};
 #[component]
 pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
     let renaming = RwSignal::new(false);
-    let chat = StoredValue::new(chat);
-    let id = move || chat.with_value(|chat| chat.id.clone());
-    let current = move || page.current.get().id.get().is_some_and(|open| open == id());
-    let running = Memo::new(move |_| {
-        page.chats.with(|chats| chats.iter().any(|known| known.running && known.id == id()))
+    let id = StoredValue::new(chat.id.clone());
+    // The row stays when the chat changes, and with it the focus that it may have.
+    let chat = Memo::new(move |before: Option<&ChatSummary>| {
+        let known =
+            page.chats.with(|chats| chats.iter().find(|known| known.id == chat.id).cloned());
+        known.unwrap_or_else(|| before.unwrap_or(&chat).clone())
     });
+    let title = move || chat.with(|chat| chat.title.clone());
+    let current =
+        move || page.current.get().id.get().is_some_and(|open| id.with_value(|id| *id == open));
     let link = move || {
         view! {
             <a
-                href=format!("/chat/{}", id())
+                href=id.with_value(|id| format!("/chat/{id}"))
                 aria-current=move || current().then_some("page")
                 prop:replace=page.drawer
             >
-                <span>{chat.with_value(|chat| chat.title.clone())}</span>
+                <span>{title}</span>
                 {move || {
-                    running
-                        .get()
+                    chat.with(|chat| chat.running)
                         .then(|| view! { <i class="dot live" role="img" aria-label="running"></i> })
                 }}
             </a>
@@ -36,7 +39,7 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
                 <button
                     type="button"
                     class="quiet"
-                    aria-label=chat.with_value(|chat| format!("Rename {}", chat.title))
+                    aria-label=move || format!("Rename {}", title())
                     title="Rename"
                     on:click=move |_| renaming.set(true)
                 >
@@ -45,9 +48,9 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
                 <button
                     type="button"
                     class="quiet"
-                    aria-label=chat.with_value(|chat| format!("Delete {}", chat.title))
+                    aria-label=move || format!("Delete {}", title())
                     title="Delete"
-                    on:click=move |_| page.deleting.set(Some(chat.get_value()))
+                    on:click=move |_| page.deleting.set(Some(chat.get_untracked()))
                 >
                     <Icon sign=Sign::Bin />
                 </button>
@@ -58,7 +61,7 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
         <li class="chat-row">
             {move || {
                 if renaming.get() {
-                    Either::Left(view! { <Rename page chat=chat.get_value() renaming /> })
+                    Either::Left(view! { <Rename page chat=chat.get_untracked() renaming /> })
                 } else {
                     Either::Right(link())
                 }

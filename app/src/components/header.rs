@@ -18,7 +18,8 @@ pub fn Header(page: Page) -> impl IntoView {
         let state = if provisioning { SandboxState::Provisioning } else { chat.sandbox.get() };
         words::sandbox(state)
     });
-    let missing = move || page.current.get().phase.get() == Phase::Missing;
+    // Of a chat that is not open nothing is known of a sandbox.
+    let unknown = move || page.current.get().phase.get() != Phase::Ready;
     view! {
         <header class="top">
             <button
@@ -33,12 +34,9 @@ pub fn Header(page: Page) -> impl IntoView {
                 <Icon sign=Sign::Menu />
             </button>
             <h1>{move || page.title()}</h1>
-            <span class="chip" role="status" aria-label="Sandbox" hidden=missing>
-                <span class=move || sandbox.get().2></span>
-                <span class="long">{move || sandbox.get().0}</span>
-                <span class="short" aria-hidden="true">
-                    {move || sandbox.get().1}
-                </span>
+            <span class="chip" role="status" aria-label="Sandbox" hidden=unknown>
+                <span class=move || sandbox.get().1></span>
+                {move || sandbox.get().0}
             </span>
         </header>
     }

@@ -130,14 +130,14 @@ fn Content(page: Page, chat: Conversation) -> impl IntoView {
     let phase = chat.phase.clone();
     let phase = Memo::new(move |_| phase.get());
     move || {
-        let (chat, entries) = (chat.clone(), chat.entries.clone());
+        let (chat, shown) = (chat.clone(), chat.clone());
         match phase.get() {
             Phase::Loading => EitherOf5::A(view! { <p class="loading">"Opening the chat…"</p> }),
             Phase::Missing => EitherOf5::B(view! { <Missing /> }),
             Phase::Failed(error) => EitherOf5::C(view! { <Failure page chat error /> }),
             Phase::Ready if empty.get() => EitherOf5::D(view! { <Start page chat /> }),
             Phase::Ready => EitherOf5::E(view! {
-                <For each=move || entries.get() key=Entry::key let:entry>
+                <For each=move || shown.shown() key=Entry::key let:entry>
                     {match entry {
                         Entry::Person { text, .. } => {
                             Either::Left(view! { <PersonMessage text /> })

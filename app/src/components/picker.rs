@@ -1,5 +1,6 @@
 //! Agent and model of the next message: one quiet line, and a window to choose in.
 
+use leptos::either::Either;
 use leptos::prelude::*;
 use leptos::wasm_bindgen::JsCast;
 use leptos::{ev, html};
@@ -155,9 +156,9 @@ fn Models(page: Page, choice: Memo<Option<Choice>>, search: RwSignal<String>) ->
     let row = move |model: ModelOption| view! { <ModelRow page choice model /> };
     let list = move || match found.get() {
         found if found.is_empty() => {
-            view! { <p class="about">"No model has this in its name."</p> }.into_any()
+            Either::Left(view! { <p class="about">"No model has this in its name."</p> })
         }
-        found => found.into_iter().map(row).collect_view().into_any(),
+        found => Either::Right(found.into_iter().map(row).collect_view()),
     };
     let field = move || {
         view! {

@@ -57,8 +57,8 @@ pub fn Sidebar(page: Page) -> impl IntoView {
                     <Icon sign=Sign::Search />
                     <input
                         type="search"
-                        aria-label="Search chats"
-                        placeholder="Search chats"
+                        aria-label="Search titles"
+                        placeholder="Search titles"
                         autocomplete="off"
                         on:input=move |event| search.set(event_target_value(&event))
                     />

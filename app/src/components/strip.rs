@@ -119,11 +119,7 @@ pub fn Strip(page: Page) -> impl IntoView {
 fn said(page: Page, chat: &Conversation) -> Option<Said> {
     let turn = chat.turn.get();
     if !page.online.get() {
-        let words = match turn {
-            Some(_) => "You are offline. The answer goes on without you and is caught up later.",
-            None => "You are offline. What you write is kept until you are back.",
-        };
-        return Some(Said::new(words, "dot failed"));
+        return Some(Said::new(offline(turn.as_ref()), "dot failed"));
     }
     let notice = chat.notice.get();
     if let Some(notice) = notice.as_ref().filter(|notice| notice.action.is_some()) {
@@ -133,6 +129,20 @@ fn said(page: Page, chat: &Conversation) -> Option<Said> {
     trouble
         .or_else(|| notice.as_ref().map(Said::notice))
         .or_else(|| turn.and_then(|turn| progress(page, &turn, chat.link.get())))
+}
+
+/// What becomes of a turn without a network: what has left the browser goes on, nothing else does.
+fn offline(turn: Option<&Turn>) -> &'static str {
+    match turn {
+        Some(turn) if turn.is_stopping() => {
+            "You are offline. The answer is stopped as soon as you are back."
+        }
+        Some(turn) if turn.stage == Stage::Sending => {
+            "You are offline. Your message is kept here and sent when you are back."
+        }
+        Some(_) => "You are offline. The answer goes on without you and is caught up later.",
+        None => "You are offline. What you write is kept until you are back.",
+    }
 }
 
 /// What is wrong with the connection to the agent.

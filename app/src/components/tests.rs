@@ -15,7 +15,7 @@ use crate::first::First;
 use crate::model::{
     AgentOption, Choice, Credits, Message, MessageState, ModelOption, Options, Receipt, Role,
 };
-use crate::state::{AgentMessage, Conversation, Entry, Link, Page, Place};
+use crate::state::{AgentMessage, Conversation, Entry, Link, Page, Place, Stage};
 
 /// The component's HTML, without the marks that hydration needs.
 fn html<V: IntoView>(view: impl FnOnce(Page) -> V) -> String {
@@ -32,6 +32,7 @@ fn message(state: MessageState, parts: Vec<Part>) -> Message {
         turn_id: "t1".into(),
         role: Role::Assistant,
         parts,
+        repeats: false,
         state,
         error: None,
         receipt: Some(Receipt {
@@ -150,7 +151,7 @@ fn the_strip_says_one_thing_and_offers_what_can_be_done() {
     let said = |change: fn(&Conversation)| {
         html(|page| {
             let chat = page.current.get_untracked();
-            chat.begin("t1", "hello", 0);
+            chat.begin("t1", "hello", false, 0);
             change(&chat);
             view! { <Strip page /> }
         })
@@ -173,7 +174,7 @@ fn a_notice_can_be_put_away_and_does_not_hide_that_the_connection_is_lost() {
     let said = |link: Link, error: AppError| {
         html(move |page| {
             let chat = page.current.get_untracked();
-            chat.begin("t1", "hello", 0);
+            chat.begin("t1", "hello", false, 0);
             chat.complain(&error);
             chat.link.set(link);
             view! { <Strip page /> }
@@ -190,18 +191,28 @@ fn a_notice_can_be_put_away_and_does_not_hide_that_the_connection_is_lost() {
 }
 
 #[test]
-fn without_a_connection_an_answer_is_spoken_of_only_where_there_is_one() {
-    let said = |asked: bool| {
+fn without_a_connection_the_strip_says_what_becomes_of_the_turn() {
+    let said = |change: fn(&Conversation)| {
         html(move |page| {
             page.online.set(false);
-            if asked {
-                page.current.get_untracked().begin("t1", "hello", 0);
-            }
+            change(&page.current.get_untracked());
             view! { <Strip page /> }
         })
     };
-    assert!(said(true).contains("The answer goes on without you"));
-    assert!(said(false).contains("offline") && !said(false).contains("answer"));
+    let none = said(|_| {});
+    assert!(none.contains("offline") && !none.contains("answer"), "{none}");
+    let sending = said(|chat| drop(chat.begin("t1", "hello", false, 0)));
+    assert!(sending.contains("Your message is kept here and sent when"), "{sending}");
+    let running = said(|chat| {
+        chat.begin("t1", "hello", false, 0);
+        chat.set_stage("t1", Stage::Running, 1);
+    });
+    assert!(running.contains("The answer goes on without you"), "{running}");
+    let stopping = said(|chat| {
+        chat.begin("t1", "hello", false, 0);
+        chat.set_stage("t1", Stage::Stopping, 1);
+    });
+    assert!(stopping.contains("The answer is stopped as soon as you are back"), "{stopping}");
 }
 
 #[test]

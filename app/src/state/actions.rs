@@ -92,21 +92,38 @@ fn shown(conversation: &Conversation) -> bool {
 /// Asks the server for the list of chats again.
 pub fn refresh_list(page: Page) {
     spawn_local(async move {
-        let Ok(chats) = api::list_chats().await else { return };
-        let current = page.current.get_untracked();
-        let id = current.id.get_untracked();
-        let listed = chats.iter().find(|chat| Some(&chat.id) == id.as_ref());
-        let changed =
-            listed.is_some_and(|chat| chat.running || current.is_older_than(chat.updated_at));
-        page.chats_failed.set(false);
-        if *page.chats.read_untracked() != chats {
-            page.chats.set(chats);
-        }
-        // Another page has sent something in the chat that is shown here.
-        if changed && current.turn.with_untracked(Option::is_none) {
-            refresh(page, current);
-        }
+        load_list(page).await;
     });
+}
+
+/// Another tab has begun a turn in a chat, or renamed or deleted it.
+pub fn changed_elsewhere(page: Page, id: String) {
+    spawn_local(async move {
+        let loaded = load_list(page).await;
+        let gone = page.chats.with_untracked(|chats| chats.iter().all(|chat| chat.id != id));
+        if let Some(chat) = page.find(&id).filter(|_| loaded && gone) {
+            refresh(page, chat);
+        }
+        refresh_balance(page);
+    });
+}
+
+/// True: the list is as the server has it.
+async fn load_list(page: Page) -> bool {
+    let Ok(chats) = api::list_chats().await else { return false };
+    let current = page.current.get_untracked();
+    let id = current.id.get_untracked();
+    let listed = chats.iter().find(|chat| Some(&chat.id) == id.as_ref());
+    let changed = listed.is_some_and(|chat| chat.running || current.is_older_than(chat.updated_at));
+    page.chats_failed.set(false);
+    if *page.chats.read_untracked() != chats {
+        page.chats.set(chats);
+    }
+    // Another page has sent something in the chat that is shown here.
+    if changed && current.turn.with_untracked(Option::is_none) {
+        refresh(page, current);
+    }
+    true
 }
 
 pub fn refresh_balance(page: Page) {
@@ -143,7 +160,10 @@ pub fn rename(page: Page, chat: ChatSummary, title: &str) {
     page.upsert(ChatSummary { title: title.clone(), ..chat.clone() });
     spawn_local(async move {
         match api::rename_chat(chat.id.clone(), title).await {
-            Ok(renamed) => page.upsert(renamed),
+            Ok(renamed) => {
+                browser::tabs::tell(&renamed.id);
+                page.upsert(renamed);
+            }
             Err(error) => {
                 page.upsert(chat);
                 page.current.get_untracked().complain(&error);
@@ -164,6 +184,7 @@ pub fn delete(page: Page, chat: ChatSummary) {
                     page.forget(&conversation);
                 }
                 page.chats.update(|chats| chats.retain(|known| known.id != chat.id));
+                browser::tabs::tell(&chat.id);
                 super::drafts::set(Some(&chat.id), "");
                 super::drafts::forget_choice(Some(&chat.id));
                 let shown = page.current.get_untracked().id.get_untracked();
@@ -206,8 +227,11 @@ pub fn reconnect(page: Page, conversation: &Conversation) {
 /// The network is back, or the person is: asks for whatever may have changed meanwhile.
 pub fn catch_up(page: Page) {
     let current = page.current.get_untracked();
+    let failed = matches!(*current.phase.read_untracked(), Phase::Failed(_));
     if current.turn.with_untracked(Option::is_some) {
         reconnect(page, &current);
+    } else if failed {
+        act(page, &current, Action::Reopen);
     } else if !shown(&current) {
         refresh(page, current);
     }

@@ -177,8 +177,9 @@ impl Conversation {
         };
         let mut entries: Vec<Entry> = Vec::with_capacity(chat.messages.len() + 1);
         for message in chat.messages {
+            let again = message.repeats && entries.len() > 1;
             entries.push(match message.role {
-                Role::User => person(&message),
+                Role::User => person(&message, again),
                 Role::Assistant => Entry::Agent(match agent(&message.turn_id) {
                     Some(shown) => {
                         shown.settle(message);
@@ -210,14 +211,27 @@ impl Conversation {
         self.phase.set(Phase::Ready);
     }
 
-    /// Shows a message that was just sent, and the answer to come.
-    pub fn begin(&self, turn_id: &str, text: &str, now: i64) -> AgentMessage {
+    /// Shows a message that was just sent, and the answer to come. `again`: it is the last question.
+    pub fn begin(&self, turn_id: &str, text: &str, again: bool, now: i64) -> AgentMessage {
         let answer = AgentMessage::live(turn_id.to_owned());
-        let said = Entry::Person { turn_id: turn_id.to_owned(), text: text.to_owned() };
+        let said = Entry::Person { turn_id: turn_id.to_owned(), text: text.to_owned(), again };
         self.entries.update(|entries| entries.extend([said, Entry::Agent(answer.clone())]));
         let (id, stage) = (turn_id.to_owned(), Stage::Sending);
         self.turn.set(Some(Turn { id, stage, since: now, stop_wanted: false }));
         answer
+    }
+
+    /// The entries as they are read: a question that was asked again stands there once, and where
+    /// its first answer went wrong, the next one takes that place.
+    pub fn shown(&self) -> Vec<Entry> {
+        let entries = self.entries.get();
+        let asked_again =
+            |at: usize| matches!(entries.get(at), Some(Entry::Person { again: true, .. }));
+        let is_shown = |(at, entry): &(usize, &Entry)| match entry {
+            Entry::Person { again, .. } => !again,
+            Entry::Agent(message) => !(asked_again(at + 1) && message.is_void()),
+        };
+        entries.iter().enumerate().filter(is_shown).map(|(_, entry)| entry.clone()).collect()
     }
 
     /// Takes back a message that was not sent.
@@ -298,7 +312,7 @@ impl Conversation {
     pub fn question(&self, turn_id: &str) -> Option<String> {
         self.entries.with_untracked(|entries| {
             entries.iter().find_map(|entry| match entry {
-                Entry::Person { turn_id: id, text } if id == turn_id => Some(text.clone()),
+                Entry::Person { turn_id: id, text, .. } if id == turn_id => Some(text.clone()),
                 _ => None,
             })
         })
@@ -391,18 +405,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// A person's message is one text.
-fn person(message: &Message) -> Entry {
+fn person(message: &Message, again: bool) -> Entry {
     let text = message.parts.iter().filter_map(|part| match &part.body {
         sandbox_sdk::types::PartBody::Text(text) => Some(text.text.as_str()),
         _ => None,
     });
-    Entry::Person { turn_id: message.turn_id.clone(), text: text.collect::<Vec<_>>().join("\n\n") }
+    let text = text.collect::<Vec<_>>().join("\n\n");
+    Entry::Person { turn_id: message.turn_id.clone(), text, again }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ChatSummary, Credits, MessageState};
+    use crate::model::{ChatSummary, Credits, MessageState, Receipt};
 
     fn message(turn_id: &str, role: Role, text: &str) -> Message {
         let part = serde_json::json!({"id": format!("p-{turn_id}"), "type": "text", "text": text});
@@ -411,6 +426,7 @@ mod tests {
             turn_id: turn_id.into(),
             role,
             parts: vec![serde_json::from_value(part).unwrap()],
+            repeats: false,
             state: MessageState::Complete,
             error: None,
             receipt: None,
@@ -441,7 +457,7 @@ mod tests {
     #[test]
     fn a_message_keeps_its_place_from_sent_to_settled() {
         let conversation = Conversation::unborn();
-        conversation.begin("t1", "hello", 0);
+        conversation.begin("t1", "hello", false, 0);
         let before = keys(&conversation);
         conversation.settle(TurnOutcome {
             message: message("t1", Role::Assistant, "hi"),
@@ -460,10 +476,54 @@ mod tests {
     #[test]
     fn a_message_that_was_refused_is_taken_back_whole() {
         let conversation = Conversation::unborn();
-        conversation.begin("t1", "hello", 0);
+        conversation.begin("t1", "hello", false, 0);
         conversation.take_back("t1");
         assert!(keys(&conversation).is_empty());
         assert_eq!(conversation.turn.get_untracked(), None);
+    }
+
+    #[test]
+    fn a_question_that_is_asked_again_is_shown_once_and_a_failed_answer_makes_room() {
+        let ended = |first: MessageState, charged: i64| {
+            let conversation = Conversation::loading("c".into());
+            let receipt = Receipt {
+                agent: "demo".into(),
+                model: "demo".into(),
+                input_tokens: 1,
+                cached_tokens: 0,
+                output_tokens: 1,
+                charged: Credits(charged),
+                duration_ms: 1,
+            };
+            let answer = message("t1", Role::Assistant, "hm");
+            let answer = Message { state: first, receipt: Some(receipt), ..answer };
+            let again = Message { repeats: true, ..message("t2", Role::User, "hello") };
+            let answers = [answer, again, message("t2", Role::Assistant, "hi")];
+            conversation
+                .load(chat([vec![message("t1", Role::User, "hello")], answers.into()].concat()));
+            assert_eq!(conversation.question("t2").as_deref(), Some("hello"), "to ask once more");
+            conversation.shown().iter().map(Entry::key).collect::<Vec<_>>()
+        };
+        for first in [MessageState::Failed, MessageState::Interrupted] {
+            assert_eq!(ended(first, 0), ["person-t1", "agent-t2"], "{first:?}");
+        }
+        // What was paid for stays.
+        for first in [MessageState::Complete, MessageState::Stopped, MessageState::Failed] {
+            assert_eq!(ended(first, 1), ["person-t1", "agent-t1", "agent-t2"], "{first:?}");
+        }
+    }
+
+    #[test]
+    fn a_retry_that_is_taken_back_leaves_the_failed_answer_where_it_was() {
+        let conversation = Conversation::loading("c".into());
+        let failed =
+            Message { state: MessageState::Failed, ..message("t1", Role::Assistant, "hm") };
+        conversation.load(chat(vec![message("t1", Role::User, "hello"), failed]));
+        let shown = || conversation.shown().iter().map(Entry::key).collect::<Vec<_>>();
+        conversation.begin("t2", "hello", true, 0);
+        assert_eq!(shown(), ["person-t1", "agent-t2"]);
+        conversation.take_back("t2");
+        assert_eq!(shown(), ["person-t1", "agent-t1"]);
     }
 
     #[test]
@@ -484,7 +544,7 @@ mod tests {
     #[test]
     fn a_turn_that_is_being_stopped_does_not_run_again() {
         let conversation = Conversation::unborn();
-        conversation.begin("t1", "hello", 0);
+        conversation.begin("t1", "hello", false, 0);
         conversation.set_stage("t1", Stage::Stopping, 1);
         conversation.set_stage("t1", Stage::Running, 2);
         assert_eq!(conversation.turn.get_untracked().unwrap().stage, Stage::Stopping);
@@ -496,11 +556,11 @@ mod tests {
     fn a_stop_that_failed_lets_its_own_turn_go_on_and_no_other() {
         let conversation = Conversation::unborn();
         let stage = || conversation.turn.get_untracked().unwrap().stage;
-        conversation.begin("t1", "hello", 0);
+        conversation.begin("t1", "hello", false, 0);
         conversation.set_stage("t1", Stage::Stopping, 1);
         conversation.go_on("t1", Stage::Provisioning);
         assert_eq!(stage(), Stage::Provisioning);
-        conversation.begin("t2", "again", 2);
+        conversation.begin("t2", "again", false, 2);
         conversation.go_on("t1", Stage::Running);
         assert_eq!(stage(), Stage::Sending);
     }

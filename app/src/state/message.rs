@@ -11,7 +11,12 @@ use crate::model::{Message, MessageState, Receipt};
 /// One entry of the conversation.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    Person { turn_id: String, text: String },
+    Person {
+        turn_id: String,
+        text: String,
+        /// The question before it, asked again.
+        again: bool,
+    },
     Agent(AgentMessage),
 }
 
@@ -203,6 +208,14 @@ impl AgentMessage {
         }
     }
 
+    /// Whether it went wrong and cost nothing: another answer may take its place.
+    pub fn is_void(&self) -> bool {
+        let wrong = |state| matches!(state, MessageState::Failed | MessageState::Interrupted);
+        let charged = |receipt: &Receipt| receipt.charged.0 > 0;
+        self.ending.with(|end| matches!(end, Ending::Settled { state, .. } if wrong(*state)))
+            && !self.receipt.with(|receipt| receipt.as_ref().is_some_and(charged))
+    }
+
     /// Text of the answer, as it is copied.
     pub fn text(&self) -> String {
         let segments = self.segments.read_untracked();
@@ -371,6 +384,7 @@ mod tests {
             turn_id: "t".into(),
             role: crate::model::Role::Assistant,
             parts: vec![tool("1"), text("2", "Hi there")],
+            repeats: false,
             state: MessageState::Complete,
             error: None,
             receipt: None,
@@ -394,6 +408,7 @@ mod tests {
             turn_id: "t".into(),
             role: crate::model::Role::Assistant,
             parts: vec![text("1", "Hello.")],
+            repeats: false,
             state: MessageState::Complete,
             error: None,
             receipt: None,

@@ -126,6 +126,7 @@ impl Backend {
         }
         let text = request.text.clone();
         Message::from_person(&request.turn_id, &sandbox.session_id, text, now_ms())
+            .repeating(request.repeats)
             .insert(&mut tx, &place.chat, place.position)
             .await?;
         tx.commit().await?;

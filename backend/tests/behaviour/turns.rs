@@ -1,4 +1,4 @@
-use backend::{ChatId, Error, MessageState, Role, StartTurn, TurnId, TurnState};
+use backend::{ChatId, Error, Message, MessageState, Role, StartTurn, TurnId, TurnState};
 use sandbox_sdk::{
     auth::{ReadTokenVerifier, VerifierConfig},
     types::PartBody,
@@ -11,7 +11,7 @@ use crate::support::{
     world::{ANSWER_COST, DEMO_PRICES, GATEWAY, SECRET, question, until},
 };
 
-fn text(message: &backend::Message) -> &str {
+fn text(message: &Message) -> &str {
     match &message.parts[0].body {
         PartBody::Text(text) => &text.text,
         other => panic!("not text: {other:?}"),
@@ -206,6 +206,28 @@ on_both_databases!(text_of_any_kind_comes_back_as_it_was, async |world: World| {
     world.dispatched(&account, &started.turn_id).await;
     assert_eq!(world.orchestrator.prompt(started.turn_id.as_str()), nasty);
 });
+
+on_both_databases!(
+    a_question_that_is_asked_again_says_so_and_is_billed_once_more,
+    async |world: World| {
+        let account = world.guest().await;
+        let first = world.running(&account).await;
+        world.answer(&first.turn_id);
+        world.complete(&account, &first.turn_id).await;
+        let turn = TurnId::generate();
+        let request =
+            StartTurn { repeats: true, ..question(Some(&first.chat.id), &turn, "And again") };
+        let again = world.backend.start_turn(&account, request).await.unwrap();
+        assert!(again.user_message.repeats() && !first.user_message.repeats());
+        world.dispatched(&account, &turn).await;
+        world.answer(&turn);
+        world.complete(&account, &turn).await;
+        let history = world.backend.open_chat(&account, &first.chat.id).await.unwrap().messages;
+        let repeats: Vec<bool> = history.iter().map(Message::repeats).collect();
+        assert_eq!(repeats, [false, false, true, false]);
+        assert_eq!(world.balance(&account).await, (500_000_000 - 2 * ANSWER_COST, 0));
+    }
+);
 
 on_both_databases!(an_unknown_model_is_refused_and_nothing_is_stored, async |world: World| {
     let account = world.guest().await;

@@ -8,6 +8,9 @@ use super::{
     wording::{code, count, duration, fenced, quoted, shell_word},
 };
 
+/// A shell's exit code for a program that it cannot find.
+const NOT_FOUND: i32 = 127;
+
 pub(super) async fn recall(narrator: &mut Narrator, memory: &Memory) -> Result<(), Stopped> {
     let Some(last) = memory.turns.last() else {
         return narrator
@@ -33,10 +36,29 @@ pub(super) async fn recall(narrator: &mut Narrator, memory: &Memory) -> Result<(
         );
         narrator.say(&text).await?;
     }
+    if !memory.notes.is_empty() {
+        let notes: Vec<_> =
+            memory.notes.iter().map(|note| format!("- {}", one_line(note))).collect();
+        narrator.say(&format!("You asked me to remember:\n\n{}", notes.join("\n"))).await?;
+    }
     if let Some(file) = &memory.file {
         narrator.say(&format!("The file we last worked on is {}.", code(file))).await?;
     }
     Ok(())
+}
+
+pub(super) async fn remember(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    note: String,
+) -> Result<(), Stopped> {
+    let text = format!(
+        "I will remember, for as long as this chat has its sandbox:\n\n> {}\n\nAsk me `what do you \
+         remember?` to hear it again.",
+        quote(&note)
+    );
+    memory.note(note);
+    narrator.say(&text).await
 }
 
 pub(super) async fn list(narrator: &mut Narrator, path: Option<String>) -> Result<(), Stopped> {
@@ -44,7 +66,7 @@ pub(super) async fn list(narrator: &mut Narrator, path: Option<String>) -> Resul
     let listed = narrator.call(ToolCall::List { path: path.clone() }).await?;
     let place = if path == "." { "The workspace".to_owned() } else { code(&path) };
     let text = match &listed.error {
-        Some(error) => format!("I could not list {}: {error}.", code(&path)),
+        Some(_) => could_not("list", &path, &listed),
         None if listed.text.is_empty() => {
             format!(
                 "{place} is empty. Ask me to write a file, for example `write notes.txt containing \"hello\"`."
@@ -65,7 +87,7 @@ pub(super) async fn read(
 ) -> Result<(), Stopped> {
     let read = narrator.call(ToolCall::Read { path: path.clone() }).await?;
     let text = match &read.error {
-        Some(error) => format!("I could not read {}: {error}.", code(&path)),
+        Some(_) => could_not("read", &path, &read),
         None if read.text.is_empty() => format!("{} is empty.", code(&path)),
         None => {
             let lines = count(read.text.lines().count(), "line");
@@ -78,6 +100,17 @@ pub(super) async fn read(
     narrator.say(&text).await
 }
 
+pub(super) async fn read_it(narrator: &mut Narrator, memory: &mut Memory) -> Result<(), Stopped> {
+    match memory.file.clone() {
+        Some(file) => read(narrator, memory, file).await,
+        None => {
+            let text = "There is no file yet that we worked on. Name one, for example `show me \
+                        notes.txt`.";
+            narrator.say(text).await
+        }
+    }
+}
+
 pub(super) async fn write(
     narrator: &mut Narrator,
     memory: &mut Memory,
@@ -87,8 +120,8 @@ pub(super) async fn write(
 ) -> Result<(), Stopped> {
     let call = ToolCall::Write { path: path.clone(), content: content.clone() };
     let written = narrator.call(call).await?;
-    if let Some(error) = written.error {
-        return narrator.say(&format!("I could not write {}: {error}.", code(&path))).await;
+    if !written.is_ok() {
+        return narrator.say(&could_not("write", &path, &written)).await;
     }
     memory.worked_on(&path);
     if run {
@@ -107,8 +140,8 @@ pub(super) async fn edit(
     new: String,
 ) -> Result<(), Stopped> {
     let before = narrator.call(ToolCall::Read { path: path.clone() }).await?;
-    if let Some(error) = before.error {
-        return narrator.say(&format!("I could not read {}: {error}.", code(&path))).await;
+    if !before.is_ok() {
+        return narrator.say(&could_not("read", &path, &before)).await;
     }
     let call = ToolCall::Edit { path: path.clone(), old: old.clone(), new: new.clone() };
     let edited = narrator.call(call).await?;
@@ -134,10 +167,11 @@ pub(super) async fn run_file(
 ) -> Result<(), Stopped> {
     let Some(program) = interpreter(&path) else {
         let text = format!(
-            "I do not know how to run {}. I can run `.py`, `.js`, `.sh`, `.bash`, `.pl` and `.rb` \
-             files, and commands.",
+            "{} is not a program that I can run: those end in `.py`, `.js`, `.sh`, `.bash`, `.pl` \
+             or `.rb`. Shall I read it to you? Say `read it`.",
             code(&path)
         );
+        memory.worked_on(&path);
         return narrator.say(&text).await;
     };
     let outcome = narrator.bash(format!("{program} {}", shell_word(&path))).await?;
@@ -176,12 +210,28 @@ pub(super) async fn command(
     narrator.say(&told(&command, &outcome)).await
 }
 
+/// Why nothing could be done with a file or a folder, in a sentence.
+pub(super) fn could_not(verb: &str, path: &str, outcome: &Outcome) -> String {
+    let what = if verb == "list" { "folder" } else { "file" };
+    if outcome.missing {
+        return format!(
+            "There is no {what} {}. Say `list the files` to see what there is.",
+            code(path)
+        );
+    }
+    let error = outcome.error.as_deref().unwrap_or("nobody knows why");
+    format!("I could not {verb} {}: {error}.", code(path))
+}
+
 /// What a command gave, in words.
 fn told(command: &str, outcome: &Outcome) -> String {
     let mut text = match &outcome.error {
         None => format!("{} ran without an error in {}.", code(command), duration(outcome.millis)),
         Some(error) => format!("{} failed: {}.", code(command), error.to_lowercase()),
     };
+    if outcome.output["exitCode"] == NOT_FOUND {
+        text.push_str(" That is how the shell says that there is no such program here.");
+    }
     let streams = [("printed", &outcome.text), ("wrote to standard error", &outcome.stderr)];
     for (verb, stream) in streams {
         if !stream.trim().is_empty() {

@@ -6,15 +6,25 @@ use super::{
 };
 
 const TEXT: &str = include_str!("texts/long_answer.md");
+/// Above the worked examples, which only a longer answer has.
+const APPENDIX: &str = "\n\n## Appendix: permissions, one after the other";
+/// The last words, however long the answer is.
+const CLOSING: &str = "\n\n---\n\nThat is the long answer. It was put together in advance and not \
+    thought up just now; for answers that are, connect a model. The README says how in its section \
+    “Connect a model”.";
 
 pub(super) async fn give(narrator: &mut Narrator, length: usize) -> Result<(), Stopped> {
     narrator.say(&text(length)).await
 }
 
-/// The text, with worked examples after it until it has the wanted number of characters.
+/// The text, with worked examples in an appendix until it has the wanted number of characters.
 fn text(length: usize) -> String {
     let mut text = TEXT.trim_end().to_owned();
-    let mut characters = text.chars().count();
+    let mut characters = text.chars().count() + CLOSING.chars().count();
+    if characters < length {
+        characters += APPENDIX.chars().count();
+        text.push_str(APPENDIX);
+    }
     for mode in (0..0o1000_u32).rev() {
         if characters >= length {
             break;
@@ -23,7 +33,7 @@ fn text(length: usize) -> String {
         characters += example.chars().count();
         text.push_str(&example);
     }
-    text
+    text + CLOSING
 }
 
 /// What one set of file permissions means.
@@ -59,6 +69,7 @@ mod tests {
             let characters = answer.chars().count();
             assert!(characters >= length && characters < length + 9_000, "{characters}");
             assert_eq!(answer, text(length));
+            assert!(answer.ends_with(CLOSING), "the closing words are the last: {length}");
         }
     }
 

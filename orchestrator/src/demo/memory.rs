@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::tools::Tools;
 
 const KEPT_TURNS: usize = 50;
+const KEPT_NOTES: usize = 50;
 const KEPT_CHARS: usize = 500;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub(super) struct Memory {
     path: String,
     /// What was asked, oldest first.
     pub(super) turns: Vec<Turn>,
+    /// What it was told to remember, oldest first.
+    pub(super) notes: Vec<String>,
     /// The file last written, edited or run: what “it” means.
     pub(super) file: Option<String>,
     /// The command last run, when that was later.
@@ -55,6 +58,12 @@ impl Memory {
     pub(super) fn worked_on(&mut self, path: &str) {
         self.file = Some(path.to_owned());
         self.command = None;
+    }
+
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note.chars().take(KEPT_CHARS).collect());
+        let superfluous = self.notes.len().saturating_sub(KEPT_NOTES);
+        self.notes.drain(..superfluous);
     }
 
     pub(super) fn keep(&mut self, request: &str, stopped: bool) {

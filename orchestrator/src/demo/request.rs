@@ -6,9 +6,12 @@ use words::{after, fenced_block, has_all, has_any, looks_like_path, marked};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
+    Help,
     Recall,
+    Remember(String),
     List(Option<String>),
     Read(String),
+    ReadIt,
     Write { path: String, content: String, run: bool },
     Edit { path: String, old: String, new: String },
     RunFile(String),
@@ -44,7 +47,9 @@ impl Request {
         let lower = message.to_lowercase();
         const READINGS: &[fn(&str, &str) -> Option<Request>] = &[
             explicit_command,
+            help,
             recall,
+            remember,
             edit,
             long_answer,
             write,
@@ -60,9 +65,12 @@ impl Request {
     /// What the agent thinks before it begins.
     pub(super) fn plan(&self) -> &'static str {
         match self {
+            Self::Help => "They want to know what I can do. I have a list of that.",
+            Self::Remember(_) => "Something to keep. I will put it into my notes of the session.",
             Self::Recall => "They ask about this conversation. My notes of the session tell.",
             Self::List(_) => "They want to see what is there. I will list the folder.",
             Self::Read(_) => "They want to see a file. I will read it.",
+            Self::ReadIt => "“It” is the file we last worked on. I will read that.",
             Self::Write { .. } => "They want a file. I will write it, then check that it is there.",
             Self::Edit { .. } => "A change in a file: read it, replace the text, and look again.",
             Self::RunFile(_) => "They want to run a file. Its ending tells which program runs it.",
@@ -122,8 +130,34 @@ fn explicit_command(message: &str, lower: &str) -> Option<Request> {
     if command.is_empty() {
         return None;
     }
-    let file = looks_like_path(command) && interpreter(command).is_some();
+    let file = looks_like_path(command) && is_file(command);
     Some(if file { Request::RunFile(command.into()) } else { Request::Command(command.into()) })
+}
+
+/// A greeting, or the question what there is to ask for.
+fn help(_: &str, lower: &str) -> Option<Request> {
+    const ALONE: &[&str] =
+        &["help", "hello", "hello there", "hi", "hi there", "hey", "who are you", "what are you"];
+    const SIGNS: &[&str] = &[
+        "what can you do",
+        "what can i ask",
+        "what else can you do",
+        "what do you understand",
+        "how can you help",
+    ];
+    let alone = ALONE.contains(&lower.trim_end_matches(['.', '!', '?']));
+    (alone || has_any(lower, SIGNS)).then_some(Request::Help)
+}
+
+/// `remember: …`, `remember that …`.
+fn remember(message: &str, lower: &str) -> Option<Request> {
+    const OPENINGS: &[&str] = &["remember:", "remember that ", "remember "];
+    let polite = lower.starts_with("please ");
+    let begin = if polite { "please ".len() } else { 0 };
+    let rest = lower.get(begin..)?;
+    let opening = OPENINGS.iter().find(|opening| rest.starts_with(**opening))?;
+    let note = message.get(begin + opening.len()..)?.trim();
+    (!note.is_empty()).then(|| Request::Remember(note.to_owned()))
 }
 
 fn recall(_: &str, lower: &str) -> Option<Request> {
@@ -195,7 +229,9 @@ fn write(message: &str, lower: &str) -> Option<Request> {
 }
 
 fn fix_loop(_: &str, lower: &str) -> Option<Request> {
-    let job = has_all(lower, &["fix", "run"]) || has_all(lower, &["fix", "program"]);
+    let job = has_all(lower, &["fix", "run"])
+        || has_all(lower, &["fix", "program"])
+        || has_any(lower, &["longer job", "long job"]);
     let other = has_any(lower, &["slow", "profile"]);
     (job && !other).then_some(Request::FixLoop)
 }
@@ -218,7 +254,7 @@ fn run(message: &str, lower: &str) -> Option<Request> {
     let leading = lower.trim_start_matches("please ").trim_start_matches("can you ");
     let first = rest.split_whitespace().next()?;
     if let Some(path) = words::paths(rest).into_iter().next()
-        && interpreter(&path).is_some()
+        && is_file(&path)
         && (first.contains(path.as_str()) || NOT_COMMANDS.contains(&first) || first == "file")
     {
         return Some(Request::RunFile(path));
@@ -274,6 +310,10 @@ fn list(message: &str, lower: &str) -> Option<Request> {
 }
 
 fn read(message: &str, lower: &str) -> Option<Request> {
+    const IT: &[&str] = &["read it", "read it to me", "show it", "show it to me", "open it"];
+    if IT.contains(&lower.trim_end_matches(['.', '!', '?'])) {
+        return Some(Request::ReadIt);
+    }
     const VERBS: &[&str] = &[
         "read",
         "show",
@@ -288,6 +328,17 @@ fn read(message: &str, lower: &str) -> Option<Request> {
     ];
     let path = words::paths(message).into_iter().next()?;
     has_any(lower, VERBS).then_some(Request::Read(path))
+}
+
+/// Whether a name is that of a file rather than of a command: a program by its ending, or something
+/// that is only read. A command may have a point in its name, too.
+fn is_file(path: &str) -> bool {
+    const READ_ONLY: &[&str] = &[
+        "txt", "md", "csv", "tsv", "json", "toml", "yaml", "yml", "xml", "html", "css", "log",
+        "ini", "cfg", "conf", "svg", "png", "jpg", "pdf",
+    ];
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+    interpreter(path).is_some() || ending.is_some_and(|ending| READ_ONLY.contains(&ending))
 }
 
 /// The program that runs a file, by the file's ending.

@@ -1,9 +1,10 @@
 //! What the demo agent does with the sandbox's commands and files.
 
-use sandbox_sdk::types::Exec;
+use sandbox_sdk::types::{ErrorCode, Exec};
 use serde_json::{Value, json};
 
 use super::wording;
+use crate::sidecar::Problem;
 use crate::tools::{Tools, cut_middle};
 
 /// Characters of a tool's output that go into an event; a person can read no more there.
@@ -29,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) stderr: String,
     /// Why it failed, if it did.
     pub(super) error: Option<String>,
+    /// It failed because what it was to work on is not there.
+    pub(super) missing: bool,
     /// Milliseconds a command took.
     pub(super) millis: u64,
 }
@@ -40,12 +43,13 @@ impl Outcome {
 
     fn done(output: impl Into<String>, text: String) -> Self {
         let output = Value::String(output.into());
-        Self { output, text, stderr: String::new(), error: None, millis: 0 }
+        Self { output, text, stderr: String::new(), error: None, missing: false, millis: 0 }
     }
 
-    fn failed(error: String) -> Self {
-        let output = Value::Null;
-        Self { output, text: String::new(), stderr: String::new(), error: Some(error), millis: 0 }
+    fn failed(problem: Problem) -> Self {
+        let missing = problem.code == ErrorCode::NotFound;
+        let (text, stderr) = (String::new(), String::new());
+        Self { output: Value::Null, text, stderr, error: Some(problem.message), missing, millis: 0 }
     }
 }
 
@@ -89,11 +93,11 @@ impl ToolCall {
             Self::Bash { command } => bash(tools, command).await,
             Self::Read { path } => match tools.read(path).await {
                 Ok(text) => Outcome::done(shown(&text), text),
-                Err(error) => Outcome::failed(error),
+                Err(problem) => Outcome::failed(problem),
             },
             Self::Write { path, content } => match tools.write(path, content.clone()).await {
                 Ok(size) => Outcome::done(format!("Wrote {}.", wording::size(size)), String::new()),
-                Err(error) => Outcome::failed(error),
+                Err(problem) => Outcome::failed(problem),
             },
             Self::Edit { path, old, new } => edit(tools, path, old, new).await,
             Self::List { path } => list(tools, path).await,
@@ -105,7 +109,7 @@ async fn bash(tools: &Tools, command: &str) -> Outcome {
     let exec = Exec { command: command.to_owned(), ..Exec::default() };
     let result = match tools.run(&exec).await {
         Ok(result) => result,
-        Err(error) => return Outcome::failed(error),
+        Err(problem) => return Outcome::failed(problem),
     };
     let error = match result.exit_code {
         0 => None,
@@ -118,31 +122,31 @@ async fn bash(tools: &Tools, command: &str) -> Outcome {
         "exitCode": result.exit_code,
     });
     let (text, stderr, millis) = (result.stdout, result.stderr, result.duration);
-    Outcome { output, text, stderr, error, millis }
+    Outcome { output, text, stderr, error, missing: false, millis }
 }
 
 async fn edit(tools: &Tools, path: &str, old: &str, new: &str) -> Outcome {
     let text = match tools.read(path).await {
         Ok(text) => text,
-        Err(error) => return Outcome::failed(error),
+        Err(problem) => return Outcome::failed(problem),
     };
     let places = text.matches(old).count();
     if old.is_empty() || places == 0 {
-        return Outcome::failed(format!("{path} does not contain that text"));
+        return Outcome::failed(Problem::invalid(format!("{path} does not contain that text")));
     }
     match tools.write(path, text.replace(old, new)).await {
         Ok(_) => {
             let said = format!("Replaced {}.", wording::count(places, "place"));
             Outcome::done(said, places.to_string())
         }
-        Err(error) => Outcome::failed(error),
+        Err(problem) => Outcome::failed(problem),
     }
 }
 
 async fn list(tools: &Tools, path: &str) -> Outcome {
     let (entries, more) = match tools.list(path).await {
         Ok(listed) => listed,
-        Err(error) => return Outcome::failed(error),
+        Err(problem) => return Outcome::failed(problem),
     };
     let mut lines: Vec<String> = entries
         .iter()

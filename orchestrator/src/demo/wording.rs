@@ -5,19 +5,28 @@ pub(super) const INTRODUCTION: &str = "I am Skein's **demo agent**: a fixed scri
     model. What I do in this sandbox is real, though; how to connect a model is described in the \
     README, section “Connect a model”.";
 
-pub(super) const CAPABILITIES: &str = "That is beyond me: I only know a handful of requests. You \
-    can ask me to\n\n\
+const CAPABILITIES: &str = "You can ask me to\n\n\
     - **list** the files: `list the files`\n\
     - **read** a file: `show me notes.txt`\n\
     - **write** a file: `write notes.txt containing \"buy milk\"`\n\
     - **edit** a file: `replace \"milk\" with \"bread\" in notes.txt`\n\
-    - **run** a file or a command: `run hello.py`, or `` run `uname -a` ``\n\
-    - do a longer job: `write a small program, run it, and fix what fails`\n\
-    - give a long answer: `write a long markdown answer`\n\
-    - remember: `what did I just ask?`\n\n\
-    or one of these: *Explain a repository*, *Clean a spreadsheet*, *Write and run a script*, \
-    *Find the slow part*.\n\n\
+    - **run** a file or a command: `run hello.py`, or `run uname -a`\n\
+    - do a **longer job**: `write a small program, run it, and fix what fails`\n\
+    - give a **long answer**: `write a long markdown answer`\n\
+    - **remember**: `remember: the demo is on Friday`, then `what do you remember?`\n\n\
+    or one of these: `Explain a repository`, `Clean a spreadsheet`, `Write and run a script`, \
+    `Find the slow part`.\n\n\
     For anything else, connect a model: the README says how in its section “Connect a model”.";
+
+/// What it can do, to somebody who asks for that.
+pub(super) fn capabilities() -> String {
+    format!("I know a handful of requests, and do them for real. {CAPABILITIES}")
+}
+
+/// The same, to somebody who asked for something else.
+pub(super) fn beyond_me() -> String {
+    format!("That is beyond me: I only know a handful of requests. {CAPABILITIES}")
+}
 
 /// Lines of a command's output that are repeated in an answer.
 const QUOTED_LINES: usize = 30;

@@ -44,6 +44,13 @@ impl Problem {
     }
 }
 
+/// What a model is told.
+impl From<Problem> for String {
+    fn from(problem: Problem) -> Self {
+        problem.message
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status());

@@ -190,7 +190,13 @@ fn problem(path: &Path, error: &io::Error) -> Problem {
         }
         _ => ErrorCode::Server,
     };
-    Problem::new(code, format!("{}: {error}", shown(path)))
+    Problem::new(code, format!("{}: {}", shown(path), words(error)))
+}
+
+/// What the system says, without its number for it, which tells a reader nothing.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 fn not_regular(path: &Path, metadata: &fs::Metadata) -> Problem {
@@ -276,6 +282,14 @@ mod tests {
         for path in paths {
             assert_eq!(resolve(path).unwrap_err().code, ErrorCode::Forbidden, "{path}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_without_the_system_s_number() {
+        let path = Path::new("/workspace-of-nobody/x.txt");
+        let missing = open(OpenOptions::new().read(true), path).unwrap_err();
+        assert_eq!(missing.code, ErrorCode::NotFound);
+        assert_eq!(missing.message, "/workspace-of-nobody/x.txt: no such file or directory");
     }
 
     #[test]

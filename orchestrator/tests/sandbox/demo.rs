@@ -144,7 +144,7 @@ async fn tools_go_from_pending_over_running_to_their_end() {
 #[tokio::test]
 async fn text_comes_in_pieces_of_a_few_words_in_the_order_of_the_parts() {
     let sandbox = Sandbox::start().await;
-    let turn = ask(&sandbox, "t1", "hello?").await;
+    let turn = ask(&sandbox, "t1", "sing me a song").await;
     turn.assert_completed("beyond me");
     let mut highest = 0;
     let mut pieces = 0;
@@ -197,11 +197,27 @@ async fn failures_are_told_as_they_are() {
     let sandbox = Sandbox::start().await;
     let missing = ask(&sandbox, "t1", "read nothing.txt").await;
     assert_eq!(missing.steps(), ["read failed"]);
-    missing.assert_completed("could not read");
+    missing.assert_completed("There is no file `nothing.txt`.");
     ask(&sandbox, "t2", "read /etc/shadow").await.assert_completed("leads outside");
-    ask(&sandbox, "t3", "replace a with b in nothing.txt").await.assert_completed("could not read");
+    ask(&sandbox, "t3", "replace a with b in nothing.txt")
+        .await
+        .assert_completed("There is no file");
     ask(&sandbox, "t4", "run: ls /nowhere").await.assert_completed("No such file");
     ask(&sandbox, "t5", "run nothing.sh").await.assert_completed("failed");
+    ask(&sandbox, "t6", "list the files in src/")
+        .await
+        .assert_completed("There is no folder `src/`.");
+    ask(&sandbox, "t7", "run nosuchprogram").await.assert_completed("no such program");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_program_is_offered_to_be_read() {
+    let sandbox = Sandbox::start().await;
+    ask(&sandbox, "t1", "write notes.txt containing \"buy milk\"").await;
+    let refused = ask(&sandbox, "t2", "run notes.txt").await;
+    assert_eq!(refused.steps(), [""; 0], "nothing is tried");
+    refused.assert_completed("`notes.txt` is not a program");
+    ask(&sandbox, "t3", "read it").await.assert_completed("buy milk");
 }
 
 #[tokio::test]
@@ -211,6 +227,9 @@ async fn it_remembers_the_session_over_turns_and_restarts_and_only_that_session(
     ask(&sandbox, "t2", "What did I just ask?").await.assert_completed("run: echo blue");
     let recalled = ask(&sandbox, "t3", "what do you remember").await;
     recalled.assert_completed("2 requests");
+    ask(&sandbox, "t3b", "remember: the demo is on Friday").await.assert_completed("will remember");
+    let recalled = ask(&sandbox, "t3c", "what do you remember?").await;
+    recalled.assert_completed("You asked me to remember:\n\n- the demo is on Friday");
     let mut other = run("t4", "what did I just ask?");
     other.session_id = "session-2".into();
     let stream = sandbox.running.sidecar().run_agent(&other).await.unwrap();
@@ -275,6 +294,7 @@ async fn a_slow_part_is_measured_fixed_and_measured_again() {
     let turn = ask(&sandbox, "t1", "Find the slow part").await;
     assert_eq!(turn.steps(), ["bash ok", "write ok", "bash ok", "bash ok", "edit ok", "bash ok"]);
     turn.assert_completed("It prints the same as before");
+    turn.assert_completed("```diff\n-    ");
 }
 
 #[tokio::test]

@@ -22,6 +22,19 @@ async fn the_first_message_makes_a_guest_and_sets_a_host_cookie() {
 }
 
 #[tokio::test]
+async fn who_opens_a_page_gets_a_cookie_and_who_asks_only_for_its_head_does_not() {
+    let app = TestApp::start().await;
+    let asked = async |method| {
+        let request = crate::support::request(method, "/").header("accept", "text/html");
+        app.send(request.body(axum::body::Body::empty()).unwrap()).await
+    };
+    let (page, head) = (asked(http::Method::GET).await, asked(http::Method::HEAD).await);
+    assert_eq!((page.status.as_u16(), head.status.as_u16()), (200, 200));
+    assert!(page.headers.contains_key("set-cookie"));
+    assert!(!head.headers.contains_key("set-cookie"));
+}
+
+#[tokio::test]
 async fn nothing_but_a_message_makes_an_account() {
     let app = TestApp::start().await;
     let mut visitor = app.visitor();

@@ -8,6 +8,7 @@ use leptos::task::spawn_local;
 
 use super::{now, sleep};
 use crate::api;
+use crate::browser::tabs;
 use crate::error::AppError;
 use crate::ids;
 use crate::model::{
@@ -18,8 +19,8 @@ use crate::stream::Stream;
 
 /// How often a message is sent before the person is told that it did not go through.
 const TRIES: u32 = 4;
-/// Between two looks whether a message that waits for its next try was stopped.
-const STOP_LOOK_MS: u64 = 100;
+/// Between two looks whether what waits for its next try may go on, or was stopped.
+const LOOK_MS: u64 = 100;
 const NOT_SETTLED: &str =
     "The answer is here, but the server that keeps it can't be reached. Trying again…";
 const NOT_SETTLED_YET: &str = "The answer is here. The server still works out what it costs…";
@@ -35,13 +36,24 @@ const SILENCE_MS: u64 = 10_000;
 
 /// Sends a message.
 pub fn send(page: Page, conversation: Conversation, text: &str) {
+    ask(page, conversation, text, false);
+}
+
+/// Asks again what was asked in a turn.
+pub fn retry(page: Page, conversation: Conversation, turn_id: &str) {
+    if let Some(text) = conversation.question(turn_id) {
+        ask(page, conversation, &text, true);
+    }
+}
+
+fn ask(page: Page, conversation: Conversation, text: &str, repeats: bool) {
     let text = text.trim().to_owned();
     if text.is_empty() || conversation.turn.with_untracked(Option::is_some) {
         return;
     }
     let turn_id = conversation.turn_id_for(&text, ids::turn_id);
     conversation.notice.set(None);
-    conversation.begin(&turn_id, &text, now());
+    conversation.begin(&turn_id, &text, repeats, now());
     page.clock.set(now());
     page.keep(&conversation);
     let (agent, model) = match untrack(|| page.choice(&conversation)) {
@@ -50,20 +62,13 @@ pub fn send(page: Page, conversation: Conversation, text: &str) {
     };
     spawn_local(async move {
         let chat_id = conversation.id.get_untracked();
-        let request = StartTurn { chat_id, turn_id, text, agent, model };
-        match start(&conversation, &request).await {
+        let request = StartTurn { chat_id, turn_id, text, agent, model, repeats };
+        match start(page, &conversation, &request).await {
             Ok(Some(started)) => began(page, conversation, request, started).await,
-            Ok(None) => withdrawn(&conversation, request).await,
+            Ok(None) => withdrawn(page, &conversation, request).await,
             Err(error) => refused(page, &conversation, request, &error),
         }
     });
-}
-
-/// Sends again what was said in a turn.
-pub fn retry(page: Page, conversation: Conversation, turn_id: &str) {
-    if let Some(text) = conversation.question(turn_id) {
-        send(page, conversation, &text);
-    }
 }
 
 /// Stops the turn that goes on.
@@ -82,7 +87,8 @@ pub fn stop(page: Page, conversation: Conversation) {
     }
     conversation.set_stage(&turn.id, Stage::Stopping, now());
     spawn_local(async move {
-        for attempt in 0..TRIES {
+        let mut attempt = 0;
+        while conversation.is_following(&turn.id) {
             match api::stop_turn(turn.id.clone()).await {
                 Ok(status) => {
                     if take(page, &conversation, status) {
@@ -90,8 +96,13 @@ pub fn stop(page: Page, conversation: Conversation) {
                     }
                     return;
                 }
+                // Without a network every try is in vain: the strip says when the next one is.
+                Err(error) if error.is_transient() && !page.online.get_untracked() => {
+                    connected(page, || !conversation.is_following(&turn.id)).await;
+                }
                 Err(error) if error.is_transient() && attempt + 1 < TRIES => {
                     sleep(300 << attempt).await;
+                    attempt += 1;
                 }
                 Err(error) => {
                     conversation.go_on(&turn.id, turn.stage);
@@ -113,6 +124,7 @@ pub fn follow_active(page: Page, conversation: Conversation) {
 /// Asks the server to start the turn. The same request again is no second turn, so that a lost
 /// answer is no reason to give up. None: the person stopped it before the next try.
 async fn start(
+    page: Page,
     conversation: &Conversation,
     request: &StartTurn,
 ) -> Result<Option<StartedTurn>, AppError> {
@@ -122,45 +134,70 @@ async fn start(
             Ok(started) => return Ok(Some(started)),
             Err(error) => error,
         };
-        attempt += 1;
         let worth_it = matches!(error, AppError::Offline | AppError::Unavailable { .. });
-        let stopped = conversation.wants_stop(&request.turn_id);
-        if worth_it && stopped {
+        let stopped = || conversation.wants_stop(&request.turn_id);
+        if worth_it && !page.online.get_untracked() {
+            // Without a network every try is in vain: the message waits here.
+            connected(page, stopped).await;
+            if !stopped() {
+                continue;
+            }
+        }
+        if worth_it && stopped() {
             return Ok(None);
         }
+        attempt += 1;
         if !worth_it || attempt == TRIES {
             return Err(error);
         }
         conversation.say(NOT_REACHED);
-        for _ in 0..(500 << attempt) / STOP_LOOK_MS {
-            sleep(STOP_LOOK_MS).await;
-            if conversation.wants_stop(&request.turn_id) {
+        for _ in 0..(500 << attempt) / LOOK_MS {
+            sleep(LOOK_MS).await;
+            if stopped() {
                 return Ok(None);
             }
         }
     }
 }
 
+/// Waits until the browser has a network, or nobody needs one any more.
+async fn connected(page: Page, needless: impl Fn() -> bool) {
+    while !page.online.get_untracked() && !needless() {
+        sleep(LOOK_MS).await;
+    }
+}
+
 /// The person stopped the message before the server took it. One of the tries may have arrived all
 /// the same: what it began is stopped.
-async fn withdrawn(conversation: &Conversation, request: StartTurn) {
-    conversation.take_back(&request.turn_id);
-    conversation.returned.set(Some(request.text));
-    conversation.say("Nothing was sent, your text is kept.");
+async fn withdrawn(page: Page, conversation: &Conversation, request: StartTurn) {
+    conversation.say(give_back(conversation, &request));
     // Where nothing has arrived, there is nothing to stop.
-    api::stop_turn(request.turn_id).await.ok();
+    while api::stop_turn(request.turn_id.clone()).await == Err(AppError::Offline)
+        && !page.online.get_untracked()
+    {
+        connected(page, || false).await;
+    }
+}
+
+/// Takes back what was not sent, and says what becomes of it. A question that was to be asked again
+/// still stands where it was asked.
+fn give_back(conversation: &Conversation, request: &StartTurn) -> &'static str {
+    conversation.take_back(&request.turn_id);
+    if request.repeats {
+        return "Nothing was sent.";
+    }
+    conversation.returned.set(Some(request.text.clone()));
+    "Nothing was sent, your text is kept."
 }
 
 /// The message was not taken: it goes back to where it was typed.
 fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &AppError) {
-    conversation.take_back(&request.turn_id);
-    conversation.returned.set(Some(request.text));
+    let kept = give_back(conversation, &request);
     let words = match error {
         AppError::InsufficientCredits { available, needed } => format!(
-            "Not enough credits: a message needs at least {needed}, you have {available}. \
-             Nothing was sent, your text is kept."
+            "Not enough credits: a message needs at least {needed}, you have {available}. {kept}"
         ),
-        error => format!("{error} Nothing was sent, your text is kept."),
+        error => format!("{error} {kept}"),
     };
     if let AppError::Conflict { .. } = error {
         // Nothing was stored. The id may be taken: another try needs one of its own.
@@ -183,6 +220,7 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
     drafts::sent(request.chat_id.as_deref(), &request.text);
     keep_choice(page, &conversation, &request);
     let id = started.chat.id.clone();
+    tabs::tell(&id);
     conversation.saw(started.chat.updated_at);
     page.upsert(started.chat);
     page.set_running(&id, !started.state.is_final());

@@ -1,6 +1,7 @@
 //! What people write, and what it is taken for.
 
 use super::*;
+use crate::demo::wording;
 
 fn write(path: &str, content: &str, run: bool) -> Request {
     Request::Write { path: path.into(), content: content.into(), run }
@@ -126,6 +127,47 @@ fn longer_jobs_are_told_apart() {
 }
 
 #[test]
+fn what_it_offers_it_understands() {
+    let offered = wording::capabilities();
+    let offers: Vec<_> = offered.split('`').skip(1).step_by(2).collect();
+    assert!(offers.len() > 10, "{offers:?}");
+    for offer in offers {
+        assert_ne!(Request::parse(offer), Request::Unknown, "{offer}");
+    }
+    assert_eq!(Request::parse("do a longer job"), Request::FixLoop);
+    for message in ["What can you do?", "help", "Hello!", "hi"] {
+        assert_eq!(Request::parse(message), Request::Help, "{message}");
+    }
+}
+
+#[test]
+fn a_note_is_told_apart_from_a_question_about_it() {
+    let note = Request::Remember("the demo is on Friday".into());
+    for message in [
+        "remember: the demo is on Friday",
+        "Remember that the demo is on Friday",
+        "please remember the demo is on Friday",
+    ] {
+        assert_eq!(Request::parse(message), note, "{message}");
+    }
+    for message in ["what do you remember?", "do you remember the demo?"] {
+        assert_eq!(Request::parse(message), Request::Recall, "{message}");
+    }
+}
+
+#[test]
+fn what_can_only_be_read_is_no_command() {
+    for message in ["run notes.txt", "run: notes.txt", "Run `notes.txt`", "run the file notes.txt"]
+    {
+        assert_eq!(Request::parse(message), Request::RunFile("notes.txt".into()), "{message}");
+    }
+    let command = |command: &str| Request::Command(command.into());
+    assert_eq!(Request::parse("run wc notes.txt"), command("wc notes.txt"));
+    assert_eq!(Request::parse("run mkfs.ext4"), command("mkfs.ext4"));
+    assert_eq!(Request::parse("read it"), Request::ReadIt);
+}
+
+#[test]
 fn a_long_answer_may_name_its_length() {
     let length = |length| Request::LongAnswer { length };
     assert_eq!(Request::parse("write a long markdown answer"), length(DEFAULT_LENGTH));
@@ -137,7 +179,7 @@ fn a_long_answer_may_name_its_length() {
 #[test]
 fn anything_else_is_not_understood() {
     for message in
-        ["", "hello", "what is the meaning of life?", "translate this", "🦀", "write a poem"]
+        ["", "remember:", "what is the meaning of life?", "translate this", "🦀", "write a poem"]
     {
         assert_eq!(Request::parse(message), Request::Unknown, "{message}");
     }

@@ -2,6 +2,7 @@
 
 use super::{has, put};
 use crate::demo::{
+    actions::could_not,
     memory::Memory,
     narrator::{Narrator, Stopped},
     tools::ToolCall,
@@ -21,8 +22,8 @@ pub(in crate::demo) async fn clean_spreadsheet(
 ) -> Result<(), Stopped> {
     let Some(path) = find(narrator, named).await? else { return Ok(()) };
     let before = narrator.call(ToolCall::Read { path: path.clone() }).await?;
-    if let Some(error) = before.error {
-        return narrator.say(&format!("I could not read {}: {error}.", code(&path))).await;
+    if !before.is_ok() {
+        return narrator.say(&could_not("read", &path, &before)).await;
     }
     let rows = before.text.lines().count().saturating_sub(1);
     let text = format!(

@@ -8,7 +8,8 @@ use crate::demo::{
     wording::{code, duration, fenced, quoted, shell_word},
 };
 
-/// A program with one slow place, and the change that makes it fast.
+/// A program with one slow place, and the change that makes it fast: whole lines, which are shown
+/// as a diff.
 struct Slow {
     path: &'static str,
     text: &'static str,
@@ -27,8 +28,8 @@ const PYTHON: Slow = Slow {
     finding: "Nearly all of the time is spent in `repeated`: it looks every order up in a list of \
               those before it, and that lookup reads the list from its beginning. A set answers the \
               same question at once.",
-    slow: "seen = []\n    add = seen.append",
-    fast: "seen = set()\n    add = seen.add",
+    slow: "    seen = []\n    add = seen.append",
+    fast: "    seen = set()\n    add = seen.add",
 };
 
 const SHELL: Slow = Slow {
@@ -38,8 +39,8 @@ const SHELL: Slow = Slow {
     profile: "sh -x orders.sh 2>&1 >/dev/null | awk '{ print $2 }' | sort | uniq -c | sort -rn | head -n 5",
     finding: "The trace shows `expr` once for every step of the loop, and each time that is a new \
               process. The shell can add by itself.",
-    slow: "$(expr $total + $order)",
-    fast: "$((total + order))",
+    slow: "    total=$(expr $total + $order)",
+    fast: "    total=$((total + order))",
 };
 
 pub(in crate::demo) async fn find_slow_part(
@@ -138,4 +139,22 @@ async fn profile_named(
         quoted(table)
     );
     narrator.say(&text).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_change_is_shown_in_whole_lines() {
+        for program in [PYTHON, SHELL] {
+            let lines: Vec<_> = program.text.lines().collect();
+            for line in program.slow.lines() {
+                assert!(lines.contains(&line), "{line:?} is no line of {}", program.path);
+            }
+        }
+        let change =
+            "-    seen = []\n-    add = seen.append\n+    seen = set()\n+    add = seen.add";
+        assert_eq!(diff(PYTHON.slow, PYTHON.fast), change);
+    }
 }
