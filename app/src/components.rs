@@ -10,6 +10,7 @@ mod fold;
 mod header;
 mod icon;
 mod log;
+mod part;
 mod person_message;
 mod picker;
 mod prose;
@@ -27,6 +28,7 @@ pub use confirm_delete::ConfirmDelete;
 pub use header::Header;
 pub use icon::{Icon, Sign};
 pub use log::Log;
+pub use part::part;
 pub use sidebar::Sidebar;
 pub use strip::Strip;
 

@@ -5,7 +5,7 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 
 use crate::browser;
-use crate::components::{Composer, ConfirmDelete, Header, Log, Sidebar, Strip};
+use crate::components::{Composer, ConfirmDelete, Header, Log, Sidebar, Strip, part};
 use crate::first::First;
 use crate::state::{Page, Phase, Place, page};
 
@@ -16,7 +16,7 @@ pub fn Workspace() -> impl IntoView {
     let location = use_location();
     let place = Memo::new(move |_| Place::of(&location.pathname.get()));
     page.seed(place.get_untracked(), First::given());
-    view! { <Frame page place /> }
+    part(view! { <Frame page place /> })
 }
 
 /// On the server a title is written into the document as it stands; the browser takes it as text.
@@ -51,19 +51,19 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
             <a class="skip button" href="#message" rel="external">
                 "Skip to the message"
             </a>
-            <Sidebar page />
+            {part(view! { <Sidebar page /> })}
             <div class="scrim needs-js" on:click=move |_| browser::close_drawer(page)></div>
             <main class="sheet" inert=page.drawer>
-                <Header page />
-                <Log page />
+                {part(view! { <Header page /> })}
+                {part(view! { <Log page /> })}
                 <div class="dock" hidden=closed>
                     <div class="column">
-                        <Strip page />
-                        <Composer page />
+                        {part(view! { <Strip page /> })}
+                        {part(view! { <Composer page /> })}
                     </div>
                 </div>
             </main>
-            <ConfirmDelete page />
+            {part(view! { <ConfirmDelete page /> })}
             <p class="sr-only" role="status">
                 {page.announcement}
             </p>
