@@ -32,7 +32,7 @@ use pages::Workspace;
 pub use {first::First, shell::shell};
 
 /// The page, whatever its address: one frame around all of them, so that what goes on in it outlives
-/// a change of address. Where an address leads says [`state::Place`].
+/// a change of address. Where an address leads says `Place`.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();

@@ -24,11 +24,11 @@ stored_as_words! {
         Running = "running",
         /// The agent came to its end.
         Completed = "completed",
-        /// It went wrong; costs nothing unless the credits ran out.
+        /// It went wrong; costs what a model used.
         Failed = "failed",
         /// Ended on request; costs what was used.
         Stopped = "stopped",
-        /// Cut off from outside; costs nothing.
+        /// Cut off from outside; costs what a model used.
         Interrupted = "interrupted",
     }
 }

@@ -4,6 +4,8 @@ use sandbox_sdk::types::{
     self as wire, Part, PartBody, TextPart, TokenUsage, ToolPart, ToolState, TurnRecord,
 };
 
+use serde_json::Value;
+
 use super::row::TurnRow;
 use crate::{
     Backend, Credits, Error, Message, MessageState, Role, TurnState,
@@ -15,8 +17,8 @@ use crate::{
 /// Code of the error by which the orchestrator says that the turn reached its limits.
 const OUT_OF_CREDITS: &str = "OUT_OF_CREDITS";
 
-const CUT_OFF: &str =
-    "The sandbox service was interrupted while it worked on this. Nothing was charged.";
+/// Beside a usage: how many requests to a model it is the sum of.
+const REQUESTS: &str = "requests";
 
 /// How a turn ends.
 pub(super) struct Ending {
@@ -48,17 +50,24 @@ impl Ending {
     pub(super) fn of_record(row: &TurnRow, record: TurnRecord) -> Option<Self> {
         let out_of_credits =
             record.error.as_ref().is_some_and(|e| e.code.as_deref() == Some(OUT_OF_CREDITS));
+        // A model's provider is paid whatever comes of the answer.
+        let used_a_model = used_a_model(&record.token_usage);
+        let price = |billed: bool| if billed { cost(row, &record) } else { Credits::ZERO };
         let (state, error, billed) = match record.state {
             wire::TurnState::Running => return None,
             wire::TurnState::Completed => (TurnState::Completed, None, true),
             wire::TurnState::Aborted => (TurnState::Stopped, None, true),
             wire::TurnState::Interrupted => {
-                (TurnState::Interrupted, Some(CUT_OFF.to_owned()), false)
+                let words = cut_off(price(used_a_model));
+                (TurnState::Interrupted, Some(words), used_a_model)
             }
             wire::TurnState::Failed if out_of_credits => {
                 (TurnState::Failed, Some(limit_reached(row, &record)), true)
             }
-            wire::TurnState::Failed => (TurnState::Failed, Some(failure(&record)), false),
+            wire::TurnState::Failed => {
+                let words = failure(&record, price(used_a_model));
+                (TurnState::Failed, Some(words), used_a_model)
+            }
         };
         let duration_ms =
             record.ended_at.map_or(0, |end| end.saturating_sub(record.started_at).max(0));
@@ -100,23 +109,50 @@ fn limit_reached(row: &TurnRow, record: &TurnRecord) -> String {
         1 => " after 1 step".to_owned(),
         steps => format!(" after {steps} steps"),
     };
-    let cost = match row.cost(&record.token_usage).min(row.hold()) {
-        Credits::ZERO => "nothing".to_owned(),
-        cost if cost == Credits::from_whole(1) => "1 credit".to_owned(),
-        cost => format!("{cost} credits"),
-    };
+    let cost = said(cost(row, record));
     format!(
         "This turn reached the limit of what was set aside for it, so it was ended{after}. What it \
          said and did until then is kept and costs {cost}. Ask it to go on to continue from there."
     )
 }
 
-fn failure(record: &TurnRecord) -> String {
-    let said = record.error.as_ref().map(|error| clean(&error.message)).unwrap_or_default();
-    match said.trim().trim_end_matches('.') {
-        "" => "The agent failed without saying why. Nothing was charged.".to_owned(),
-        said => format!("The agent failed: {said}. Nothing was charged."),
+fn failure(record: &TurnRecord, cost: Credits) -> String {
+    let why = record.error.as_ref().map(|error| clean(&error.message)).unwrap_or_default();
+    let charged = charged(cost);
+    match why.trim().trim_end_matches('.') {
+        "" => format!("The agent failed without saying why. {charged}"),
+        why => format!("The agent failed: {why}. {charged}"),
     }
+}
+
+fn cut_off(cost: Credits) -> String {
+    let charged = charged(cost);
+    format!("The sandbox service was interrupted while it worked on this. {charged}")
+}
+
+/// What an answer costs that did not come to its end.
+fn charged(cost: Credits) -> String {
+    match cost {
+        Credits::ZERO => "Nothing was charged.".to_owned(),
+        cost => format!("What the model used until then costs {}.", said(cost)),
+    }
+}
+
+fn said(cost: Credits) -> String {
+    match cost {
+        Credits::ZERO => "nothing".to_owned(),
+        cost if cost == Credits::from_whole(1) => "1 credit".to_owned(),
+        cost => format!("{cost} credits"),
+    }
+}
+
+fn cost(row: &TurnRow, record: &TurnRecord) -> Credits {
+    row.cost(&record.token_usage).min(row.hold())
+}
+
+/// Whether the usage was metered at requests to a model. That of an agent without one is made up.
+fn used_a_model(usage: &TokenUsage) -> bool {
+    usage.extra.get(REQUESTS).and_then(Value::as_u64).is_some_and(|requests| requests > 0)
 }
 
 /// Without what a database may not be able to store.
