@@ -112,6 +112,9 @@ fn key(page: Page, event: &web_sys::KeyboardEvent) {
     if composing || event.default_prevented() || page.deleting.with_untracked(Option::is_some) {
         return;
     }
+    if page.choosing.get_untracked() {
+        return;
+    }
     let command = event.meta_key() || event.ctrl_key();
     if command && !event.shift_key() && !event.alt_key() && event.key().eq_ignore_ascii_case("k") {
         event.prevent_default();
@@ -119,7 +122,7 @@ fn key(page: Page, event: &web_sys::KeyboardEvent) {
     } else if event.key() == "Escape" && !in_a_field(event) {
         if page.drawer.get_untracked() {
             close_drawer(page);
-        } else if !page.choosing.get_untracked() {
+        } else {
             actions::stop(page, page.current.get_untracked());
         }
     }

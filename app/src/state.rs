@@ -120,6 +120,14 @@ impl Page {
         })
     }
 
+    /// A new chat whose first message the server has not taken yet.
+    pub fn unborn(self) -> Option<Conversation> {
+        let unborn = |chat: &&Conversation| {
+            chat.id.with_untracked(Option::is_none) && chat.turn.with_untracked(Option::is_some)
+        };
+        self.known.with_value(|known| known.iter().find(unborn).cloned())
+    }
+
     pub fn keep(self, conversation: &Conversation) {
         self.known.update_value(|known| {
             if !known.contains(conversation) {

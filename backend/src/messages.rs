@@ -128,6 +128,14 @@ impl MessageRow {
     }
 }
 
+fn text_of(parts: &[Part]) -> String {
+    let texts = parts.iter().filter_map(|part| match &part.body {
+        PartBody::Text(text) => Some(text.text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
+}
+
 fn count(number: Option<i64>) -> u64 {
     number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
@@ -154,6 +162,20 @@ impl Message {
         }
     }
 
+    /// What the person said last in a chat.
+    pub(crate) async fn last_question(
+        tx: &mut Transaction,
+        chat: &ChatId,
+    ) -> Result<Option<String>, Error> {
+        let sql = "SELECT parts FROM messages WHERE chat_id = $1 AND role = $2
+                   ORDER BY position DESC LIMIT 1";
+        let row: Option<(String,)> = tx.optional(sql, args![chat, Role::User]).await?;
+        let Some((parts,)) = row else { return Ok(None) };
+        let parts: Vec<Part> = serde_json::from_str(&parts)
+            .map_err(|source| Error::internal("read a stored message", source))?;
+        Ok(Some(text_of(&parts)))
+    }
+
     /// Marks the person's message as one that was said before. The mark is kept with the text.
     pub(crate) fn repeating(mut self, repeats: bool) -> Self {
         if let (true, Some(PartBody::Text(said))) =
@@ -174,11 +196,7 @@ impl Message {
 
     /// The text of the message: its text parts, parted by blank lines.
     pub(crate) fn text(&self) -> String {
-        let texts = self.parts.iter().filter_map(|part| match &part.body {
-            PartBody::Text(text) => Some(text.text.as_str()),
-            _ => None,
-        });
-        texts.collect::<Vec<_>>().join("\n\n")
+        text_of(&self.parts)
     }
 
     /// Stores the message at a place of its chat. The receipt is stored as the turn's usage.

@@ -61,6 +61,8 @@ fn Line(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
 fn Window(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     let search = RwSignal::new(String::new());
+    // A window that goes because there is no choice any more does not say that it was closed.
+    on_cleanup(move || page.choosing.set(false));
     Effect::new(move |_| {
         let asked = page.choosing.get();
         let Some(dialog) = dialog.get() else { return };

@@ -54,7 +54,8 @@ pub fn go_to(page: Page, place: &Place) {
                 && *current.phase.read_untracked() == Phase::Ready
                 && current.turn.with_untracked(Option::is_none);
             if !fresh {
-                page.current.set(Conversation::unborn());
+                // A new chat whose first message is on its way is where one left it.
+                page.current.set(page.unborn().unwrap_or_else(Conversation::unborn));
             }
         }
         Place::Unknown => page.current.set(Conversation::missing()),
@@ -207,6 +208,10 @@ pub fn act(page: Page, conversation: &Conversation, action: Action) {
     conversation.notice.set(None);
     match action {
         Action::ReloadPage => drop(window().location().reload()),
+        // What has no id came with the page, and comes again with it alone.
+        Action::Reopen if conversation.id.with_untracked(Option::is_none) => {
+            window().location().reload().ok();
+        }
         Action::Reopen => {
             conversation.phase.set(Phase::Loading);
             refresh(page, conversation.clone());
@@ -230,11 +235,12 @@ pub fn catch_up(page: Page) {
     let failed = matches!(*current.phase.read_untracked(), Phase::Failed(_));
     if current.turn.with_untracked(Option::is_some) {
         reconnect(page, &current);
-    } else if failed {
+    } else if failed && current.id.with_untracked(Option::is_some) {
         act(page, &current, Action::Reopen);
     } else if !shown(&current) {
         refresh(page, current);
     }
     // A long conversation is loaded again only if the list says that it has changed.
     refresh_list(page);
+    refresh_options(page);
 }

@@ -4,8 +4,6 @@ use sandbox_sdk::types::{
     self as wire, Part, PartBody, TextPart, TokenUsage, ToolPart, ToolState, TurnRecord,
 };
 
-use serde_json::Value;
-
 use super::row::TurnRow;
 use crate::{
     Backend, Credits, Error, Message, MessageState, Role, TurnState,
@@ -16,9 +14,6 @@ use crate::{
 
 /// Code of the error by which the orchestrator says that the turn reached its limits.
 const OUT_OF_CREDITS: &str = "OUT_OF_CREDITS";
-
-/// Beside a usage: how many requests to a model it is the sum of.
-const REQUESTS: &str = "requests";
 
 /// How a turn ends.
 pub(super) struct Ending {
@@ -51,7 +46,7 @@ impl Ending {
         let out_of_credits =
             record.error.as_ref().is_some_and(|e| e.code.as_deref() == Some(OUT_OF_CREDITS));
         // A model's provider is paid whatever comes of the answer.
-        let used_a_model = used_a_model(&record.token_usage);
+        let used_a_model = row.has_providers_model();
         let price = |billed: bool| if billed { cost(row, &record) } else { Credits::ZERO };
         let (state, error, billed) = match record.state {
             wire::TurnState::Running => return None,
@@ -148,11 +143,6 @@ fn said(cost: Credits) -> String {
 
 fn cost(row: &TurnRow, record: &TurnRecord) -> Credits {
     row.cost(&record.token_usage).min(row.hold())
-}
-
-/// Whether the usage was metered at requests to a model. That of an agent without one is made up.
-fn used_a_model(usage: &TokenUsage) -> bool {
-    usage.extra.get(REQUESTS).and_then(Value::as_u64).is_some_and(|requests| requests > 0)
 }
 
 /// Without what a database may not be able to store.

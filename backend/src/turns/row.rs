@@ -66,6 +66,11 @@ impl TurnRow {
         }
     }
 
+    /// A provider serves its model, and is paid for it. An agent that needs none counts for show.
+    pub(crate) fn has_providers_model(&self) -> bool {
+        self.provider_model.is_some()
+    }
+
     /// What the orchestrator is asked to run.
     pub(crate) fn backend(&self) -> BackendChoice {
         let model = self.provider_model.as_ref().map(|_| ModelChoice {

@@ -125,8 +125,10 @@ impl Backend {
             return Err(Error::broken("credits went away under the account's lock"));
         }
         let text = request.text.clone();
+        let asked_before = request.repeats
+            && Message::last_question(&mut tx, &place.chat).await?.as_ref() == Some(&text);
         Message::from_person(&request.turn_id, &sandbox.session_id, text, now_ms())
-            .repeating(request.repeats)
+            .repeating(asked_before)
             .insert(&mut tx, &place.chat, place.position)
             .await?;
         tx.commit().await?;

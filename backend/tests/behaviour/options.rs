@@ -196,6 +196,33 @@ on_both_databases!(
 );
 
 on_both_databases!(
+    what_a_model_used_is_charged_however_the_turn_ends,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        let account = world.guest().await;
+        for failed in [true, false] {
+            let (left, _) = world.balance(&account).await;
+            let started = run(&world, &account, "skein", "anthropic/big").await;
+            let turn = started.turn_id.as_str();
+            world.orchestrator.say(turn, "I was just", usage(0, 1000));
+            match failed {
+                true => world.orchestrator.fail(turn, "AGENT_DIED", "the agent was killed"),
+                false => world.orchestrator.end(turn, TurnState::Interrupted),
+            }
+            let outcome = world.complete(&account, &started.turn_id).await;
+            let error = outcome.error.unwrap();
+            assert!(
+                error.ends_with("What the model used until then costs 1.5 credits."),
+                "{error}"
+            );
+            assert_eq!(outcome.message.receipt.unwrap().charged.micros(), 1_500_000);
+            assert_eq!(world.balance(&account).await, (left - 1_500_000, 0));
+        }
+        world.assert_books_balance().await;
+    }
+);
+
+on_both_databases!(
     what_is_not_available_or_has_no_price_is_refused_and_nothing_is_stored,
     async |database: TestDatabase| {
         let world = world(database, 500).await;

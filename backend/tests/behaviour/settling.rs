@@ -152,29 +152,6 @@ on_both_databases!(a_turn_that_fails_costs_nothing_and_says_why, async |world: W
     world.assert_books_balance().await;
 });
 
-on_both_databases!(what_a_model_used_is_charged_however_the_turn_ends, async |world: World| {
-    let account = world.guest().await;
-    let mut left = ALL;
-    for failed in [true, false] {
-        let started = world.running(&account).await;
-        let turn = started.turn_id.as_str();
-        let mut metered = usage(1000, 200);
-        metered.extra.insert("requests".into(), 2.into());
-        world.orchestrator.say(turn, "I was just", metered);
-        match failed {
-            true => world.orchestrator.fail(turn, "AGENT_DIED", "the agent was killed"),
-            false => world.orchestrator.end(turn, RecordState::Interrupted),
-        }
-        let outcome = world.complete(&account, &started.turn_id).await;
-        let error = outcome.error.unwrap();
-        assert!(error.ends_with("What the model used until then costs 0.2 credits."), "{error}");
-        left -= 200_000;
-        assert_eq!(outcome.message.receipt.unwrap().charged.micros(), 200_000);
-        assert_eq!(world.balance(&account).await, (left, 0));
-    }
-    world.assert_books_balance().await;
-});
-
 on_both_databases!(a_turn_that_reaches_its_limits_costs_what_it_used, async |world: World| {
     let account = world.guest().await;
     let started = world.running(&account).await;

@@ -215,8 +215,10 @@ on_both_databases!(
         world.answer(&first.turn_id);
         world.complete(&account, &first.turn_id).await;
         let turn = TurnId::generate();
-        let request =
-            StartTurn { repeats: true, ..question(Some(&first.chat.id), &turn, "And again") };
+        let request = StartTurn {
+            repeats: true,
+            ..question(Some(&first.chat.id), &turn, text(&first.user_message))
+        };
         let again = world.backend.start_turn(&account, request).await.unwrap();
         assert!(again.user_message.repeats() && !first.user_message.repeats());
         world.dispatched(&account, &turn).await;
@@ -228,6 +230,19 @@ on_both_databases!(
         assert_eq!(world.balance(&account).await, (500_000_000 - 2 * ANSWER_COST, 0));
     }
 );
+
+on_both_databases!(only_what_was_asked_last_can_be_asked_again, async |world: World| {
+    let account = world.guest().await;
+    let first = world.running(&account).await;
+    world.answer(&first.turn_id);
+    world.complete(&account, &first.turn_id).await;
+    let request = StartTurn {
+        repeats: true,
+        ..question(Some(&first.chat.id), &TurnId::generate(), "Something else")
+    };
+    let second = world.backend.start_turn(&account, request).await.unwrap();
+    assert!(!second.user_message.repeats(), "what is new is shown");
+});
 
 on_both_databases!(an_unknown_model_is_refused_and_nothing_is_stored, async |world: World| {
     let account = world.guest().await;

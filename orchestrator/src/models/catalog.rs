@@ -266,7 +266,8 @@ impl Catalog {
                 return listing.clone();
             }
         }
-        let listing = Listing::read(&self.configured, &self.local, &self.clients).await;
+        let before = kept.as_ref().map(|(_, listing)| listing.as_ref());
+        let listing = Listing::read(&self.configured, &self.local, &self.clients, before).await;
         let listing = Arc::new(listing);
         *kept = Some((Instant::now(), listing.clone()));
         listing

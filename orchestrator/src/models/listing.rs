@@ -45,11 +45,13 @@ struct Entry {
 }
 
 impl Listing {
-    /// Asks the configured providers and looks for the local servers.
+    /// Asks the configured providers and looks for the local servers. One that does not answer now
+    /// has the models that it had before.
     pub(super) async fn read(
         configured: &[Provider],
         local: &[(String, String)],
         clients: &Clients,
+        before: Option<&Self>,
     ) -> Self {
         let lists = join_all(configured.iter().map(list)).await;
         let found = join_all(local.iter().map(|(id, url)| find(id, url, clients))).await;
@@ -59,6 +61,9 @@ impl Listing {
                 Ok(models) => listing.models.extend(models),
                 Err(problem) => {
                     tracing::warn!(provider = provider.id, problem, "models not listed");
+                    let known = before.into_iter().flat_map(|before| &before.models);
+                    let known = known.filter(|model| model.provider == provider.id);
+                    listing.models.extend(known.cloned());
                     listing.is_partial = true;
                 }
             }

@@ -151,14 +151,18 @@ impl OpenTurn {
 
     /// Remembers why nothing more goes out. The first reason counts.
     fn use_up(&self, refusal: Refusal) -> TurnError {
-        let message = match refusal {
-            Refusal::UsedUp => "The turn used up what was set aside for it.".to_owned(),
-            Refusal::TooManyRequests(most) => {
-                format!("The agent has asked its model {most} times, the most in one turn.")
+        let (code, message) = match refusal {
+            Refusal::UsedUp => {
+                ("OUT_OF_CREDITS", "The turn used up what was set aside for it.".to_owned())
             }
-            Refusal::Identical => {
-                "The agent asked its model the same thing over and over.".to_owned()
-            }
+            Refusal::TooManyRequests(most) => (
+                "MODEL_REQUEST_LIMIT",
+                format!("The agent has asked its model {most} times, the most in one turn."),
+            ),
+            Refusal::Identical => (
+                "MODEL_REQUEST_LIMIT",
+                "The agent asked its model the same thing over and over.".to_owned(),
+            ),
         };
         let problem = self.state().problem.clone();
         let why = match refusal {
@@ -166,7 +170,7 @@ impl OpenTurn {
             Refusal::TooManyRequests(_) | Refusal::Identical => problem,
             Refusal::UsedUp => None,
         };
-        let why = why.unwrap_or_else(|| turn_error("OUT_OF_CREDITS", message));
+        let why = why.unwrap_or_else(|| turn_error(code, message));
         let mut first = why.clone();
         self.used_up.send_modify(|known| first = known.get_or_insert(why).clone());
         first

@@ -136,7 +136,7 @@ async fn start(
         };
         let worth_it = matches!(error, AppError::Offline | AppError::Unavailable { .. });
         let stopped = || conversation.wants_stop(&request.turn_id);
-        if worth_it && !page.online.get_untracked() {
+        if error == AppError::Offline && !page.online.get_untracked() {
             // Without a network every try is in vain: the message waits here.
             connected(page, stopped).await;
             if !stopped() {
@@ -171,11 +171,15 @@ async fn connected(page: Page, needless: impl Fn() -> bool) {
 /// the same: what it began is stopped.
 async fn withdrawn(page: Page, conversation: &Conversation, request: StartTurn) {
     conversation.say(give_back(conversation, &request));
-    // Where nothing has arrived, there is nothing to stop.
-    while api::stop_turn(request.turn_id.clone()).await == Err(AppError::Offline)
-        && !page.online.get_untracked()
-    {
+    // The same text, sent again, is a turn of its own: this one is to be stopped.
+    conversation.was_sent();
+    for attempt in 0..TRIES {
         connected(page, || false).await;
+        // Where nothing has arrived, there is nothing to stop.
+        if api::stop_turn(request.turn_id.clone()).await != Err(AppError::Offline) {
+            return;
+        }
+        sleep(500 << attempt).await;
     }
 }
 
@@ -209,8 +213,13 @@ fn refused(page: Page, conversation: &Conversation, request: StartTurn, error: &
             notice.words = words;
         }
     });
-    if let AppError::InsufficientCredits { .. } = error {
-        super::refresh_balance(page);
+    match error {
+        AppError::InsufficientCredits { .. } => super::refresh_balance(page),
+        // What is offered here is not what there is.
+        AppError::Invalid { field, .. } if field == "agent" || field == "model" => {
+            super::refresh_options(page);
+        }
+        _ => {}
     }
 }
 
@@ -254,9 +263,13 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
 
 /// The chat goes on with what was sent, and new ones begin with it.
 fn keep_choice(page: Page, conversation: &Conversation, request: &StartTurn) {
-    drafts::forget_choice(request.chat_id.as_deref());
     let (Some(agent), Some(model)) = (request.agent.clone(), request.model.clone()) else { return };
     let choice = Choice { agent, model };
+    let chat = request.chat_id.as_deref();
+    // What was chosen since is for the next message.
+    if drafts::choice(chat).as_ref() == Some(&choice) {
+        drafts::forget_choice(chat);
+    }
     if conversation.choice.with_untracked(Option::is_none) {
         conversation.choice.set(Some(choice.clone()));
     }

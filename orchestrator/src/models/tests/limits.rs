@@ -97,7 +97,7 @@ async fn the_number_of_requests_is_bounded() {
     }
     let refused = bench.ask(&access, &prompt(Messages, "number 5", true)).await;
     assert!(refused.refused(Messages, 402).contains("4 times"));
-    assert_eq!(why(&meter).await.code.as_deref(), Some("OUT_OF_CREDITS"));
+    assert_eq!(why(&meter).await.code.as_deref(), Some("MODEL_REQUEST_LIMIT"));
     assert_eq!(model.requests().len(), 4);
     // After the end of its means, nothing goes out whatever it is.
     bench.ask(&access, &prompt(Messages, "x", false)).await.refused(Messages, 402);
@@ -113,7 +113,7 @@ async fn the_same_request_over_and_over_ends_the_turn() {
         assert_eq!(bench.ask(&access, &body).await.status, 200);
     }
     bench.ask(&access, &body).await.refused(Responses, 402);
-    assert_eq!(why(&meter).await.code.as_deref(), Some("OUT_OF_CREDITS"));
+    assert_eq!(why(&meter).await.code.as_deref(), Some("MODEL_REQUEST_LIMIT"));
     assert_eq!(model.requests().len(), 3);
 }
 
