@@ -8,6 +8,7 @@ use sandbox_sdk::{
     transcript::Transcript,
     types::{Event, EventBody, Part, PartBody, ToolPart, ToolState},
 };
+use tokio::time::timeout;
 
 use crate::support::{Sandbox, gone, processes_with, unique_sleep};
 
@@ -362,8 +363,11 @@ async fn an_agent_nobody_listens_to_stops() {
     let sleep = unique_sleep();
     let message = format!("run: sleep {sleep}");
     let mut stream = sandbox.running.sidecar().run_agent(&run("t1", &message)).await.unwrap();
+    // The last event before the command may come before its process does.
     while processes_with(&sleep) == 0 {
-        stream.next().await.unwrap().unwrap();
+        if let Ok(event) = timeout(Duration::from_millis(50), stream.next()).await {
+            event.unwrap().unwrap();
+        }
     }
     drop(stream);
     assert!(gone(&sleep).await);
