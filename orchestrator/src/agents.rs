@@ -96,6 +96,16 @@ pub struct AgentProgram {
 }
 
 impl AgentProgram {
+    /// The program on the host.
+    pub fn path(&self) -> PathBuf {
+        // `source` itself, without a slash, where nothing is to be added to it.
+        if self.binary.as_os_str().is_empty() {
+            self.source.clone()
+        } else {
+            self.source.join(&self.binary)
+        }
+    }
+
     /// Where `source` is in a sandbox.
     pub(crate) fn place(&self) -> PathBuf {
         Path::new(sidecar::AGENTS).join(self.cli.id())
@@ -163,8 +173,11 @@ pub fn describe(programs: &[AgentProgram]) -> Vec<AgentInfo> {
     let describe = |cli: Cli| {
         let program = programs.iter().find(|program| program.cli == cli);
         let missing = || {
-            let (name, package) = (cli.name(), cli.package());
-            format!("{name} is not installed. `npm install --global {package}` and start again.")
+            let (name, id, package) = (cli.name(), cli.id(), cli.package());
+            format!(
+                "{name} is not installed. `cargo xtask agents install {id}`, or `npm install \
+                 --global {package}`, and start again."
+            )
         };
         AgentInfo {
             id: cli.id().to_owned(),

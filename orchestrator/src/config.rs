@@ -141,4 +141,9 @@ impl Config {
             tuning: Tuning::default(),
         }
     }
+
+    /// Where installed agents are looked for before the `PATH`.
+    pub(crate) fn agents_folder(&self) -> PathBuf {
+        self.agents.clone().unwrap_or_else(|| self.data.join("agents"))
+    }
 }

@@ -11,6 +11,7 @@ mod error;
 mod gateway;
 mod log;
 mod models;
+mod overview;
 mod profile;
 mod sandboxes;
 mod secrets;
@@ -24,7 +25,8 @@ mod turns;
 mod webhook;
 
 pub use config::{Config, Tuning};
-pub use models::{LocalModels, ModelsConfig};
+pub use models::{LocalModels, ModelsConfig, check_model};
+pub use overview::overview;
 pub use secrets::{Secrets, SecretsError};
 pub use start::{Orchestrator, StartError, Stats, start};
 pub use store::StoreError;

@@ -1,4 +1,5 @@
-//! The orchestrator alone: configuration, log, start, and an orderly end.
+//! The orchestrator alone: configuration, log, start, and an orderly end. And what it would find and
+//! reach if it were started.
 
 use std::process::ExitCode;
 
@@ -19,6 +20,17 @@ struct Cli {
     /// How it is logged.
     #[arg(long, env = "SKEIN_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// Without one it runs until it is stopped.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+enum Command {
+    /// List the agents and models that are installed and configured.
+    Agents,
+    /// Make one small request to the model, and say whether it works or why not.
+    CheckModel,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -30,7 +42,7 @@ enum LogFormat {
 fn main() -> ExitCode {
     orchestrator::sidecar::run_if_asked();
     match run_to_end(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // One line with the way out; a backtrace would bury it.
             eprintln!("orchestrator: {error:#}");
@@ -39,10 +51,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_to_end(cli: Cli) -> anyhow::Result<()> {
-    log_to_stderr(&cli)?;
+fn run_to_end(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(cli.config))
+    // The answers of the two commands are what is to be read; a log would bury them.
+    let told = match cli.command {
+        None => {
+            log_to_stderr(&cli)?;
+            runtime.block_on(run(cli.config))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Agents) => runtime.block_on(orchestrator::overview(&cli.config)),
+        Some(Command::CheckModel) => {
+            runtime.block_on(orchestrator::check_model(&cli.config.models))
+        }
+    };
+    let (Ok(words) | Err(words)) = &told;
+    println!("{}", words.trim_end());
+    Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn run(config: orchestrator::Config) -> anyhow::Result<()> {

@@ -9,9 +9,11 @@ mod address;
 mod answer;
 mod budget;
 mod catalog;
+mod check;
 mod config;
 mod forward;
 mod listing;
+mod overview;
 mod provider;
 mod request;
 mod routes;
@@ -32,6 +34,7 @@ use sandbox_sdk::types::{
 };
 
 pub(crate) use catalog::Choice;
+pub use check::check_model;
 pub use config::{LocalModels, ModelsConfig};
 pub(crate) use socket::ModelSocket;
 pub(crate) use turn::{Metered, TurnMeter};

@@ -2,6 +2,7 @@
 //!
 //! Kept light on purpose: this is the first thing that compiles on a fresh clone.
 
+mod agents;
 mod bench;
 mod console;
 mod interrupt;
@@ -40,6 +41,8 @@ enum Command {
     Lint,
     /// Measure sizes and times, and print them beside their budgets.
     Bench(bench::Options),
+    /// List the coding agents and models there are, install an agent, or check a model.
+    Agents(agents::Options),
     /// Install the build tools and nothing else.
     Setup,
     /// Rebuild and reload on every change; needs cargo-leptos.
@@ -70,6 +73,7 @@ fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint => lint::run(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Agents(options) => agents::run(&workspace, &options),
         Command::Setup => tools::setup(&workspace),
         Command::Watch => run::watch(&workspace),
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use rustix::process::Signal;
 
+use crate::agents::{AGENTS, agents_folder};
 use crate::console;
 use crate::interrupt;
 use crate::job::{self, Service};
@@ -68,7 +69,7 @@ pub(crate) fn watch(workspace: &Workspace) -> Result<ExitCode> {
     ensure_packages(&[Package::BUBBLEWRAP])?;
     let tools = SiteTools::ensure(workspace)?;
     let mut command = workspace.cargo();
-    command.args(["leptos", "watch"]).envs(tools.environment()?);
+    command.args(["leptos", "watch"]).envs(tools.environment()?).env(AGENTS, agents_folder()?);
     wait(Service::start(&mut command)?)
 }
 
@@ -96,6 +97,7 @@ fn serve(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         .env("SKEIN_ADDR", options.addr.to_string())
         .env("SKEIN_ORCHESTRATOR_ADDR", options.orchestrator_addr.to_string())
         .env("SKEIN_SITE_ROOT", &workspace.site_root)
+        .env(AGENTS, agents_folder()?)
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit());
     if let Some(url) = &options.orchestrator_url {

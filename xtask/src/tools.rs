@@ -14,11 +14,12 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 pub(crate) use cargo_tool::cargo_deny;
+pub(crate) use folder::Folder;
+pub(crate) use node::check_version;
 pub(crate) use packages::{Package, ensure_packages, find_program};
 
 use crate::console;
 use crate::workspace::Workspace;
-use folder::Folder;
 
 /// What builds the site, ready to be called.
 #[derive(Debug)]

@@ -185,8 +185,8 @@ mod tests {
     fn what_is_missing_says_how_to_get_it() {
         let described = describe(&[]);
         assert!(described.iter().all(|info| !info.available));
-        assert!(
-            described[2].problem.as_ref().unwrap().contains("npm install --global @openai/codex")
-        );
+        let problem = described[2].problem.as_deref().unwrap();
+        assert!(problem.contains("cargo xtask agents install codex"), "{problem}");
+        assert!(problem.contains("npm install --global @openai/codex"), "{problem}");
     }
 }

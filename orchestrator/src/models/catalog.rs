@@ -20,6 +20,10 @@ pub(crate) const DEMO: &str = "demo";
 /// Agents that a turn is run with when a model is there and nobody chose, the preferred one first.
 const WITH_MODEL: [&str; 2] = ["opencode", "skein"];
 
+/// What to do where there is no provider at all.
+pub(super) const NOT_CONNECTED: &str = "No model is connected. Set ANTHROPIC_API_KEY, \
+    OPENAI_API_KEY or SKEIN_MODEL_URL, or start Ollama.";
+
 /// How long a list of models is good, and one that a provider was missing from.
 const FRESH: Duration = Duration::from_secs(60);
 const PARTIAL_FRESH: Duration = Duration::from_secs(10);
@@ -30,8 +34,9 @@ const MAX_NAME: usize = 256;
 #[derive(Debug)]
 pub(super) struct Catalog {
     agents: Vec<AgentInfo>,
-    configured: Vec<Provider>,
-    local: Vec<(String, String)>,
+    pub(super) configured: Vec<Provider>,
+    /// Names and addresses of the local servers that are looked for.
+    pub(super) local: Vec<(String, String)>,
     default_agent: Option<String>,
     default_model: Option<String>,
     clients: Clients,
@@ -220,8 +225,7 @@ impl Catalog {
         });
         first.ok_or_else(|| {
             let words = if self.configured.is_empty() {
-                "No model is connected. Set ANTHROPIC_API_KEY, OPENAI_API_KEY or SKEIN_MODEL_URL, \
-                 or start Ollama."
+                NOT_CONNECTED
             } else {
                 "The provider tells no models. Name one with SKEIN_MODEL."
             };
@@ -258,10 +262,10 @@ impl Catalog {
         find(name, &*self.listing().await).ok_or_else(|| unknown_model(name))
     }
 
-    async fn listing(&self) -> Arc<Listing> {
+    pub(super) async fn listing(&self) -> Arc<Listing> {
         let mut kept = self.listing.lock().await;
         if let Some((read, listing)) = kept.as_ref() {
-            let fresh = if listing.is_partial { PARTIAL_FRESH } else { FRESH };
+            let fresh = if listing.is_partial() { PARTIAL_FRESH } else { FRESH };
             if read.elapsed() < fresh {
                 return listing.clone();
             }

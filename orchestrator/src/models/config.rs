@@ -3,6 +3,8 @@
 use sandbox_sdk::types::WireFormat;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::provider::{ANTHROPIC, CUSTOM, OPENAI};
+
 /// Requests to a model that one turn may make.
 const MAX_REQUESTS: u32 = 60;
 /// Where local model servers listen when nobody told them otherwise.
@@ -93,6 +95,16 @@ pub(super) fn key(key: Option<&SecretString>) -> Option<SecretString> {
 /// The text, unless it is empty.
 pub(super) fn text(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// The variables of a provider's key and of its address.
+pub(super) fn variables(provider: &str) -> Option<(&'static str, &'static str)> {
+    match provider {
+        ANTHROPIC => Some(("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")),
+        OPENAI => Some(("OPENAI_API_KEY", "OPENAI_BASE_URL")),
+        CUSTOM => Some(("SKEIN_MODEL_KEY", "SKEIN_MODEL_URL")),
+        _ => None,
+    }
 }
 
 fn local_servers() -> Vec<(String, String)> {

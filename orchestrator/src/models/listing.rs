@@ -22,8 +22,8 @@ pub(super) struct Listing {
     /// Those of the configuration, then the local servers that were found.
     pub(super) providers: Vec<Provider>,
     pub(super) models: Vec<ModelInfo>,
-    /// A provider did not answer: the list is worth another look soon.
-    pub(super) is_partial: bool,
+    /// Providers that told no models, and why not.
+    problems: Vec<(String, String)>,
 }
 
 /// A list in the shape that all providers share, with the fields that some of them add.
@@ -64,7 +64,7 @@ impl Listing {
                     let known = before.into_iter().flat_map(|before| &before.models);
                     let known = known.filter(|model| model.provider == provider.id);
                     listing.models.extend(known.cloned());
-                    listing.is_partial = true;
+                    listing.problems.push((provider.id.clone(), problem));
                 }
             }
             listing.providers.push(provider.clone());
@@ -77,6 +77,17 @@ impl Listing {
             }
         }
         listing
+    }
+
+    /// A provider did not answer: the list is worth another look soon.
+    pub(super) fn is_partial(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Why a provider told no models.
+    pub(super) fn problem(&self, provider: &str) -> Option<&str> {
+        let found = self.problems.iter().find(|(id, _)| id == provider);
+        found.map(|(_, problem)| problem.as_str())
     }
 
     pub(super) fn provider(&self, id: &str) -> Option<&Provider> {

@@ -193,6 +193,15 @@ impl Provider {
         }
     }
 
+    /// Where it is, the `/v1` included. It never holds a secret.
+    pub(super) fn address(&self) -> &str {
+        &self.base
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// A request to a path beside the `/v1`, for what only local servers have.
     pub(super) fn beside(&self, path: &str) -> RequestBuilder {
         let root = self.base.strip_suffix("/v1").unwrap_or(&self.base);

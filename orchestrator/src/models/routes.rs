@@ -101,7 +101,11 @@ async fn count(State(door): State<Door>, request: Request) -> Response {
 }
 
 impl Door {
-    async fn forward(&self, request: Request, counting: bool) -> Result<Response, Response> {
+    pub(super) async fn forward(
+        &self,
+        request: Request,
+        counting: bool,
+    ) -> Result<Response, Response> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let format = format_of(path).unwrap_or(WireFormat::ChatCompletions);
@@ -174,6 +178,15 @@ impl Door {
             Ok((kept.freeze(), memory))
         };
         timeout(BODY_PATIENCE, reading).await.unwrap_or(Err(LATE))
+    }
+}
+
+/// Where requests of a format go.
+pub(super) fn path_of(format: WireFormat) -> &'static str {
+    match format {
+        WireFormat::Messages => MESSAGES,
+        WireFormat::Responses => RESPONSES,
+        WireFormat::ChatCompletions => CHAT_COMPLETIONS,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The gateway as an agent in a sandbox meets it: over its socket, to a real server behind it.
 
 mod catalog;
+mod check;
 mod failures;
 mod hostile;
 mod limits;

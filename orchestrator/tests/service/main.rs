@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it is all a test")]
 
+mod commands;
 mod gateway;
 mod hostile_input;
 mod models;

@@ -19,11 +19,18 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn open() -> Result<Self> {
-        let path = location().context("neither SKEIN_TOOLS nor HOME is set")?;
-        fs::create_dir_all(&path).with_context(|| {
-            format!("cannot make the tools folder {}; SKEIN_TOOLS names another", path.display())
-        })?;
+        Self::at(Self::location()?).context("no tools folder; SKEIN_TOOLS names another")
+    }
+
+    /// A folder at another place that is kept in the same way.
+    pub(crate) fn at(path: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self { path })
+    }
+
+    /// Where the tools folder is, made or not.
+    pub(crate) fn location() -> Result<PathBuf> {
+        location().context("neither SKEIN_TOOLS nor HOME is set")
     }
 
     /// Where an entry is, if it is there.
@@ -39,11 +46,22 @@ impl Folder {
         key: &str,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
-        if let Some(entry) = self.entry(key) {
+        self.renew(key, |_| true, make)
+    }
+
+    /// The same for an entry without its version in its name: one that is not `current` is replaced.
+    pub(crate) fn renew(
+        &self,
+        key: &str,
+        current: impl Fn(&Path) -> bool,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let look = || self.entry(key).filter(|entry| current(entry));
+        if let Some(entry) = look() {
             return Ok(entry);
         }
         let _lock = self.lock()?;
-        if let Some(entry) = self.entry(key) {
+        if let Some(entry) = look() {
             return Ok(entry);
         }
         // Under the lock nobody else builds, so what is there was left by a set-up that died.
@@ -56,6 +74,7 @@ impl Folder {
         }
         made?;
         let entry = self.path.join(key);
+        remove(&entry)?;
         fs::rename(&new, &entry)?;
         Ok(entry)
     }
@@ -124,6 +143,20 @@ mod tests {
         assert!(entry.join("file").is_file());
         let again = folder.ensure("tool-1", |_| bail!("made twice")).unwrap();
         assert_eq!(again, entry);
+    }
+
+    #[test]
+    fn an_entry_that_is_old_is_replaced_once_the_new_one_is_made() {
+        let (_home, folder) = folder();
+        let is = |version: &'static str| {
+            move |entry: &Path| fs::read(entry.join("v")).is_ok_and(|v| v == version.as_bytes())
+        };
+        let make = |version: &'static str| move |new: &Path| Ok(fs::write(new.join("v"), version)?);
+        folder.renew("tool", is("1"), make("1")).unwrap();
+        assert!(folder.renew("tool", is("2"), |_| bail!("no network")).is_err());
+        let entry = folder.renew("tool", is("1"), |_| bail!("made twice")).unwrap();
+        folder.renew("tool", is("2"), make("2")).unwrap();
+        assert!(is("2")(&entry));
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub(super) fn link(modules: &Path, link: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check_version() -> Result<()> {
+/// An error that says what to do, unless there is a Node that is new enough.
+pub(crate) fn check_version() -> Result<()> {
     let hint = format!("Node.js {OLDEST_NODE} or newer is needed, with npm: install it first");
     let version = job::capture(Command::new("node").arg("--version")).context(hint.clone())?;
     let major = version.trim().trim_start_matches('v').split('.').next();
