@@ -4,6 +4,7 @@
 //! would cost many times its size; the few fields that matter are looked up, and changes are made
 //! in the text itself, so that all the rest arrives as it was sent.
 
+mod inputs;
 mod tools;
 
 use std::ops::Range;
@@ -30,6 +31,18 @@ struct Fields<'a> {
     messages: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
     input: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    system: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    instructions: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    previous_response_id: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    conversation: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    store: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
@@ -97,6 +110,15 @@ impl ModelRequest {
             return Err("The body has nothing to say to a model.".to_owned());
         }
         refuse_unmetered(&fields)?;
+        let looked_through = [
+            ("messages", fields.messages),
+            ("input", fields.input),
+            ("system", fields.system),
+            ("instructions", fields.instructions),
+        ];
+        for (name, value) in looked_through {
+            value.map_or(Ok(()), |value| inputs::check(name, value))?;
+        }
         let mut request = Self {
             format,
             start,
@@ -109,6 +131,7 @@ impl ModelRequest {
         };
         request.name_model(text, fields.model, model);
         request.ask_for_usage(text, &fields);
+        request.keep_nothing(text, fields.store);
         request.find_limits(text, &fields)?;
         if let Some(tools) = fields.tools
             && let Some(kept) = tools::without_hosted(tools)?
@@ -187,6 +210,19 @@ impl ModelRequest {
         }
     }
 
+    /// What a provider keeps could be asked about later, by another turn.
+    fn keep_nothing(&mut self, text: &str, store: Option<&RawValue>) {
+        match store {
+            Some(store) if store.get() == "false" => {}
+            Some(store) => self.changes.push((span(text, store), "false".to_owned())),
+            // Elsewhere nothing is kept unless it is asked for.
+            None if self.format == WireFormat::Responses => {
+                self.inserted.push_str("\"store\":false,");
+            }
+            None => {}
+        }
+    }
+
     fn find_limits(&mut self, text: &str, fields: &Fields<'_>) -> Result<(), String> {
         let named: &[_] = match self.format {
             WireFormat::Messages => &[fields.max_tokens],
@@ -210,7 +246,8 @@ impl ModelRequest {
     }
 }
 
-/// What costs otherwise than by the token, or goes on when nobody listens.
+/// What costs otherwise than by the token, goes on when nobody listens, or is about what is not in the
+/// request.
 fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
     let tier = fields.service_tier.as_deref();
     let empty = |value: Option<&RawValue>| {
@@ -230,6 +267,12 @@ fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
         "mcp_servers"
     } else if !empty(fields.web_search_options) {
         "web_search_options"
+    } else if !empty(fields.previous_response_id) {
+        "previous_response_id"
+    } else if !empty(fields.conversation) {
+        "conversation"
+    } else if !empty(fields.prompt) {
+        "prompt"
     } else {
         return Ok(());
     };
