@@ -11,6 +11,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::tools;
+
 /// What a value stands for, by the name of its field.
 #[derive(Clone, Copy, Debug)]
 enum Place {
@@ -26,6 +28,8 @@ enum Place {
     /// Where Anthropic finds a picture or a document.
     Source,
     SourceType,
+    /// Tools that come in the course of a conversation.
+    Tools,
     /// What a tool was called with: the model's own words.
     Arguments,
 }
@@ -56,6 +60,7 @@ impl Place {
             _ if is("file_data") => Self::Content,
             _ if is("file_id") => Self::Kept,
             _ if is("source") => Self::Source,
+            _ if is("tools") => Self::Tools,
             _ if is("input") => Self::Arguments,
             _ => Self::Any,
         }
@@ -88,6 +93,11 @@ impl<'de> DeserializeSeed<'de> for Looked {
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
         match self.0 {
             Place::Arguments => IgnoredAny::deserialize(source).map(drop),
+            Place::Tools => match tools::without_hosted(<&RawValue>::deserialize(source)?) {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err(D::Error::custom("a tool that the provider would run")),
+                Err(words) => Err(D::Error::custom(words)),
+            },
             _ => source.deserialize_any(self),
         }
     }

@@ -205,3 +205,53 @@ fn no_provider_keeps_what_was_asked() {
     let chat = r#"{"model":"m-1","messages":[],"store":true}"#;
     assert_eq!(as_json(&sent(ChatCompletions, chat, None))["store"], false);
 }
+
+#[test]
+fn only_tools_that_the_client_runs_itself_go_on() {
+    for kept in [
+        r#"{"name":"a"}"#,
+        r#"{"type":null,"name":"a"}"#,
+        r#"{"type":"function","function":{"name":"web_search","type":"mcp"}}"#,
+        r#"{"type":"custom","name":"apply_patch"}"#,
+        r#"{"type":"bash_20250124","name":"bash"}"#,
+        r#"{"type":"text_editor_20250728","name":"edit"}"#,
+        r#"{"type":"local_shell"}"#,
+        r#"{"type":"apply_patch"}"#,
+        r#"{"type":"shell"}"#,
+        r#"{"type":"shell","environment":{"type":"local"}}"#,
+        r#"{"type":"namespace","name":"n","tools":[{"type":"function","name":"a"}]}"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","store":false,"input":[],"tools":[{kept}]}}"#);
+        assert_eq!(sent(Responses, &body, None), body);
+    }
+    for left_out in [
+        r#"{"type":"shell","environment":{"type":"container_auto"}}"#,
+        r#"{"type":"builtin_function","function":{"name":"$web_search"}}"#,
+        r#"{"type":"namespace","name":"n","tools":[{"type":"mcp"}]}"#,
+        r#"{"type":"tool_search"}"#,
+        r#"{"type":"something_new"}"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","input":[],"tools":[{left_out},{{"name":"b"}}]}}"#);
+        let sent = as_json(&sent(Responses, &body, None));
+        assert_eq!(sent["tools"], json!([{"name": "b"}]), "{body}");
+    }
+}
+
+#[test]
+fn a_tool_that_two_readers_would_see_differently_is_refused() {
+    for tool in [
+        r#"{"type":"function","type":"web_search"}"#,
+        r#"{"type":"web_search","typ\u0065":"function"}"#,
+        r#"{"type":"shell","environment":null,"environment":{"type":"container_auto"}}"#,
+        r#"{"type":["web_search"]}"#,
+        "7",
+        r#""web_search""#,
+        r#"["web_search"]"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","input":[],"tools":[{tool}]}}"#);
+        assert!(read(Responses, &body).is_err(), "{body}");
+    }
+    let body =
+        r#"{"model":"m-1","input":[{"type":"tool_search_output","tools":[{"type":"mcp"}]}]}"#;
+    assert!(read(Responses, body).is_err());
+}
