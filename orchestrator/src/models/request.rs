@@ -5,6 +5,7 @@
 //! in the text itself, so that all the rest arrives as it was sent.
 
 mod inputs;
+mod names;
 mod tools;
 
 use std::ops::Range;
@@ -36,13 +37,9 @@ struct Fields<'a> {
     #[serde(borrow, deserialize_with = "present")]
     instructions: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
-    previous_response_id: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
-    conversation: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
-    prompt: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
     store: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    cache_control: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
@@ -56,10 +53,6 @@ struct Fields<'a> {
     speed: Option<String>,
     #[serde(borrow, deserialize_with = "present")]
     tools: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
-    mcp_servers: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
-    web_search_options: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -103,6 +96,7 @@ impl ModelRequest {
         if text.as_bytes().get(start - 1) != Some(&b'{') {
             return Err("The body must be a JSON object.".to_owned());
         }
+        names::check(text)?;
         let fields: Fields<'_> = serde_json::from_str(text)
             .map_err(|error| format!("The body is not valid: {error}."))?;
         let asked = if format == WireFormat::Responses { fields.input } else { fields.messages };
@@ -115,6 +109,7 @@ impl ModelRequest {
             ("input", fields.input),
             ("system", fields.system),
             ("instructions", fields.instructions),
+            ("cache_control", fields.cache_control),
         ];
         for (name, value) in looked_through {
             value.map_or(Ok(()), |value| inputs::check(name, value))?;
@@ -246,13 +241,9 @@ impl ModelRequest {
     }
 }
 
-/// What costs otherwise than by the token, goes on when nobody listens, or is about what is not in the
-/// request.
+/// What costs otherwise than by the token, or goes on when nobody listens.
 fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
     let tier = fields.service_tier.as_deref();
-    let empty = |value: Option<&RawValue>| {
-        value.is_none_or(|value| matches!(value.get().trim(), "null" | "[]" | "{}"))
-    };
     let refused = if fields.background == Some(true) {
         "background"
     } else if fields.n.is_some_and(|n| n > 1) {
@@ -263,16 +254,6 @@ fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
         "service_tier"
     } else if fields.speed.as_deref().is_some_and(|speed| speed != "standard") {
         "speed"
-    } else if !empty(fields.mcp_servers) {
-        "mcp_servers"
-    } else if !empty(fields.web_search_options) {
-        "web_search_options"
-    } else if !empty(fields.previous_response_id) {
-        "previous_response_id"
-    } else if !empty(fields.conversation) {
-        "conversation"
-    } else if !empty(fields.prompt) {
-        "prompt"
     } else {
         return Ok(());
     };

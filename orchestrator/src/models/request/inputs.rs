@@ -28,6 +28,8 @@ enum Place {
     /// Where Anthropic finds a picture or a document.
     Source,
     SourceType,
+    Cache,
+    CacheTtl,
     /// Tools that come in the course of a conversation.
     Tools,
     /// What a tool was called with: the model's own words.
@@ -41,7 +43,8 @@ enum Place {
 /// Words for the client.
 pub(super) fn check(name: &str, value: &RawValue) -> Result<(), String> {
     let mut reader = serde_json::Deserializer::from_str(value.get());
-    let looked = Looked(Place::Any).deserialize(&mut reader);
+    let place = if name == "cache_control" { Place::Cache } else { Place::Any };
+    let looked = Looked(place).deserialize(&mut reader);
     looked.map_err(|error| format!("`{name}` can't be used here: {error}."))
 }
 
@@ -53,6 +56,7 @@ impl Place {
         match self {
             Self::Address if is("url") => Self::Address,
             Self::Source if is("type") => Self::SourceType,
+            Self::Cache if is("ttl") => Self::CacheTtl,
             _ if is("type") => Self::Type,
             _ if ["image_url", "file_url", "video_url", "audio_url"].into_iter().any(is) => {
                 Self::Address
@@ -60,6 +64,7 @@ impl Place {
             _ if is("file_data") => Self::Content,
             _ if is("file_id") => Self::Kept,
             _ if is("source") => Self::Source,
+            _ if is("cache_control") => Self::Cache,
             _ if is("tools") => Self::Tools,
             _ if is("input") => Self::Arguments,
             _ => Self::Any,
@@ -79,6 +84,8 @@ impl Place {
             Self::SourceType if !matches!(text, "base64" | "text" | "content") => {
                 Some("a `source` must hold the data itself")
             }
+            // What is kept for longer costs more.
+            Self::CacheTtl if text != "5m" => Some("a cache can only be kept for `5m`"),
             _ => None,
         }
     }
@@ -135,13 +142,13 @@ impl<'de> Visitor<'de> for Looked {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Looked(self.0))?.is_some() {}
+        while list.next_element_seed(Self(self.0))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(place) = fields.next_key_seed(Field(self.0))? {
-            fields.next_value_seed(Looked(place))?;
+            fields.next_value_seed(Self(place))?;
         }
         Ok(())
     }

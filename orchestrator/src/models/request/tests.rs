@@ -255,3 +255,35 @@ fn a_tool_that_two_readers_would_see_differently_is_refused() {
         r#"{"model":"m-1","input":[{"type":"tool_search_output","tools":[{"type":"mcp"}]}]}"#;
     assert!(read(Responses, body).is_err());
 }
+
+#[test]
+fn a_known_field_in_other_letters_is_refused() {
+    for field in
+        [r#""Max_Tokens":9"#, r#""N":4"#, r#""\u004eNNN":1,"Tools":[]"#, r#""\u017ftream":true"#]
+    {
+        let body = format!(r#"{{"model":"m-1","messages":[],{field}}}"#);
+        assert!(read(ChatCompletions, &body).is_err(), "{body}");
+    }
+    assert!(read(Messages, r#"{"model":"m-1","Model":"m-2","messages":[]}"#).is_err());
+}
+
+#[test]
+fn what_changes_the_price_is_refused() {
+    for field in [
+        r#""models":["a/b"]"#,
+        r#""plugins":[{"id":"web"}]"#,
+        r#""provider":{"order":["x"]}"#,
+        r#""route":"fallback""#,
+        r#""inference_geo":"us""#,
+        r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#,
+        r#""system":[{"type":"text","cache_control":{"ttl":"1h"}}]"#,
+        r#""tools":[{"name":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}]"#,
+        r#""x":0,"messages":[{"content":[{"cache_control":{"ttl":"1h"}}]}]"#,
+    ] {
+        let messages = if field.contains("messages") { "" } else { r#""messages":[],"# };
+        let body = format!(r#"{{"model":"m-1",{messages}{field}}}"#);
+        assert!(read(Messages, &body).is_err(), "{body}");
+        let usual = body.replace("1h", "5m");
+        assert_eq!(read(Messages, &usual).is_ok(), usual != body, "{usual}");
+    }
+}

@@ -11,6 +11,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::inputs;
+
 /// More tools than any client has.
 const MAX_TOOLS: usize = 1024;
 /// Types of tools that the client runs itself; a tool without a type is one of them.
@@ -52,6 +54,8 @@ struct Tool<'a> {
     environment: Option<Environment>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache_control: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +72,7 @@ fn is_own(tool: &RawValue, grouped: bool) -> Result<bool, String> {
     }
     let tool: Tool<'_> = serde_json::from_str(tool.get())
         .map_err(|error| format!("A tool is not valid: {error}."))?;
+    tool.cache_control.map_or(Ok(()), |cache| inputs::check("cache_control", cache))?;
     Ok(match tool.kind.as_deref() {
         None => true,
         Some("shell") => tool.environment.is_none_or(|place| place.kind == "local"),
