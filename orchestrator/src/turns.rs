@@ -27,7 +27,7 @@ use crate::{
     log::{Appended, EventLog, LogError, SessionLog, TurnChange},
     models::{Choice, ModelGateway},
     sandboxes::{SandboxError, Sandboxes},
-    store::{NewTurn, Store, StoreError},
+    store::{NewTurn, Store, StoreError, token_usage},
     webhook::Webhooks,
 };
 use meter::prompt_tokens;
@@ -206,7 +206,8 @@ impl Turns {
         input_tokens: u64,
     ) -> Result<DispatchReceipt, TurnError> {
         let model = choice.model_name();
-        let turn = NewTurn { id: turn_id.to_owned(), model: model.clone(), input_tokens };
+        let usage = choice.is_metered().then(|| token_usage(0, 0));
+        let turn = NewTurn { id: turn_id.to_owned(), model: model.clone(), input_tokens, usage };
         let mut started = ExecutionStarted {
             execution_id: turn_id.to_owned(),
             session_id: log.id().to_owned(),
