@@ -40,6 +40,9 @@ pub(crate) use outcome::tests::last_events_of;
 /// Pauses while a turn that has begun waits for its runner.
 const ABORT_PAUSES: [Duration; 6] = [Duration::from_millis(20); 6];
 
+/// Longest wait for turns that are cut off. They have to meter and to write what they used.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// All turns of an orchestrator. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Turns(Arc<Inner>);
@@ -270,7 +273,7 @@ impl Turns {
         };
         let all = futures::future::join_all(ended.iter().map(CancellationToken::cancelled));
         // What does not end in time ends with the sandbox.
-        drop(tokio::time::timeout(Duration::from_secs(1), all).await);
+        drop(tokio::time::timeout(STOP_PATIENCE, all).await);
     }
 
     pub(crate) async fn status(&self, session_id: &str) -> Result<SessionStatus, TurnError> {
