@@ -16,6 +16,8 @@ mod turn;
 mod voice;
 mod written_calls;
 
+use std::io;
+
 use sandbox_sdk::types::{Event, TurnError, TurnState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +35,7 @@ pub(crate) const MAX_THINKING_TOKENS: &str = "maxThinkingTokens";
 pub(crate) async fn run(
     run: AgentRun,
     tools: Tools,
-    gateway_url: String,
+    gateway_url: io::Result<String>,
     stopped: CancellationToken,
     events: mpsc::Sender<Event>,
 ) {
@@ -44,6 +46,13 @@ pub(crate) async fn run(
     let profile = match Profile::of(run.backend.as_ref()) {
         Ok(profile) => profile,
         Err(message) => return refuse(voice, "INVALID_PROFILE", message).await,
+    };
+    let gateway_url = match gateway_url {
+        Ok(url) => url,
+        Err(error) => {
+            let message = format!("There is no way to the model gateway: {error}.");
+            return refuse(voice, "AGENT_NOT_STARTED", message).await;
+        }
     };
     let mut turn = Turn::begin(&run, access, profile, gateway_url, tools, voice).await;
     let driven = tokio::select! {

@@ -27,7 +27,7 @@ use crate::{
     log::{Appended, EventLog, LogError, SessionLog, TurnChange},
     models::{Choice, ModelGateway},
     sandboxes::{SandboxError, Sandboxes},
-    store::{NewTurn, Store, StoreError},
+    store::{NewTurn, Store, StoreError, token_usage},
     webhook::Webhooks,
 };
 use meter::prompt_tokens;
@@ -39,6 +39,9 @@ pub(crate) use outcome::tests::last_events_of;
 
 /// Pauses while a turn that has begun waits for its runner.
 const ABORT_PAUSES: [Duration; 6] = [Duration::from_millis(20); 6];
+
+/// Longest wait for turns that are cut off. They have to meter and to write what they used.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// All turns of an orchestrator. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -206,7 +209,8 @@ impl Turns {
         input_tokens: u64,
     ) -> Result<DispatchReceipt, TurnError> {
         let model = choice.model_name();
-        let turn = NewTurn { id: turn_id.to_owned(), model: model.clone(), input_tokens };
+        let usage = choice.is_metered().then(|| token_usage(0, 0));
+        let turn = NewTurn { id: turn_id.to_owned(), model: model.clone(), input_tokens, usage };
         let mut started = ExecutionStarted {
             execution_id: turn_id.to_owned(),
             session_id: log.id().to_owned(),
@@ -269,7 +273,7 @@ impl Turns {
         };
         let all = futures::future::join_all(ended.iter().map(CancellationToken::cancelled));
         // What does not end in time ends with the sandbox.
-        drop(tokio::time::timeout(Duration::from_secs(1), all).await);
+        drop(tokio::time::timeout(STOP_PATIENCE, all).await);
     }
 
     pub(crate) async fn status(&self, session_id: &str) -> Result<SessionStatus, TurnError> {

@@ -1,7 +1,7 @@
 //! Puts an answer together while it streams.
 
 use super::{
-    conversation::{Block, Conversation},
+    conversation::{Block, Conversation, WRITTEN},
     model::{Piece, Stop},
     voice::{CallId, Voice},
     written_calls,
@@ -118,7 +118,8 @@ impl Answer {
         voice.replace_text(&rest).await;
         *text = rest;
         for (index, (name, arguments)) in (0..).zip(calls) {
-            self.call(index, String::new(), name, arguments, voice).await;
+            let id = format!("{WRITTEN}{}", uuid::Uuid::now_v7().simple());
+            self.call(index, id, name, arguments, voice).await;
         }
     }
 

@@ -7,6 +7,8 @@ use crate::{sidecar::HOME, tools::Tools};
 
 /// What a message counts for beyond its texts, in bytes of a request.
 const MESSAGE_OVERHEAD: usize = 40;
+/// How the name of a call begins that a model wrote into its text.
+pub(super) const WRITTEN: &str = "written_";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
@@ -169,6 +171,11 @@ impl Conversation {
     /// Bytes that all of it adds to a request, roughly.
     pub(super) fn size(&self) -> usize {
         self.messages.iter().map(Message::size).sum()
+    }
+
+    /// Whether the model has made a call other than in its text.
+    pub(super) fn has_proper_call(&self) -> bool {
+        self.messages.iter().flat_map(Message::calls).any(|call| !call.id.starts_with(WRITTEN))
     }
 
     /// Whether a call of this name exists already.

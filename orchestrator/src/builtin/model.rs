@@ -97,6 +97,11 @@ impl Model {
         Self { gateway_url, access }
     }
 
+    /// Whether it is served by somebody who may not understand its calls.
+    pub(super) fn may_write_calls(&self) -> bool {
+        self.access.format == WireFormat::ChatCompletions
+    }
+
     /// Sends a request, and returns once the answer begins.
     pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Answering, Failure> {
         let model = &self.access.model;

@@ -136,7 +136,12 @@ impl Turn {
             let failure = match self.attempt(may_call).await {
                 Ok(()) => {
                     let mut answer = std::mem::take(&mut self.answer);
-                    if may_call && !self.specs.is_empty() {
+                    // Of a model that can call properly, what looks like a call is an example.
+                    if may_call
+                        && !self.specs.is_empty()
+                        && self.model.may_write_calls()
+                        && !self.conversation.has_proper_call()
+                    {
                         answer.hear_written_calls(&mut self.voice).await;
                     }
                     self.voice.keep_answer().await;

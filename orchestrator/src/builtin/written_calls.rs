@@ -23,16 +23,23 @@ pub(super) fn find(text: &str) -> Option<(String, Vec<(String, String)>)> {
     (!calls.is_empty()).then(|| (String::new(), calls))
 }
 
+/// The calls at the end of an answer. Elsewhere, or in a fence, they are examples.
 fn tagged(text: &str) -> Option<(String, Vec<(String, String)>)> {
     let mut pieces = text.split(OPEN);
-    let mut rest = pieces.next()?.trim_end().to_owned();
+    let said = pieces.next()?.trim_end();
+    let fenced = said.lines().filter(|line| line.trim_start().starts_with("```")).count() % 2 == 1;
+    if fenced {
+        return None;
+    }
     let mut calls = Vec::new();
     for piece in pieces {
         let (inner, after) = piece.split_once(CLOSE).unwrap_or((piece, ""));
+        if !after.trim().is_empty() {
+            return None;
+        }
         calls.push(call(&serde_json::from_str(inner.trim()).ok()?)?);
-        rest.push_str(after.trim_end());
     }
-    Some((rest, calls))
+    Some((said.to_owned(), calls))
 }
 
 fn call(value: &Value) -> Option<(String, String)> {
@@ -74,6 +81,9 @@ mod tests {
             r#"{"name": "Ada", "arguments": {}}"#,
             r#"{"name": "bash"}"#,
             "<tool_call> is a tag",
+            "Write <tool_call>{\"name\":\"bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call> for that.",
+            "So:\n```\n<tool_call>{\"name\":\"bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call>\n```",
+            "So:\n```\n<tool_call>{\"name\":\"bash\",\"arguments\":{\"command\":\"ls\"}}</tool_call>",
             "[]",
             "",
         ];

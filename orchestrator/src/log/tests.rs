@@ -176,7 +176,12 @@ async fn a_turn_begins_once_one_at_a_time_and_ends_once() {
     let change =
         async |change| bench.logs.append(&log, vec![event(0, 1)], Some(change)).await.unwrap();
     let begin = |id: &str| {
-        TurnChange::Begin(NewTurn { id: id.to_owned(), model: "demo".to_owned(), input_tokens: 3 })
+        TurnChange::Begin(NewTurn {
+            id: id.to_owned(),
+            model: "demo".to_owned(),
+            input_tokens: 3,
+            usage: None,
+        })
     };
     let end = |id: &str| {
         TurnChange::End(EndedTurn {

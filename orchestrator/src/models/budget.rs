@@ -101,6 +101,11 @@ impl Budget {
         self.spent
     }
 
+    /// What requests under way have read by now, as far as that is known, and how many there are.
+    pub(super) fn under_way(&self) -> (Usage, u32) {
+        (Usage { output: 0, ..self.reserved }, self.under_way)
+    }
+
     /// Lets a request out, or says why not. Only a request that goes is counted.
     pub(super) fn admit(&mut self, wanted: &Wanted, now: Instant) -> Admission {
         if self.admitted >= self.max_requests {

@@ -200,14 +200,15 @@ impl Exchange {
             }
             Some(Err(error)) => {
                 let failed = Failed::unreachable(&self.turn.model.provider, &error);
-                self.fail(failed, answer);
+                if error.is_connect() {
+                    self.fail(failed, answer);
+                } else {
+                    drop(answer.send(failed.response(self.format)));
+                    self.settle_unknown(Some(failed.problem));
+                }
             }
-            // Nobody waits for it any more. What the provider did with it is not known, and it is
-            // counted as read.
-            None => {
-                let usage = Usage { input: self.input_estimate, ..Usage::default() };
-                self.settle(0, usage, true, false, None);
-            }
+            // Nobody waits for it any more.
+            None => self.settle_unknown(None),
         }
     }
 
@@ -235,6 +236,12 @@ impl Exchange {
         drop(answer.send(failed.response(self.format)));
         // A refused request is not charged for, by any provider.
         self.settle(failed.status, Usage::default(), false, true, Some(failed.problem));
+    }
+
+    /// What the provider did with the request is not known: it is counted as read.
+    fn settle_unknown(self, problem: Option<TurnError>) {
+        let usage = Usage { input: self.input_estimate, ..Usage::default() };
+        self.settle(0, usage, true, false, problem);
     }
 
     fn settle(

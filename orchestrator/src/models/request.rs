@@ -4,6 +4,8 @@
 //! would cost many times its size; the few fields that matter are looked up, and changes are made
 //! in the text itself, so that all the rest arrives as it was sent.
 
+mod inputs;
+mod names;
 mod tools;
 
 use std::ops::Range;
@@ -31,6 +33,14 @@ struct Fields<'a> {
     #[serde(borrow, deserialize_with = "present")]
     input: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
+    system: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    instructions: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    store: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    cache_control: Option<&'a RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow, deserialize_with = "present")]
     max_completion_tokens: Option<&'a RawValue>,
@@ -43,10 +53,6 @@ struct Fields<'a> {
     speed: Option<String>,
     #[serde(borrow, deserialize_with = "present")]
     tools: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
-    mcp_servers: Option<&'a RawValue>,
-    #[serde(borrow, deserialize_with = "present")]
-    web_search_options: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -90,6 +96,7 @@ impl ModelRequest {
         if text.as_bytes().get(start - 1) != Some(&b'{') {
             return Err("The body must be a JSON object.".to_owned());
         }
+        names::check(text)?;
         let fields: Fields<'_> = serde_json::from_str(text)
             .map_err(|error| format!("The body is not valid: {error}."))?;
         let asked = if format == WireFormat::Responses { fields.input } else { fields.messages };
@@ -97,6 +104,16 @@ impl ModelRequest {
             return Err("The body has nothing to say to a model.".to_owned());
         }
         refuse_unmetered(&fields)?;
+        let looked_through = [
+            ("messages", fields.messages),
+            ("input", fields.input),
+            ("system", fields.system),
+            ("instructions", fields.instructions),
+            ("cache_control", fields.cache_control),
+        ];
+        for (name, value) in looked_through {
+            value.map_or(Ok(()), |value| inputs::check(name, value))?;
+        }
         let mut request = Self {
             format,
             start,
@@ -109,6 +126,7 @@ impl ModelRequest {
         };
         request.name_model(text, fields.model, model);
         request.ask_for_usage(text, &fields);
+        request.keep_nothing(text, fields.store);
         request.find_limits(text, &fields)?;
         if let Some(tools) = fields.tools
             && let Some(kept) = tools::without_hosted(tools)?
@@ -187,6 +205,19 @@ impl ModelRequest {
         }
     }
 
+    /// What a provider keeps could be asked about later, by another turn.
+    fn keep_nothing(&mut self, text: &str, store: Option<&RawValue>) {
+        match store {
+            Some(store) if store.get() == "false" => {}
+            Some(store) => self.changes.push((span(text, store), "false".to_owned())),
+            // Elsewhere nothing is kept unless it is asked for.
+            None if self.format == WireFormat::Responses => {
+                self.inserted.push_str("\"store\":false,");
+            }
+            None => {}
+        }
+    }
+
     fn find_limits(&mut self, text: &str, fields: &Fields<'_>) -> Result<(), String> {
         let named: &[_] = match self.format {
             WireFormat::Messages => &[fields.max_tokens],
@@ -213,9 +244,6 @@ impl ModelRequest {
 /// What costs otherwise than by the token, or goes on when nobody listens.
 fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
     let tier = fields.service_tier.as_deref();
-    let empty = |value: Option<&RawValue>| {
-        value.is_none_or(|value| matches!(value.get().trim(), "null" | "[]" | "{}"))
-    };
     let refused = if fields.background == Some(true) {
         "background"
     } else if fields.n.is_some_and(|n| n > 1) {
@@ -226,10 +254,6 @@ fn refuse_unmetered(fields: &Fields<'_>) -> Result<(), String> {
         "service_tier"
     } else if fields.speed.as_deref().is_some_and(|speed| speed != "standard") {
         "speed"
-    } else if !empty(fields.mcp_servers) {
-        "mcp_servers"
-    } else if !empty(fields.web_search_options) {
-        "web_search_options"
     } else {
         return Ok(());
     };

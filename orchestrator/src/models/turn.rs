@@ -108,7 +108,9 @@ impl OpenTurn {
 
     /// Waits until the request may go out. It may wait for the pace, and for others to end.
     pub(super) async fn admit(&self, wanted: &Wanted) -> Result<Reservation, Denied> {
-        self.wait(|budget, now| budget.admit(wanted, now)).await
+        let reservation = self.wait(|budget, now| budget.admit(wanted, now)).await?;
+        self.publish(&self.state());
+        Ok(reservation)
     }
 
     /// The same for a count of tokens.
@@ -200,13 +202,17 @@ impl OpenTurn {
         let clamped = state.budget.settle(reservation, &record.usage);
         state.problem = problem;
         state.records.push(record);
-        let usage = state.usage();
+        self.publish(&state);
         drop(state);
-        self.usage.send_replace(usage);
         if clamped {
             self.use_up(Refusal::UsedUp);
         }
         self.freed.notify_waiters();
+    }
+
+    /// Tells what is used so far. With the state in hand, so that nothing older comes later.
+    fn publish(&self, state: &State) {
+        self.usage.send_replace(state.usage());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -215,11 +221,16 @@ impl OpenTurn {
 }
 
 impl State {
-    /// The sum, with how many requests it is of, and whether some of it is estimated.
+    /// The sum, with how many requests it is of, and whether some of it is estimated. A request under way
+    /// counts as read: should this process end, nobody will know better.
     fn usage(&self) -> TokenUsage {
-        let mut usage = self.budget.spent().to_wire();
-        usage.extra.insert("requests".to_owned(), self.records.len().into());
-        if self.records.iter().any(|record| record.estimated) {
+        let (reading, under_way) = self.budget.under_way();
+        let mut sum = self.budget.spent();
+        sum.add(&reading);
+        let mut usage = sum.to_wire();
+        let requests = self.records.len().saturating_add(under_way as usize);
+        usage.extra.insert("requests".to_owned(), requests.into());
+        if under_way > 0 || self.records.iter().any(|record| record.estimated) {
             usage.extra.insert("estimated".to_owned(), true.into());
         }
         usage
@@ -250,7 +261,7 @@ impl TurnMeter {
         }
     }
 
-    /// What was used so far; it changes with every request that ends.
+    /// What was used so far; it changes with every request that begins or ends.
     pub(crate) fn usage(&self) -> watch::Receiver<TokenUsage> {
         self.turn.usage.subscribe()
     }

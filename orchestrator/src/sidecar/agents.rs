@@ -70,7 +70,7 @@ impl Agents {
                 }
                 Choice::BuiltIn => {
                     let tools = Tools::new(agents.commands, agents.files);
-                    let url = agents.harness.gateway_url().await.unwrap_or_default();
+                    let url = agents.harness.gateway_url().await;
                     builtin::run(run, tools, url, stopped, sender).await;
                 }
                 Choice::Cli(cli) => agents.harness.run(cli, run, stopped, sender).await,

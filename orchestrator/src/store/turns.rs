@@ -32,6 +32,8 @@ pub(crate) struct NewTurn {
     pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) input_tokens: u64,
+    /// Nothing yet, if the model gateway meters it.
+    pub(crate) usage: Option<TokenUsage>,
 }
 
 /// A turn that ends.
@@ -175,9 +177,10 @@ impl Store {
         first_seq: u64,
         at: i64,
     ) -> Result<()> {
+        let usage = turn.usage.as_ref().map(serde_json::to_string).transpose()?;
         sqlx::query(
-            "INSERT INTO turns (session, id, state, model, input_tokens, first_seq, started_at)
-             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6)",
+            "INSERT INTO turns (session, id, state, model, input_tokens, first_seq, started_at, usage)
+             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7)",
         )
         .bind(session)
         .bind(&turn.id)
@@ -185,6 +188,7 @@ impl Store {
         .bind(sql_int(turn.input_tokens))
         .bind(sql_int(first_seq))
         .bind(at)
+        .bind(usage)
         .execute(connection)
         .await?;
         Ok(())

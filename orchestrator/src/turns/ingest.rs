@@ -17,7 +17,7 @@ pub(super) const MAX_TEXT: usize = 16 * 1024;
 pub(super) const MAX_EVENT: usize = 128 * 1024;
 /// Longest message of an error.
 pub(super) const MAX_MESSAGE: usize = 4096;
-/// Longest string in the output of a tool whose event would be too large.
+/// Longest string in the input or the output of a tool whose event would be too large.
 const MAX_OUTPUT: usize = 8 * 1024;
 
 /// What came from the agent.
@@ -115,12 +115,16 @@ fn fit(mut update: PartUpdated) -> Vec<PartUpdated> {
             shorten(&mut part.text, MAX_TEXT);
         }
         PartBody::Tool(part) => match &mut part.state {
-            ToolState::Completed { output, .. } => shorten_value(output),
-            ToolState::Error { output, error, .. } => {
+            ToolState::Pending { input } | ToolState::Running { input, .. } => shorten_value(input),
+            ToolState::Completed { input, output, .. } => {
+                shorten_value(input);
+                shorten_value(output);
+            }
+            ToolState::Error { input, output, error, .. } => {
+                shorten_value(input);
                 shorten_value(output);
                 error.iter_mut().for_each(|text| shorten(text, MAX_OUTPUT));
             }
-            ToolState::Pending { .. } | ToolState::Running { .. } => {}
         },
         _ => {}
     }
@@ -153,7 +157,7 @@ pub(super) fn shorten(text: &mut String, max: usize) {
     }
 }
 
-/// Shortens the strings that a tool's output is made of.
+/// Shortens the strings that a tool's input or output is made of.
 fn shorten_value(value: &mut Value) {
     match value {
         Value::String(text) => shorten(text, MAX_OUTPUT),
@@ -247,6 +251,19 @@ mod tests {
         let updates = updates(json!({"type": "message.part.updated", "data": {"part": part}}));
         let json = serde_json::to_string(&updates[0]).unwrap();
         assert!(json.len() <= MAX_EVENT && json.contains("more bytes)"), "{}", json.len());
+    }
+
+    #[test]
+    fn a_huge_tool_input_is_cut_in_every_state() {
+        let input = json!({"content": "x".repeat(1 << 20)});
+        for state in ["pending", "running", "completed", "error"] {
+            let state = json!({"status": state, "input": input, "output": "done"});
+            let part = json!({"id": "x", "type": "tool", "tool": "write", "state": state});
+            let updates = updates(json!({"type": "message.part.updated", "data": {"part": part}}));
+            assert_eq!(updates.len(), 1);
+            let json = serde_json::to_string(&updates[0]).unwrap();
+            assert!(json.len() <= MAX_EVENT && json.contains("more bytes)"), "{}", json.len());
+        }
     }
 
     #[test]

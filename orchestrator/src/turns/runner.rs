@@ -41,6 +41,8 @@ const NOTICE_BYTES: usize = 1024;
 const ABORT_GRACE: Duration = Duration::from_secs(3);
 /// Time that requests to a model have to tell what they used, once their agent is silent.
 const METER_GRACE: Duration = Duration::from_secs(5);
+/// The same in a turn that is cut off from outside: somebody waits for its end.
+const CUT_OFF_GRACE: Duration = Duration::from_millis(500);
 /// Pauses between tries to write to the log.
 pub(super) const RETRY: [Duration; 4] = [
     Duration::from_millis(100),
@@ -126,7 +128,8 @@ impl Turns {
         let Some(meter) = meter else {
             return (outcome, token_usage(turn.input_tokens, message.output_tokens()));
         };
-        let metered = meter.close(METER_GRACE).await;
+        let cut_off = outcome.state == TurnState::Interrupted;
+        let metered = meter.close(if cut_off { CUT_OFF_GRACE } else { METER_GRACE }).await;
         tracing::debug!(turn = turn.id, requests = metered.requests.len(), "turn metered");
         (outcome.explained_by(&metered), metered.usage)
     }
@@ -297,8 +300,10 @@ impl Turns {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(error),
                 },
-                // Gone with its sandbox, or left to the next start.
-                Err(LogError::SessionGone | LogError::Closed) => return Ok(()),
+                // Gone with its sandbox; what it used is still to be paid.
+                Err(LogError::SessionGone) => break,
+                // Left to the next start.
+                Err(LogError::Closed) => return Ok(()),
             }
         }
         tracing::info!(

@@ -3,8 +3,10 @@
 use std::{
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 
+use axum::{Json, Router, extract::State, routing::post};
 use sandbox_sdk::client::{Client, ClientConfig};
 use scripted_model::{ScriptedModel, Usage};
 use secrecy::ExposeSecret;
@@ -181,6 +183,48 @@ async fn a_turn_ends_when_its_means_do_and_says_so() {
     assert_eq!(record["state"], "failed", "{record}");
     assert_eq!(record["error"]["code"], "OUT_OF_CREDITS", "{record}");
     assert!(record["tokenUsage"]["outputTokens"].as_u64().unwrap() >= 15_000, "{record}");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_is_deleted_while_its_model_answers_is_billed_for_it() {
+    let told = Arc::<Mutex<Vec<Value>>>::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hook = format!("http://{}/hook", listener.local_addr().unwrap());
+    let take = async |State(told): State<Arc<Mutex<Vec<Value>>>>, Json(body): Json<Value>| {
+        told.lock().unwrap().push(body);
+    };
+    let app = Router::new().route("/hook", post(take)).with_state(told.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let model = ScriptedModel::start().await.unwrap();
+    let url = model.url();
+    let product = Product::start_with(|config| {
+        config.models.model_url = Some(url);
+        config.models.model_key = Some(KEY.into());
+        config.webhook_url = Some(hook);
+    })
+    .await;
+    let id = product.sandbox().await;
+    product.map("s1", &id).await;
+    let mut body = dispatch("t1", backend(json!({})));
+    body["parts"][0]["text"] = json!("LONG[2000] SLOW[50]");
+    product.post(&format!("{}/messages", product.session_path(&id, "s1")), body).await.expect(202);
+    let mut viewer = product.viewer("s1", 0).await;
+    for _ in 0..30 {
+        viewer.event().await.unwrap();
+    }
+    product.delete(&format!("/v1/sandboxes/{id}")).await.expect(200);
+    let last = viewer.until("done").await;
+    assert_eq!(last.last().unwrap().data["outcome"], "interrupted");
+    let told = crate::support::eventually("the webhook comes", async || {
+        told.lock().unwrap().first().cloned()
+    })
+    .await;
+    assert_eq!(told["data"]["outcome"], "interrupted", "{told}");
+    let usage = &told["data"]["tokenUsage"];
+    assert!(usage["outputTokens"].as_u64().unwrap() > 0, "{told}");
+    assert!(usage["inputTokens"].as_u64().unwrap() > 0, "{told}");
+    assert_eq!(&last.last().unwrap().data["tokenUsage"], usage);
     product.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use scripted_model::ScriptedModel;
 use serde_json::json;
 
 use crate::support::{Process, Viewer, eventually, sql};
@@ -61,6 +62,34 @@ async fn sigkill_in_the_middle_of_a_turn_loses_nothing_that_a_viewer_has_seen() 
     assert_eq!(record["state"], "completed");
     assert_eq!(record["firstSeq"], json!(whole.len() + 1));
     assert_eq!(second.product.exec(&id, "cat file").await["stdout"], "kept\n");
+    assert!(second.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_cut_off_in_its_first_request_is_billed_for_what_its_model_read() {
+    let data = tempfile::tempdir().unwrap();
+    let model = ScriptedModel::start().await.unwrap();
+    let url = model.url();
+    let env = [("SKEIN_MODEL_URL", url.as_str())];
+    let first = Process::start_with(data.path(), 0, &env).await;
+    let id = first.product.sandbox().await;
+    first.product.map("s1", &id).await;
+    let body = json!({
+        "turnId": "t1", "backend": {"type": "skein"},
+        "parts": [{"type": "text", "text": "LONG[2000] SLOW[50]"}],
+    });
+    let path = format!("{}/messages", first.product.session_path(&id, "s1"));
+    first.product.post(&path, body).await.expect(202);
+    let mut viewer = first.product.viewer("s1", 0).await;
+    for _ in 0..30 {
+        viewer.event().await.unwrap();
+    }
+    first.kill();
+    let second = Process::start_with(data.path(), 0, &env).await;
+    let usage = second.product.record(&id, "s1", "t1").await["tokenUsage"].clone();
+    assert_eq!((&usage["estimated"], &usage["requests"]), (&json!(true), &json!(1)), "{usage}");
+    assert!(usage["inputTokens"].as_u64().unwrap() > 100, "{usage}");
+    assert_eq!(usage["outputTokens"], 0, "what an agent says is not counted: {usage}");
     assert!(second.terminate().await.success());
 }
 

@@ -49,7 +49,7 @@ pub(super) fn body(model: &str, request: &Request<'_>) -> Value {
     }
     if let Some(budget) = request.thinking {
         body["thinking"] = json!({ "type": "enabled", "budget_tokens": budget });
-        body["max_tokens"] = json!(request.max_tokens + budget);
+        body["max_tokens"] = json!(request.max_tokens.saturating_add(budget));
     }
     body
 }

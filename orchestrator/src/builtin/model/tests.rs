@@ -222,3 +222,17 @@ fn calls_that_share_an_index_are_still_several() {
         .collect();
     assert_eq!(indices, [0, 1, 1]);
 }
+
+#[test]
+fn a_model_that_may_think_for_ever_is_told_a_number() {
+    let request = Request {
+        system: "",
+        messages: &[user("hello")],
+        turn_start: 0,
+        tools: &[],
+        may_call: false,
+        max_tokens: 1000,
+        thinking: Some(u64::MAX),
+    };
+    assert_eq!(messages::body("m", &request)["max_tokens"], u64::MAX);
+}

@@ -24,7 +24,8 @@ fn a_request_that_needs_no_change_goes_on_byte_for_byte() {
     let chat =
         r#"{"stream_options":{"include_usage":true},"stream":true,"messages":[],"model":"m-1"}"#;
     assert_eq!(sent(ChatCompletions, chat, None), chat);
-    let responses = r#"{"input":"hi","stream":true,"model":"m-1","tools":[{"type":"function"}]}"#;
+    let responses =
+        r#"{"input":"hi","stream":true,"model":"m-1","store":false,"tools":[{"type":"function"}]}"#;
     assert_eq!(sent(Responses, responses, None), responses);
 }
 
@@ -129,10 +130,160 @@ fn thinking_needs_room_for_its_budget() {
 
 #[test]
 fn a_deep_or_a_wide_body_costs_no_more_than_its_size() {
-    let deep =
-        format!(r#"{{"model":"m-1","messages":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(sent(Messages, &deep, None), deep);
+    let deep = |levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        format!(r#"{{"model":"m-1","messages":{open}{close},"x":{open}{close}}}"#)
+    };
+    assert_eq!(sent(Messages, &deep(100), None), deep(100));
+    assert!(read(Messages, &deep(100_000)).is_err());
     let wide: String = (0..100_000).map(|n| format!("\"k{n}\":0,")).collect();
     let wide = format!(r#"{{{wide}"model":"m-1","messages":[]}}"#);
     assert_eq!(sent(Messages, &wide, None), wide);
+}
+
+#[test]
+fn what_lies_elsewhere_cannot_be_asked_about() {
+    for field in [
+        r#""previous_response_id":"resp_1""#,
+        r#""conversation":{"id":"conv_1"}"#,
+        r#""prompt":{"id":"pmpt_1"}"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","input":"hi",{field}}}"#);
+        assert!(read(Responses, &body).is_err(), "{body}");
+    }
+    for (format, block) in [
+        (Responses, r#"{"type":"input_file","file_id":"file-1"}"#),
+        (Responses, r#"{"type":"input_file","file_\u0069d":"file-1"}"#),
+        (Responses, r#"{"type":"input_file","file_url":"https://x.example/a.pdf"}"#),
+        (Responses, r#"{"type":"input_image","image_url":"https://x.example/a.png"}"#),
+        (
+            Responses,
+            r#"{"type":"input_image","image_url":"data:,","image_url":"https://x.example"}"#,
+        ),
+        (Responses, r#"{"type":"item_reference","id":"msg_1"}"#),
+        (ChatCompletions, r#"{"type":"image_url","image_url":{"url":"https://x.example/a.png"}}"#),
+        (ChatCompletions, r#"{"type":"file","file":{"file_id":"file-1"}}"#),
+        (ChatCompletions, r#"{"type":"file","file":{"file_data":"https://x.example/a.pdf"}}"#),
+        (Messages, r#"{"type":"image","source":{"type":"url","url":"https://x.example/a.png"}}"#),
+        (Messages, r#"{"type":"document","source":{"type":"file","file_id":"file_1"}}"#),
+        (Messages, r#"{"type":"image","source":{"type":"base64","type":"url","url":"x"}}"#),
+    ] {
+        let asked = if format == Responses { "input" } else { "messages" };
+        for content in [block.to_owned(), format!(r#"{{"content":[{{"content":[{block}]}}]}}"#)] {
+            let body = format!(r#"{{"model":"m-1","{asked}":[{{"content":[{content}]}}]}}"#);
+            assert!(read(format, &body).is_err(), "{body}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_with_the_request_passes() {
+    for (format, block) in [
+        (
+            Responses,
+            r#"{"type":"input_image","image_url":"data:image/png;base64,AA==","file_id":null}"#,
+        ),
+        (Responses, r#"{"type":"input_file","file_data":"data:application/pdf;base64,AA=="}"#),
+        (ChatCompletions, r#"{"type":"image_url","image_url":{"url":"data:,","detail":"auto"}}"#),
+        (ChatCompletions, r#"{"type":"file","file":{"file_data":"AA=="}}"#),
+        (Messages, r#"{"type":"image","source":{"type":"base64","data":"AA=="}}"#),
+        (Messages, r#"{"type":"tool_use","input":{"file_id":"a","source":{"type":"url"}}}"#),
+        (Messages, r#"{"type":"search_result","source":"https://x.example"}"#),
+    ] {
+        let asked = if format == Responses { "input" } else { "messages" };
+        let body = format!(r#"{{"model":"m-1","{asked}":[{{"content":[{block}]}}]}}"#);
+        read(format, &body).unwrap();
+    }
+}
+
+#[test]
+fn no_provider_keeps_what_was_asked() {
+    for store in ["", r#","store":true"#, r#","store":null"#, r#","store":false"#] {
+        let body = format!(r#"{{"model":"m-1","input":"hi"{store}}}"#);
+        assert_eq!(as_json(&sent(Responses, &body, None))["store"], false, "{body}");
+    }
+    let chat = r#"{"model":"m-1","messages":[],"store":true}"#;
+    assert_eq!(as_json(&sent(ChatCompletions, chat, None))["store"], false);
+}
+
+#[test]
+fn only_tools_that_the_client_runs_itself_go_on() {
+    for kept in [
+        r#"{"name":"a"}"#,
+        r#"{"type":null,"name":"a"}"#,
+        r#"{"type":"function","function":{"name":"web_search","type":"mcp"}}"#,
+        r#"{"type":"custom","name":"apply_patch"}"#,
+        r#"{"type":"bash_20250124","name":"bash"}"#,
+        r#"{"type":"text_editor_20250728","name":"edit"}"#,
+        r#"{"type":"local_shell"}"#,
+        r#"{"type":"apply_patch"}"#,
+        r#"{"type":"shell"}"#,
+        r#"{"type":"shell","environment":{"type":"local"}}"#,
+        r#"{"type":"namespace","name":"n","tools":[{"type":"function","name":"a"}]}"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","store":false,"input":[],"tools":[{kept}]}}"#);
+        assert_eq!(sent(Responses, &body, None), body);
+    }
+    for left_out in [
+        r#"{"type":"shell","environment":{"type":"container_auto"}}"#,
+        r#"{"type":"builtin_function","function":{"name":"$web_search"}}"#,
+        r#"{"type":"namespace","name":"n","tools":[{"type":"mcp"}]}"#,
+        r#"{"type":"tool_search"}"#,
+        r#"{"type":"something_new"}"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","input":[],"tools":[{left_out},{{"name":"b"}}]}}"#);
+        let sent = as_json(&sent(Responses, &body, None));
+        assert_eq!(sent["tools"], json!([{"name": "b"}]), "{body}");
+    }
+}
+
+#[test]
+fn a_tool_that_two_readers_would_see_differently_is_refused() {
+    for tool in [
+        r#"{"type":"function","type":"web_search"}"#,
+        r#"{"type":"web_search","typ\u0065":"function"}"#,
+        r#"{"type":"shell","environment":null,"environment":{"type":"container_auto"}}"#,
+        r#"{"type":["web_search"]}"#,
+        "7",
+        r#""web_search""#,
+        r#"["web_search"]"#,
+    ] {
+        let body = format!(r#"{{"model":"m-1","input":[],"tools":[{tool}]}}"#);
+        assert!(read(Responses, &body).is_err(), "{body}");
+    }
+    let body =
+        r#"{"model":"m-1","input":[{"type":"tool_search_output","tools":[{"type":"mcp"}]}]}"#;
+    assert!(read(Responses, body).is_err());
+}
+
+#[test]
+fn a_known_field_in_other_letters_is_refused() {
+    for field in
+        [r#""Max_Tokens":9"#, r#""N":4"#, r#""\u004eNNN":1,"Tools":[]"#, r#""\u017ftream":true"#]
+    {
+        let body = format!(r#"{{"model":"m-1","messages":[],{field}}}"#);
+        assert!(read(ChatCompletions, &body).is_err(), "{body}");
+    }
+    assert!(read(Messages, r#"{"model":"m-1","Model":"m-2","messages":[]}"#).is_err());
+}
+
+#[test]
+fn what_changes_the_price_is_refused() {
+    for field in [
+        r#""models":["a/b"]"#,
+        r#""plugins":[{"id":"web"}]"#,
+        r#""provider":{"order":["x"]}"#,
+        r#""route":"fallback""#,
+        r#""inference_geo":"us""#,
+        r#""cache_control":{"type":"ephemeral","ttl":"1h"}"#,
+        r#""system":[{"type":"text","cache_control":{"ttl":"1h"}}]"#,
+        r#""tools":[{"name":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}]"#,
+        r#""x":0,"messages":[{"content":[{"cache_control":{"ttl":"1h"}}]}]"#,
+    ] {
+        let messages = if field.contains("messages") { "" } else { r#""messages":[],"# };
+        let body = format!(r#"{{"model":"m-1",{messages}{field}}}"#);
+        assert!(read(Messages, &body).is_err(), "{body}");
+        let usual = body.replace("1h", "5m");
+        assert_eq!(read(Messages, &usual).is_ok(), usual != body, "{usual}");
+    }
 }

@@ -155,3 +155,22 @@ async fn a_failure_inside_of_a_stream_is_told() {
     assert_eq!(code(&metered), "MODEL_UNAVAILABLE");
     assert!(metered.problem.unwrap().message.contains("Overloaded"));
 }
+
+#[tokio::test]
+async fn a_provider_that_hangs_up_before_it_answers_may_have_read_the_request() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let hanging_up = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut beginning = [0; 64];
+            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut beginning).await.unwrap();
+        }
+    });
+    let (answer, metered) = one(&Bench::at(&url), Messages, "hello").await;
+    hanging_up.abort();
+    answer.refused(Messages, 502);
+    assert_eq!(code(&metered), "MODEL_UNREACHABLE");
+    assert!(metered.usage.input_tokens > 0, "{metered:?}");
+    assert!(metered.requests[0].estimated && !metered.requests[0].complete, "{metered:?}");
+}

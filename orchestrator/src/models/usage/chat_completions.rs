@@ -107,12 +107,19 @@ pub(super) fn event(data: &[u8], seen: &mut Seen) {
     }
     if let Some(figures) = chunk.usage {
         // With the figures the answer is over, also at hosts that do not say so.
-        seen.usage = Some(figures.into());
-        seen.is_final = true;
         seen.ended = true;
+        count(figures, seen);
     }
     if let Some(failure) = chunk.error {
         seen.failure = Some(failure.message.unwrap_or_default());
+    }
+}
+
+/// Every request has something to read: a host that counts nothing of it has not counted.
+fn count(figures: Figures, seen: &mut Seen) {
+    if figures.prompt_tokens > 0 {
+        seen.usage = Some(figures.into());
+        seen.is_final = true;
     }
 }
 
@@ -125,8 +132,7 @@ fn written(delta: Delta) -> u64 {
 
 pub(super) fn body(data: &[u8], seen: &mut Seen) {
     if let Ok(Body { usage: Some(figures) }) = serde_json::from_slice(data) {
-        seen.usage = Some(figures.into());
-        seen.is_final = true;
+        count(figures, seen);
     }
 }
 
@@ -164,6 +170,16 @@ mod tests {
         let reading = read(ChatCompletions, &format!("{DELTAS}data: [DONE]\n\n"), true);
         assert!(reading.complete && reading.estimated);
         assert_eq!((reading.usage.input, reading.usage.output), (100, 4));
+    }
+
+    #[test]
+    fn figures_of_nothing_are_no_figures() {
+        let end = r#"data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
+        let reading = read(ChatCompletions, &format!("{DELTAS}{end}\n\ndata: [DONE]\n\n"), true);
+        assert!(reading.complete && reading.estimated);
+        assert_eq!((reading.usage.input, reading.usage.output), (100, 4));
+        let reading = read_body(ChatCompletions, r#"{"usage":{},"choices":[]}"#);
+        assert!(reading.estimated && reading.usage.input == 100);
     }
 
     #[test]

@@ -36,12 +36,11 @@ impl Codex {
     pub(super) async fn start(start: Start<'_>) -> Result<Self, TurnError> {
         let (setup, session) = (start.setup, start.session_id);
         let known = conversation::load(start.files, setup.cli, session).await;
-        let text = config::config(setup, &start.url);
+        let cannot = |words: String| super::problem("AGENT_NOT_STARTED", format!("Codex: {words}"));
+        let text = config::config(setup, &start.url).map_err(|error| cannot(error.to_string()))?;
         let written =
             conversation::write(start.files, format!("{CODEX_HOME}/config.toml"), text).await;
-        written.map_err(|problem| {
-            super::problem("AGENT_NOT_STARTED", format!("Codex: {}", problem.message))
-        })?;
+        written.map_err(|problem| cannot(problem.message))?;
         let env: BTreeMap<String, String> =
             [("CODEX_HOME", CODEX_HOME), (config::KEY_VARIABLE, start.door.key())]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))

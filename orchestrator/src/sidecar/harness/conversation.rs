@@ -58,6 +58,19 @@ fn path(session_id: &str) -> String {
 
 /// A session's id as the name of a file.
 pub(super) fn file_name(session_id: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    session_id.chars().map(plain).take(100).collect()
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':');
+    session_id.chars().map(|c| if plain(c) { c } else { '_' }).take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn sessions_have_files_of_their_own() {
+        assert_ne!(file_name("a:b"), file_name("a_b"));
+        let long = "s".repeat(127);
+        assert_ne!(file_name(&format!("{long}1")), file_name(&format!("{long}2")));
+        assert_eq!(file_name("../x"), "___x");
+    }
 }

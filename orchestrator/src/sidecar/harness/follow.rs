@@ -32,6 +32,8 @@ pub(super) trait Conversation {
 /// What a line meant for the turn.
 pub(super) enum Step {
     Goes,
+    /// It is no sign that the agent goes on.
+    Quiet,
     Pauses(Duration),
     Ends(End),
 }
@@ -75,6 +77,7 @@ async fn listen(
                     Step::Ends(_) if interrupted.is_some() => return End::Aborted,
                     Step::Ends(end) => return end,
                     Step::Goes => watchdog.heard(reporter.running_tools()),
+                    Step::Quiet => {}
                     Step::Pauses(pause) => watchdog.pauses(pause),
                 }
             }

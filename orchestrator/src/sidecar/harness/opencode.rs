@@ -157,7 +157,7 @@ impl Conversation for OpenCode {
     }
 
     async fn take(&mut self, line: &str, reporter: &mut Reporter) -> Step {
-        let Ok(event) = serde_json::from_str(line) else { return Step::Goes };
+        let Ok(event) = serde_json::from_str(line) else { return Step::Quiet };
         self.translator.take(&event, reporter).await
     }
 

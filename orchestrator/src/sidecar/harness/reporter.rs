@@ -118,6 +118,12 @@ impl Reporter {
             End::Aborted => (TurnState::Aborted, "Stopped"),
             End::Failed(_) => (TurnState::Failed, "The agent ended before this was done"),
         };
+        if end == End::Completed {
+            // What nothing came in the place of was never said.
+            for at in std::mem::take(&mut self.abandoned) {
+                self.clear(at).await;
+            }
+        }
         let mut closed = Vec::new();
         for (key, slot) in &mut self.slots {
             if slot.kind.is_tool() && !slot.settled {
@@ -152,6 +158,7 @@ impl Reporter {
         let at = match found.map(|found| self.abandoned.remove(found)) {
             Some(at) => {
                 self.slots[at].0 = key.to_owned();
+                self.slots[at].1.forget_tool();
                 self.clear(at).await;
                 at
             }

@@ -38,7 +38,6 @@ impl<'a> Watchdog<'a> {
     /// Waits until the agent is stuck.
     pub(super) async fn bites(&self) -> TurnError {
         loop {
-            sleep(TICK).await;
             let (model, waiting) = self.door.traffic();
             let last = model.map_or(self.heard, |model| model.max(self.heard));
             let silent = Instant::now().saturating_duration_since(last);
@@ -54,6 +53,7 @@ impl<'a> Watchdog<'a> {
                 let message = format!("{name} has said nothing for {seconds} s and was ended.");
                 return problem("AGENT_STUCK", message);
             }
+            sleep(TICK).await;
         }
     }
 }

@@ -110,6 +110,20 @@ async fn calls_that_a_model_writes_into_its_text_are_done() {
 }
 
 #[tokio::test]
+async fn a_model_that_can_call_is_not_heard_otherwise() {
+    let written = r#"<tool_call>{"name": "bash", "arguments": {"command": "ls"}}</tool_call>"#;
+    for (format, script) in [
+        (WireFormat::Messages, format!("SAY[{written}]")),
+        (WireFormat::ChatCompletions, format!("RUN[true] SAY[{written}]")),
+    ] {
+        let bench = Bench::start(format).await;
+        let turn = bench.ask("t1", &script).await;
+        turn.assert_completed(written);
+        assert_eq!(turn.steps().len(), script.matches("RUN").count(), "{}", turn.told());
+    }
+}
+
+#[tokio::test]
 async fn a_window_smaller_than_thought_is_found_out() {
     let sandbox = bench::sandbox(&serve(small_window).await).await;
     let mut run = bench::run(WireFormat::ChatCompletions);

@@ -18,6 +18,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one on the data folder and waits until it answers.
     pub(crate) async fn start(data: &Path, pace_ms: u64) -> Self {
+        Self::start_with(data, pace_ms, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub(crate) async fn start_with(data: &Path, pace_ms: u64, env: &[(&str, &str)]) -> Self {
         let secrets = Secrets::load_or_create(data).unwrap();
         // Free a moment ago; another test can't have taken it, since it asks the kernel as well.
         let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -31,6 +36,7 @@ impl Process {
             .env("SKEIN_DEMO_PACE_MS", pace_ms.to_string())
             // Whatever model server runs on this machine is none of the tests' business.
             .env("SKEIN_LOCAL_MODELS", "off")
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();

@@ -72,7 +72,10 @@ impl<'a> Server<'a> {
 }
 
 /// The configuration file.
-pub(super) fn config(setup: &Setup, url: &str) -> String {
+///
+/// # Errors
+/// When something of it can't be said in that format.
+pub(super) fn config(setup: &Setup, url: &str) -> Result<String, toml::ser::Error> {
     let provider = Provider {
         name: &setup.model.provider,
         base_url: format!("{url}/v1"),
@@ -98,7 +101,7 @@ pub(super) fn config(setup: &Setup, url: &str) -> String {
             .map(|(name, given)| (name.as_str(), Server::of(given)))
             .collect(),
     };
-    toml::to_string(&config).unwrap_or_default()
+    toml::to_string(&config)
 }
 
 /// Parameters of a thread. The sandbox around it is the boundary; Codex's own can't be made in it.
@@ -140,7 +143,8 @@ mod tests {
         let server =
             McpServer::Local { command: "x".into(), args: vec!["y".into()], env: BTreeMap::new() };
         profile.mcp.insert("a".into(), server);
-        let text = config(&Setup { cli: Cli::Codex, model, profile }, "http://127.0.0.1:1");
+        let text =
+            config(&Setup { cli: Cli::Codex, model, profile }, "http://127.0.0.1:1").unwrap();
         let read: toml::Table = toml::from_str(&text).unwrap();
         assert_eq!(
             read["model_providers"]["skein"]["base_url"].as_str().unwrap(),

@@ -41,6 +41,11 @@ impl Translator {
     }
 
     pub(super) async fn take(&mut self, event: &Value, reporter: &mut Reporter) -> Step {
+        let kind = event["type"].as_str().unwrap_or_default();
+        // The server itself lives on, also when its agent hangs.
+        if !kind.starts_with("message.") && !kind.starts_with("session.") {
+            return Step::Quiet;
+        }
         let properties = &event["properties"];
         let named = [&properties["sessionID"], &properties["info"]["sessionID"]];
         let session = named.into_iter().find_map(Value::as_str);
@@ -48,7 +53,7 @@ impl Translator {
             // Of a subagent.
             return Step::Goes;
         }
-        match event["type"].as_str().unwrap_or_default() {
+        match kind {
             "message.updated" => self.message(&properties["info"]),
             "message.part.updated" => return self.part(&properties["part"], reporter).await,
             "message.part.delta" => self.delta(properties, reporter).await,
@@ -196,5 +201,68 @@ async fn tool(part: &Value, reporter: &mut Reporter) {
             reporter.tool(id, name, ToolStep::Failed { error, output: Value::Null }).await;
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::mpsc, time};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        agents::{Cli, Patience},
+        sidecar::{
+            AgentRun,
+            harness::{
+                follow::{Conversation, follow},
+                forwarder::Forwarder,
+                watchdog::Watchdog,
+            },
+        },
+    };
+
+    /// A server that lives while its agent hangs.
+    struct Hanging(Translator);
+
+    impl Conversation for Hanging {
+        async fn next(&mut self) -> Option<String> {
+            time::sleep(Duration::from_millis(50)).await;
+            Some(r#"{"type":"server.heartbeat","properties":{}}"#.to_owned())
+        }
+
+        async fn take(&mut self, line: &str, reporter: &mut Reporter) -> Step {
+            self.0.take(&serde_json::from_str(line).unwrap(), reporter).await
+        }
+
+        async fn interrupt(&mut self) {}
+
+        fn died(&self) -> TurnError {
+            problem("AGENT_DIED", "")
+        }
+
+        fn kill(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_of_the_server_is_no_sign_of_the_agent() {
+        let run = AgentRun {
+            session_id: "s".into(),
+            turn_id: "t".into(),
+            message: String::new(),
+            backend: None,
+            model: None,
+        };
+        let (events, _taken) = mpsc::channel(64);
+        let mut reporter = Reporter::new(&run, events);
+        let door = Forwarder::start().await.unwrap().door().unwrap();
+        let patience = Patience { idle: Duration::from_millis(600), ..Patience::default() };
+        let watchdog = Watchdog::new(Cli::OpenCode, patience, &door);
+        let mut agent = Hanging(Translator::new("ses_1"));
+        let stopped = CancellationToken::new();
+        let followed = follow(&mut agent, &mut reporter, &stopped, watchdog);
+        let end = time::timeout(Duration::from_secs(20), followed).await.expect("it is noticed");
+        let End::Failed(error) = end else { panic!("{end:?}") };
+        assert_eq!(error.code.as_deref(), Some("AGENT_STUCK"));
     }
 }

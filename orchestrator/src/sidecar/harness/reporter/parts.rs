@@ -80,6 +80,11 @@ impl Slot {
         self.kind.is_tool() && self.running && !self.settled
     }
 
+    /// Another call takes its place.
+    pub(super) fn forget_tool(&mut self) {
+        self.tool.clear();
+    }
+
     /// Takes a step and gives what the tool call is now, if that is news.
     pub(super) fn take(&mut self, key: &str, name: &str, step: ToolStep) -> Option<PartBody> {
         if self.settled {

@@ -88,3 +88,33 @@ async fn long_texts_of_tools_are_shown_from_both_ends() {
     let content = tool.state.input()["content"].as_str().unwrap();
     assert!(content.starts_with("begin") && content.ends_with("end") && content.len() < 20_000);
 }
+
+#[tokio::test]
+async fn a_call_that_takes_the_place_of_another_has_its_own_name() {
+    let (mut reporter, events) = reporter();
+    reporter.tool("c1", "bash", ToolStep::Pending).await;
+    reporter.abandon();
+    reporter.tool("c2", "read", ToolStep::Running { input: json!({"path": "a"}) }).await;
+    reporter.tool("c2", "read", ToolStep::Completed { output: json!("x") }).await;
+    let seen = seen(events);
+    let PartBody::Tool(tool) = &seen.parts()[0].body else { panic!() };
+    assert_eq!((tool.call_id.as_str(), tool.tool.as_str()), ("c2", "read"));
+}
+
+#[tokio::test]
+async fn what_an_answer_left_behind_and_nothing_replaced_is_taken_back_at_the_end() {
+    let (mut reporter, events) = reporter();
+    reporter.grow(Prose::Reasoning, "r", "Hm").await;
+    reporter.grow(Prose::Text, "a", "Hel").await;
+    reporter.grow(Prose::Text, "b", "lo").await;
+    reporter.abandon();
+    reporter.settle(Prose::Text, "c", "Hello").await;
+    reporter.finish(End::Completed).await;
+    let seen = seen(events);
+    assert_eq!(seen.text().trim(), "Hello");
+    let thought = seen.parts().iter().find_map(|part| match &part.body {
+        PartBody::Reasoning(part) => Some(part.text.as_str()),
+        _ => None,
+    });
+    assert_eq!(thought, Some(""));
+}
