@@ -126,7 +126,7 @@ test("a person who comes back loads a chat again only when it has changed", asyn
   // Once because it began there, and perhaps once more because it ended there.
   await comeBack();
   const loads = opened.length;
-  expect(loads).toBeGreaterThan(0);
+  expect([1, 2]).toContain(loads);
   await comeBack();
   await comeBack();
   expect(opened).toHaveLength(loads);

@@ -302,14 +302,7 @@ mod tests {
 
     fn voice() -> (Voice, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(100);
-        let run = AgentRun {
-            session_id: "s".into(),
-            turn_id: "t".into(),
-            message: String::new(),
-            backend: None,
-            model: None,
-        };
-        (Voice::new(&run, sender), receiver)
+        (Voice::new(&AgentRun::unasked(), sender), receiver)
     }
 
     fn heard(mut events: mpsc::Receiver<Event>) -> Transcript {

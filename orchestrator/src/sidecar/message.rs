@@ -23,6 +23,20 @@ pub struct AgentRun {
     pub model: Option<ModelAccess>,
 }
 
+#[cfg(test)]
+impl AgentRun {
+    /// Turn `t` of session `s`, for tests of what an agent says.
+    pub(crate) fn unasked() -> Self {
+        Self {
+            session_id: "s".into(),
+            turn_id: "t".into(),
+            message: String::new(),
+            backend: None,
+            model: None,
+        }
+    }
+}
+
 /// A model as an agent in a sandbox sees it: behind the model gateway, for one turn.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -246,15 +246,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_heartbeat_of_the_server_is_no_sign_of_the_agent() {
-        let run = AgentRun {
-            session_id: "s".into(),
-            turn_id: "t".into(),
-            message: String::new(),
-            backend: None,
-            model: None,
-        };
         let (events, _taken) = mpsc::channel(64);
-        let mut reporter = Reporter::new(&run, events);
+        let mut reporter = Reporter::new(&AgentRun::unasked(), events);
         let door = Forwarder::start().await.unwrap().door().unwrap();
         let patience = Patience { idle: Duration::from_millis(600), ..Patience::default() };
         let watchdog = Watchdog::new(Cli::OpenCode, patience, &door);

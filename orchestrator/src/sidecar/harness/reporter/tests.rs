@@ -7,14 +7,7 @@ use super::*;
 
 fn reporter() -> (Reporter, mpsc::Receiver<Event>) {
     let (sender, receiver) = mpsc::channel(256);
-    let run = AgentRun {
-        session_id: "s".into(),
-        turn_id: "t".into(),
-        message: String::new(),
-        backend: None,
-        model: None,
-    };
-    (Reporter::new(&run, sender), receiver)
+    (Reporter::new(&AgentRun::unasked(), sender), receiver)
 }
 
 /// What a viewer has in the end.
