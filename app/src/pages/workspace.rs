@@ -45,6 +45,11 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
     // Where there is no conversation, there is nothing to write to.
     let closed =
         move || matches!(page.current.get().phase.get(), Phase::Missing | Phase::Failed(_));
+    // A page without a conversation is laid out in its own way.
+    let fresh = move || {
+        let chat = page.current.get();
+        chat.phase.get() == Phase::Ready && chat.entries.with(Vec::is_empty)
+    };
     view! {
         <Title text=title />
         <div class="frame" class:drawer-open=page.drawer>
@@ -53,7 +58,7 @@ fn Frame(page: Page, place: Memo<Place>) -> impl IntoView {
             </a>
             {part(view! { <Sidebar page /> })}
             <div class="scrim needs-js" on:click=move |_| browser::close_drawer(page)></div>
-            <main class="sheet" inert=page.drawer>
+            <main class="sheet" class:fresh=fresh inert=page.drawer>
                 {part(view! { <Header page /> })}
                 {part(view! { <Log page /> })}
                 <div class="dock" hidden=closed>
