@@ -15,7 +15,7 @@ mod guests;
 #[cfg(feature = "ssr")]
 pub mod request;
 
-pub use chats::{delete_chat, list_chats, open_chat, rename_chat};
+pub use chats::{delete_chat, earlier_messages, list_chats, open_chat, rename_chat};
 pub use credits::balance;
 pub use options::list_options;
 pub use turns::{complete_turn, refresh_token, start_turn, stop_turn, turn_status};

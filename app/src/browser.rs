@@ -1,5 +1,6 @@
 //! What only a browser has: clock, network, keys, history. Attached once, when the page is alive.
 
+pub mod place;
 pub mod tabs;
 
 use std::time::Duration;
@@ -181,6 +182,11 @@ pub fn focus(id: &str) {
 /// Puts the focus on the row of a chat.
 pub fn focus_chat(id: &str) {
     focus_first(format!(".chat-row > a[href=\"/chat/{id}\"]"), FOCUS_FRAMES);
+}
+
+/// Whether the focus is on the element with this id.
+pub fn has_focus(id: &str) -> bool {
+    document().active_element().is_some_and(|active| active.id() == id)
 }
 
 /// Puts the focus where the conversation goes on: into the message's field, or, where that would

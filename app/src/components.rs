@@ -6,6 +6,7 @@ mod chat_list;
 mod chat_row;
 mod composer;
 mod confirm_delete;
+mod earlier;
 mod fold;
 mod header;
 mod icon;

@@ -10,6 +10,10 @@ use crate::model::{BalanceView, ChatPage, ChatSummary, Options};
 /// The element of the document that carries it.
 pub(crate) const ELEMENT: &str = "first";
 
+/// In the query of a chat's address: all of its messages, for a page that can't ask for them later.
+#[cfg(feature = "ssr")]
+const WHOLE_CHAT: &str = "messages=all";
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct First {
     pub chats: Result<Vec<ChatSummary>, AppError>,
@@ -51,15 +55,19 @@ fn given() -> Option<First> {
 #[cfg(feature = "ssr")]
 impl First {
     /// Loads it for the page at `path`, as the caller in the Leptos context. An address that leads
-    /// nowhere, for this caller, decides the status of the response.
-    pub async fn load(path: &str) -> Self {
+    /// nowhere, for this caller, decides the status of the response. With the `query` of
+    /// [`WHOLE_CHAT`] a chat comes whole.
+    pub async fn load(path: &str, query: &str) -> Self {
         use crate::api::{balance, list_chats, list_options, open_chat, request::answered};
         use crate::state::Place;
 
         let (chats, balance) = (list_chats().await, balance().await);
         let options = list_options().await;
         let chat = match Place::of(path) {
-            Place::Chat(id) => Some(open_chat(id).await),
+            Place::Chat(id) => {
+                let whole = query.split('&').any(|pair| pair == WHOLE_CHAT);
+                Some(open_chat(id, whole).await)
+            }
             Place::New => None,
             Place::Unknown => {
                 answered(AppError::NotFound);

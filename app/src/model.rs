@@ -53,18 +53,29 @@ pub struct ChatSummary {
     pub running: bool,
 }
 
-/// A chat with its settled history.
+/// A chat with its settled history, or the end of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChatPage {
     pub summary: ChatSummary,
-    /// In order; of a turn in progress only the person's message.
+    /// In order, whole turns; of a turn in progress only the person's message.
     pub messages: Vec<Message>,
+    /// There are messages before these.
+    pub earlier: bool,
     pub active: Option<ActiveTurn>,
     pub sandbox: SandboxState,
     /// What its last turn was run with.
     pub choice: Option<Choice>,
     /// Events of the session's log up to this number are part of `messages`.
     pub settled_seq: u64,
+}
+
+/// Messages that stand before others of their chat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EarlierPage {
+    /// In order, whole turns.
+    pub messages: Vec<Message>,
+    /// There are messages before these.
+    pub earlier: bool,
 }
 
 /// A turn in progress.

@@ -6,8 +6,11 @@
 pub mod actions;
 mod conversation;
 pub mod drafts;
+mod earlier;
 mod groups;
 mod message;
+#[cfg(test)]
+mod samples;
 
 use leptos::prelude::*;
 
@@ -15,6 +18,7 @@ use crate::first::First;
 use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options};
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
+pub use earlier::{Batch, Earlier};
 pub use groups::by_day;
 pub use message::{AgentMessage, Ending, Entry, Prose, Run, Segment, Step, StepKind};
 

@@ -1,9 +1,10 @@
 //! Chats: list, open, rename, delete. Somebody else's chat is not found.
 
-use crate::{
-    Account, AccountId, ActiveTurn, Backend, ChatId, Choice, Error, Message, Role, SandboxState,
-    TurnId, TurnState, clock::now_ms, db::args,
-};
+mod open;
+
+pub use open::{ChatDetail, EarlierMessages};
+
+use crate::{Account, AccountId, Backend, ChatId, Error, TurnId, clock::now_ms, db::args};
 
 /// Longest title of a chat, in characters.
 const MAX_TITLE: usize = 120;
@@ -25,23 +26,6 @@ pub struct ChatSummary {
     pub running: bool,
 }
 
-/// A chat with its settled history and the turn that runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChatDetail {
-    /// The chat.
-    pub summary: ChatSummary,
-    /// Oldest first. Of a running turn only the person's message.
-    pub messages: Vec<Message>,
-    /// The turn that has not ended.
-    pub active: Option<ActiveTurn>,
-    /// The chat's sandbox.
-    pub sandbox: SandboxState,
-    /// What its last turn was run with.
-    pub choice: Option<Choice>,
-    /// Number of the last event of the chat's agent session that is part of the history.
-    pub settled_seq: u64,
-}
-
 #[derive(sqlx::FromRow)]
 struct SummaryRow {
     #[sqlx(try_from = "String")]
@@ -49,30 +33,6 @@ struct SummaryRow {
     title: String,
     updated_at: i64,
     running: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct ActiveRow {
-    #[sqlx(try_from = "String")]
-    id: TurnId,
-    #[sqlx(try_from = "String")]
-    state: TurnState,
-    created_at: i64,
-    notice: Option<String>,
-}
-
-#[derive(sqlx::FromRow)]
-struct SandboxRow {
-    #[sqlx(try_from = "String")]
-    state: SandboxState,
-    settled_seq: i64,
-}
-
-impl From<ActiveRow> for ActiveTurn {
-    fn from(row: ActiveRow) -> Self {
-        let (turn_id, state, started_at) = (row.id, row.state, row.created_at);
-        Self { turn_id, state, started_at, notice: row.notice }
-    }
 }
 
 impl From<SummaryRow> for ChatSummary {
@@ -99,56 +59,6 @@ impl Backend {
             )
             .await?;
         Ok(rows.into_iter().map(ChatSummary::from).collect())
-    }
-
-    /// A chat with all that is settled and the turn that runs.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn open_chat(&self, account: &Account, chat: &ChatId) -> Result<ChatDetail, Error> {
-        let summary = self.chat_summary(account, chat).await?;
-        // Before the messages: what it says to be settled is then among them.
-        let sandbox: Option<SandboxRow> = self
-            .db()
-            .optional(
-                "SELECT state, settled_seq FROM sandboxes
-                 WHERE chat_id = $1 AND state NOT IN ('deleting', 'deleted')
-                 ORDER BY created_at DESC, id DESC LIMIT 1",
-                args![chat],
-            )
-            .await?;
-        let choice = self.choice_of_chat(account.id(), chat).await?;
-        let (messages, active) = self.history(chat).await?;
-        Ok(ChatDetail {
-            summary: ChatSummary { running: active.is_some(), ..summary },
-            messages,
-            active,
-            choice,
-            sandbox: sandbox.as_ref().map_or(SandboxState::None, |sandbox| sandbox.state),
-            settled_seq: sandbox.map_or(0, |row| u64::try_from(row.settled_seq).unwrap_or(0)),
-        })
-    }
-
-    /// The messages, and the turn behind a last message that has no answer yet.
-    async fn history(&self, chat: &ChatId) -> Result<(Vec<Message>, Option<ActiveTurn>), Error> {
-        loop {
-            let messages = self.messages(chat).await?;
-            let Some(asked) = messages.last().filter(|last| last.role == Role::User) else {
-                return Ok((messages, None));
-            };
-            let row: Option<ActiveRow> = self
-                .db()
-                .optional(
-                    "SELECT id, state, created_at, notice FROM turns WHERE id = $1",
-                    args![&asked.turn_id],
-                )
-                .await?;
-            match row {
-                // It has ended since the messages were read: the answer is there by now.
-                Some(row) if row.state.is_final() => {}
-                row => return Ok((messages, row.map(ActiveTurn::from))),
-            }
-        }
     }
 
     /// Gives a chat another title: one line, at most 120 characters.

@@ -21,7 +21,7 @@ mod words;
 
 pub use accounts::{Account, SessionToken};
 pub use backend::Backend;
-pub use chats::{ChatDetail, ChatSummary};
+pub use chats::{ChatDetail, ChatSummary, EarlierMessages};
 pub use config::{BackendConfig, Limits, Timing};
 pub use credits::{Balance, Credits};
 pub use error::Error;

@@ -1,5 +1,7 @@
 //! Messages: what a person asked and what the agent answered.
 
+use std::ops::Range;
+
 use sandbox_sdk::types::{Part, PartBody, TextPart};
 
 use crate::{
@@ -230,8 +232,12 @@ impl Message {
 }
 
 impl Backend {
-    /// All messages of a chat, in order.
-    pub(crate) async fn messages(&self, chat: &ChatId) -> Result<Vec<Message>, Error> {
+    /// The messages of a chat from a place on and before another one, in order.
+    pub(crate) async fn messages(
+        &self,
+        chat: &ChatId,
+        places: Range<i64>,
+    ) -> Result<Vec<Message>, Error> {
         let rows: Vec<MessageRow> = self
             .db()
             .all(
@@ -240,11 +246,32 @@ impl Backend {
                         u.output_tokens, u.charged, u.duration_ms
                  FROM messages m JOIN turns t ON t.id = m.turn_id
                  LEFT JOIN usage u ON u.turn_id = m.turn_id
-                 WHERE m.chat_id = $1 ORDER BY m.position",
-                args![chat],
+                 WHERE m.chat_id = $1 AND m.position >= $2 AND m.position < $3 ORDER BY m.position",
+                args![chat, places.start, places.end],
             )
             .await?;
         rows.into_iter().map(MessageRow::message).collect()
+    }
+
+    /// Where the last turns before a place begin, at most so many of them, and whether there are
+    /// others before these.
+    pub(crate) async fn last_turns(
+        &self,
+        chat: &ChatId,
+        before: i64,
+        turns: i64,
+    ) -> Result<(i64, bool), Error> {
+        let first_and_earlier: Vec<(i64,)> = self
+            .db()
+            .all(
+                "SELECT position FROM messages
+                 WHERE chat_id = $1 AND role = $2 AND position < $3
+                 ORDER BY position DESC LIMIT 2 OFFSET $4",
+                args![chat, Role::User, before, turns - 1],
+            )
+            .await?;
+        let first = first_and_earlier.first().map_or(0, |(position,)| *position);
+        Ok((first, first_and_earlier.len() > 1))
     }
 
     /// One of a turn's two messages.

@@ -47,8 +47,8 @@ export async function balance(page: Page): Promise<Balance> {
 
 /** The settled messages of a chat. */
 export async function messages(page: Page, chatId: string): Promise<Message[]> {
-  return (await call<{ messages: Message[] }>(page, "open_chat", { chat_id: chatId })).body
-    .messages;
+  const request = { chat_id: chatId, whole: true };
+  return (await call<{ messages: Message[] }>(page, "open_chat", request)).body.messages;
 }
 
 /** Starts a turn without the page's own doing. */

@@ -14,6 +14,8 @@ export class ChatPage {
   readonly conversation: Locator;
   readonly chats: Locator;
   readonly sandbox: Locator;
+  /** Gets the messages before those that are shown. */
+  readonly earlier: Locator;
   /** Leads to the end of a conversation that one has left. */
   readonly latest: Locator;
   /** What the person wrote. */
@@ -31,6 +33,7 @@ export class ChatPage {
     this.conversation = page.getByRole("log", { name: "Conversation" });
     this.chats = page.getByRole("navigation", { name: "Chats" });
     this.sandbox = page.getByRole("status", { name: "Sandbox" });
+    this.earlier = page.getByRole("button", { name: "Show earlier messages" });
     this.latest = page.getByRole("button", { name: "Jump to the latest" });
     this.questions = this.conversation.locator(".message.person .bubble");
     this.answers = this.conversation.locator(".message.agent");
@@ -102,6 +105,13 @@ export class ChatPage {
       const of = (element: Element) => element.scrollWidth - element.clientWidth;
       return { page: of(document.documentElement), conversation: of(log) };
     });
+  }
+
+  /** Scrolls all the way up, and waits for the earlier messages that come then. */
+  async scrollToEarlier(): Promise<void> {
+    const before = await this.questions.count();
+    await this.conversation.evaluate((log) => log.scrollTo(0, 0));
+    await expect.poll(() => this.questions.count()).toBeGreaterThan(before);
   }
 
   /** The chat that is open, from the address. */

@@ -56,8 +56,8 @@ async fn load(state: &AppState, parts: &Parts) -> (First, ResponseParts) {
         provide_context(parts.clone());
         provide_context(answer.clone());
         context(state)();
-        let path = parts.uri.path().to_owned();
-        ScopedFuture::new(async move { First::load(&path).await })
+        let uri = parts.uri.clone();
+        ScopedFuture::new(async move { First::load(uri.path(), uri.query().unwrap_or("")).await })
     });
     let first = first.await;
     let answer = answer.0.read().unwrap_or_else(PoisonError::into_inner).clone();

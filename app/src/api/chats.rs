@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
 use crate::error::AppError;
-use crate::model::{ChatPage, ChatSummary};
+use crate::model::{ChatPage, ChatSummary, EarlierPage};
 
 #[cfg(feature = "ssr")]
 use super::request::{Caller, answered};
@@ -19,14 +19,31 @@ pub async fn list_chats() -> Result<Vec<ChatSummary>, AppError> {
     Ok(chats.into_iter().map(Into::into).collect())
 }
 
-/// A chat with its settled history. Carries no token: it may be rendered into a page.
+/// A chat with the end of its settled history, or, where it is wanted `whole`, with all of it. Carries
+/// no token: it may be rendered into a page.
 #[server(endpoint = "open_chat", input = Json)]
-pub async fn open_chat(chat_id: String) -> Result<ChatPage, AppError> {
+pub async fn open_chat(
+    chat_id: String,
+    #[server(default)] whole: bool,
+) -> Result<ChatPage, AppError> {
     // Without an account it is somebody else's chat, like any other that is not the caller's own.
     let Some(caller) = Caller::if_known().await? else {
         return Err(answered(AppError::NotFound));
     };
-    Ok(caller.backend.open_chat(&caller.account, &chat_id.parse()?).await?.into())
+    let (backend, account, chat) = (&caller.backend, &caller.account, chat_id.parse()?);
+    let opened = match whole {
+        true => backend.open_whole_chat(account, &chat).await?,
+        false => backend.open_chat(account, &chat).await?,
+    };
+    Ok(opened.into())
+}
+
+/// The messages that come before a turn of the chat, as many as are shown at once.
+#[server(endpoint = "earlier_messages", input = Json)]
+pub async fn earlier_messages(chat_id: String, before: String) -> Result<EarlierPage, AppError> {
+    let caller = Caller::known().await?;
+    let (chat, before) = (chat_id.parse()?, before.parse()?);
+    Ok(caller.backend.earlier_messages(&caller.account, &chat, &before).await?.into())
 }
 
 #[server(endpoint = "rename_chat", input = Json)]

@@ -44,10 +44,20 @@ impl From<backend::ChatDetail> for model::ChatPage {
         Self {
             summary: chat.summary.into(),
             messages: chat.messages.into_iter().map(Into::into).collect(),
+            earlier: chat.earlier,
             active: chat.active.map(Into::into),
             sandbox: chat.sandbox.into(),
             choice: chat.choice.map(Into::into),
             settled_seq: chat.settled_seq,
+        }
+    }
+}
+
+impl From<backend::EarlierMessages> for model::EarlierPage {
+    fn from(found: backend::EarlierMessages) -> Self {
+        Self {
+            messages: found.messages.into_iter().map(Into::into).collect(),
+            earlier: found.earlier,
         }
     }
 }

@@ -7,14 +7,17 @@ use leptos::{ev, html};
 use send_wrapper::SendWrapper;
 
 use super::agent_message::AgentMessageView;
+use super::earlier::EarlierLine;
 use super::icon::{Icon, Sign};
 use super::person_message::PersonMessage;
 use crate::browser;
 use crate::pages::{Failure, Missing, Start};
-use crate::state::{Conversation, Entry, Page, Phase};
+use crate::state::{Batch, Conversation, Earlier, Entry, Page, Phase, actions};
 
 /// How near to its end a log counts as being there, in pixels.
 const NEAR: i32 = 48;
+/// How near to its beginning earlier messages are asked for, in pixels: before the reader is there.
+const NEAR_BEGIN: i32 = 800;
 
 #[component]
 pub fn Log(page: Page) -> impl IntoView {
@@ -43,6 +46,7 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
             away.set(is_away);
         }
     };
+    let whole = chat.clone();
     let on_scroll = move |_| {
         let Some(log) = log.get_untracked() else { return };
         let top = log.scroll_top();
@@ -53,6 +57,11 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
             sticking.set_value(at_end);
         }
         look();
+        // What failed is asked for again by hand.
+        let reads_up = top < NEAR_BEGIN && !sticking.get_value();
+        if reads_up && *whole.earlier.read_untracked() == Earlier::More {
+            actions::show_earlier(page, whole.clone());
+        }
     };
     let resized = move || {
         // The log may be gone by the time the browser has looked.
@@ -130,27 +139,46 @@ fn Content(page: Page, chat: Conversation) -> impl IntoView {
     let phase = chat.phase.clone();
     let phase = Memo::new(move |_| phase.get());
     move || {
-        let (chat, shown) = (chat.clone(), chat.clone());
+        let chat = chat.clone();
         match phase.get() {
             Phase::Loading => EitherOf5::A(view! { <p class="loading">"Opening the chat…"</p> }),
             Phase::Missing => EitherOf5::B(view! { <Missing /> }),
             Phase::Failed(error) => EitherOf5::C(view! { <Failure page chat error /> }),
             Phase::Ready if empty.get() => EitherOf5::D(view! { <Start page chat /> }),
-            Phase::Ready => EitherOf5::E(view! {
-                <For each=move || shown.shown() key=Entry::key let:entry>
-                    {match entry {
-                        Entry::Person { text, .. } => {
-                            Either::Left(view! { <PersonMessage text /> })
-                        }
-                        Entry::Agent(message) => {
-                            Either::Right(
-                                view! { <AgentMessageView page chat=chat.clone() message /> },
-                            )
-                        }
-                    }}
-                </For>
-            }),
+            Phase::Ready => EitherOf5::E(view! { <Messages page chat /> }),
         }
+    }
+}
+
+/// All messages. Each batch of earlier ones is a list of its own: a list to whose beginning many are
+/// added moves all the others, and what moves loses the focus and what is selected in it.
+#[component]
+fn Messages(page: Page, chat: Conversation) -> impl IntoView {
+    let show = {
+        let chat = chat.clone();
+        move |entry| match entry {
+            Entry::Person { text, .. } => Either::Left(view! { <PersonMessage text /> }),
+            Entry::Agent(message) => {
+                Either::Right(view! { <AgentMessageView page chat=chat.clone() message /> })
+            }
+        }
+    };
+    let before = chat.before.clone();
+    let batch = {
+        let (chat, show) = (chat.clone(), show.clone());
+        move |batch: Batch| {
+            let first = Memo::new({
+                let (chat, batch) = (chat.clone(), batch.clone());
+                move |_| chat.begins_with(&batch)
+            });
+            let entries = move || batch.shown(!first.get());
+            view! { <For each=entries key=Entry::key children=show.clone() /> }
+        }
+    };
+    view! {
+        <EarlierLine page chat=chat.clone() />
+        <For each=move || before.get() key=Batch::key children=batch />
+        <For each=move || chat.shown() key=Entry::key children=show />
     }
 }
 

@@ -37,33 +37,31 @@ pub fn ReceiptLine(
     let line = move || {
         view! {
             <footer class="receipt">
-                <span class="actions needs-js">
-                    <button
-                        type="button"
-                        class="quiet"
-                        aria-label="Copy message"
-                        title="Copy message"
-                        on:click=copy
-                    >
-                        <Icon sign=Sign::Copy />
-                    </button>
-                    {move || {
-                        last.get()
-                            .then(|| {
-                                view! {
-                                    <button
-                                        type="button"
-                                        class="quiet"
-                                        aria-label="Retry"
-                                        title="Retry"
-                                        on:click=again
-                                    >
-                                        <Icon sign=Sign::Again />
-                                    </button>
-                                }
-                            })
-                    }}
-                </span>
+                <button
+                    type="button"
+                    class="quiet needs-js"
+                    aria-label="Copy message"
+                    title="Copy message"
+                    on:click=copy
+                >
+                    <Icon sign=Sign::Copy />
+                </button>
+                {move || {
+                    last.get()
+                        .then(|| {
+                            view! {
+                                <button
+                                    type="button"
+                                    class="quiet needs-js"
+                                    aria-label="Retry"
+                                    title="Retry"
+                                    on:click=again
+                                >
+                                    <Icon sign=Sign::Again />
+                                </button>
+                            }
+                        })
+                }}
                 {
                     let receipt = receipt.clone();
                     move || {

@@ -32,7 +32,8 @@ pub fn RunView(page: Page, run: Run, current: Signal<bool>, live: Memo<bool>) ->
     let (open, touch) = fold(move || single.get() || current.get());
     let took = move || {
         let total = total.get();
-        (total.took > 0 && !total.running).then(|| format!("· {}", words::duration(total.took)))
+        let words = || format!("· {}", words::duration(total.took));
+        (total.took > 0 && !total.running).then(|| view! { <span class="number">{words()}</span> })
     };
     let failures = move || {
         let failed = total.with(|total| total.failed);
@@ -51,7 +52,7 @@ pub fn RunView(page: Page, run: Run, current: Signal<bool>, live: Memo<bool>) ->
             <summary class="fold">
                 <Icon sign=Sign::Chevron class="icon chevron" />
                 <span>{move || words::count(total.with(|total| total.steps), "step")}</span>
-                <span class="number">{took}</span>
+                {took}
                 {failures}
             </summary>
             <div class="steps">

@@ -1,6 +1,6 @@
 //! One tool call: a quiet line that unfolds to its output.
 
-use leptos::either::EitherOf4;
+use leptos::either::EitherOf5;
 use leptos::prelude::*;
 use sandbox_sdk::types::ToolPart;
 
@@ -59,24 +59,21 @@ fn counts(summary: &Summary) -> impl IntoView + use<> {
 
 fn unfolded(output: Output) -> impl IntoView {
     match output {
-        Output::Nothing => EitherOf4::A(view! { <p class="output empty">"No output."</p> }),
-        Output::Terminal { text, exit_code } => EitherOf4::B(view! {
+        Output::Nothing => EitherOf5::A(view! { <p class="output empty">"No output."</p> }),
+        Output::Terminal { text, exit_code: None | Some(0) } => {
+            EitherOf5::B(view! { <pre class="output" tabindex="0">{text}</pre> })
+        }
+        Output::Terminal { text, exit_code: Some(code) } => EitherOf5::C(view! {
             <div class="output">
                 <pre tabindex="0">{text}</pre>
-                {exit_code
-                    .filter(|code| *code != 0)
-                    .map(|code| view! { <p class="number">{format!("Ended with code {code}")}</p> })}
+                <p class="number">{format!("Ended with code {code}")}</p>
             </div>
         }),
-        Output::File { text, language } => EitherOf4::C(view! {
-            <div class="output">
-                <pre tabindex="0" inner_html=Rendered::Code { text, language }></pre>
-            </div>
+        Output::File { text, language } => EitherOf5::D(view! {
+            <pre class="output" tabindex="0" inner_html=Rendered::Code { text, language }></pre>
         }),
-        Output::Diff(lines) => EitherOf4::D(view! {
-            <div class="output">
-                <pre tabindex="0">{lines.into_iter().map(line).collect_view()}</pre>
-            </div>
+        Output::Diff(lines) => EitherOf5::E(view! {
+            <pre class="output" tabindex="0">{lines.into_iter().map(line).collect_view()}</pre>
         }),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! All of it runs in the browser only: event handlers start it, and tasks go on with it.
 
+mod earlier;
 mod turns;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::browser;
 use crate::error::AppError;
 use crate::model::{ChatSummary, Choice};
 
+pub use earlier::show_earlier;
 pub use turns::{follow_active, retry, send, stop};
 
 /// Milliseconds since the Unix epoch.
@@ -70,7 +72,7 @@ pub fn refresh(page: Page, conversation: Conversation) {
         return;
     }
     spawn_local(async move {
-        match api::open_chat(id.clone()).await {
+        match api::open_chat(id.clone(), false).await {
             // Something was sent meanwhile: what is shown is newer.
             Ok(_) if conversation.turn.with_untracked(Option::is_some) && shown(&conversation) => {}
             Ok(chat) => {

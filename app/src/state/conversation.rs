@@ -5,16 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::channel::mpsc::UnboundedSender;
 use leptos::prelude::*;
 
+use super::earlier::{self, Batch, Earlier};
 use super::message::{AgentMessage, Entry};
 use crate::error::AppError;
-use crate::model::{ChatPage, Choice, Message, Role, SandboxState, TurnOutcome, TurnState};
+use crate::model::{ChatPage, Choice, SandboxState, TurnOutcome, TurnState};
 
 #[derive(Clone, Debug)]
 pub struct Conversation {
     /// None until its first message has been taken.
     pub id: ArcRwSignal<Option<String>>,
     pub phase: ArcRwSignal<Phase>,
+    /// The last messages.
     pub entries: ArcRwSignal<Vec<Entry>>,
+    /// Those before them, as far as they were asked for.
+    pub before: ArcRwSignal<Vec<Batch>>,
+    pub earlier: ArcRwSignal<Earlier>,
     /// The turn that goes on.
     pub turn: ArcRwSignal<Option<Turn>>,
     pub sandbox: ArcRwSignal<SandboxState>,
@@ -136,6 +141,8 @@ impl Conversation {
             id: ArcRwSignal::new(id),
             phase: ArcRwSignal::new(phase),
             entries: ArcRwSignal::new(Vec::new()),
+            before: ArcRwSignal::new(Vec::new()),
+            earlier: ArcRwSignal::new(Earlier::Nothing),
             turn: ArcRwSignal::new(None),
             sandbox: ArcRwSignal::new(SandboxState::None),
             choice: ArcRwSignal::new(None),
@@ -166,29 +173,17 @@ impl Conversation {
         });
     }
 
-    /// Takes what the server has. Messages that are shown already stay as they are.
+    /// Takes what the server has: a chat's last messages. Those that are shown already stay as they are,
+    /// and so does all that is shown before them.
     pub fn load(&self, chat: ChatPage) {
         let known = self.entries.get_untracked();
-        let agent = |turn_id: &str| {
-            known.iter().find_map(|entry| match entry {
-                Entry::Agent(message) if message.turn_id == turn_id => Some(message.clone()),
-                _ => None,
-            })
-        };
-        let mut entries: Vec<Entry> = Vec::with_capacity(chat.messages.len() + 1);
-        for message in chat.messages {
-            let again = message.repeats && entries.len() > 1;
-            entries.push(match message.role {
-                Role::User => person(&message, again),
-                Role::Assistant => Entry::Agent(match agent(&message.turn_id) {
-                    Some(shown) => {
-                        shown.settle(message);
-                        shown
-                    }
-                    None => AgentMessage::settled(message),
-                }),
-            });
+        let first = chat.messages.first().map(|message| message.turn_id.as_str());
+        let begins = known.iter().position(|entry| Some(entry.turn_id()) == first);
+        if begins.is_none() {
+            self.begin_anew(chat.earlier);
         }
+        let (before, known) = known.split_at(begins.unwrap_or(0));
+        let mut entries = [before, &earlier::entries(chat.messages, known)].concat();
         self.sandbox.set(chat.sandbox);
         self.saw(chat.summary.updated_at);
         // What was chosen here and not sent yet stays.
@@ -197,7 +192,7 @@ impl Conversation {
         }
         if let Some(active) = chat.active {
             self.hear(active.notice);
-            let live = agent(&active.turn_id);
+            let live = earlier::answer(known, &active.turn_id);
             let live = live.unwrap_or_else(|| AgentMessage::live(active.turn_id.clone()));
             entries.push(Entry::Agent(live));
             let stage = match active.state {
@@ -219,19 +214,6 @@ impl Conversation {
         let (id, stage) = (turn_id.to_owned(), Stage::Sending);
         self.turn.set(Some(Turn { id, stage, since: now, stop_wanted: false }));
         answer
-    }
-
-    /// The entries as they are read: a question that was asked again stands there once, and where
-    /// its first answer went wrong, the next one takes that place.
-    pub fn shown(&self) -> Vec<Entry> {
-        let entries = self.entries.get();
-        let asked_again =
-            |at: usize| matches!(entries.get(at), Some(Entry::Person { again: true, .. }));
-        let is_shown = |(at, entry): &(usize, &Entry)| match entry {
-            Entry::Person { again, .. } => !again,
-            Entry::Agent(message) => !(asked_again(at + 1) && message.is_void()),
-        };
-        entries.iter().enumerate().filter(is_shown).map(|(_, entry)| entry.clone()).collect()
     }
 
     /// Takes back a message that was not sent.
@@ -300,12 +282,7 @@ impl Conversation {
 
     /// The agent's message of a turn.
     pub fn answer(&self, turn_id: &str) -> Option<AgentMessage> {
-        self.entries.with_untracked(|entries| {
-            entries.iter().rev().find_map(|entry| match entry {
-                Entry::Agent(message) if message.turn_id == turn_id => Some(message.clone()),
-                _ => None,
-            })
-        })
+        self.entries.with_untracked(|entries| earlier::answer(entries, turn_id))
     }
 
     /// What the person said in a turn.
@@ -404,51 +381,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A person's message is one text.
-fn person(message: &Message, again: bool) -> Entry {
-    let text = message.parts.iter().filter_map(|part| match &part.body {
-        sandbox_sdk::types::PartBody::Text(text) => Some(text.text.as_str()),
-        _ => None,
-    });
-    let text = text.collect::<Vec<_>>().join("\n\n");
-    Entry::Person { turn_id: message.turn_id.clone(), text, again }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ChatSummary, Credits, MessageState, Receipt};
-
-    fn message(turn_id: &str, role: Role, text: &str) -> Message {
-        let part = serde_json::json!({"id": format!("p-{turn_id}"), "type": "text", "text": text});
-        Message {
-            id: format!("{turn_id}-{role:?}"),
-            turn_id: turn_id.into(),
-            role,
-            parts: vec![serde_json::from_value(part).unwrap()],
-            repeats: false,
-            state: MessageState::Complete,
-            error: None,
-            receipt: None,
-            created_at: 0,
-        }
-    }
-
-    fn chat(messages: Vec<Message>) -> ChatPage {
-        ChatPage {
-            summary: ChatSummary {
-                id: "c".into(),
-                title: "t".into(),
-                updated_at: 0,
-                running: false,
-            },
-            messages,
-            active: None,
-            sandbox: SandboxState::Running,
-            choice: None,
-            settled_seq: 0,
-        }
-    }
+    use crate::model::{Credits, Message, MessageState, Receipt, Role};
+    use crate::state::samples::{chat, message};
 
     fn keys(conversation: &Conversation) -> Vec<String> {
         conversation.entries.get_untracked().iter().map(Entry::key).collect()

@@ -21,6 +21,18 @@ pub enum Entry {
 }
 
 impl Entry {
+    pub fn turn_id(&self) -> &str {
+        match self {
+            Self::Person { turn_id, .. } => turn_id,
+            Self::Agent(message) => &message.turn_id,
+        }
+    }
+
+    /// Whether it asks the question before it again.
+    pub fn is_again(&self) -> bool {
+        matches!(self, Self::Person { again: true, .. })
+    }
+
     /// Stays the same while a message goes from sent to settled.
     pub fn key(&self) -> String {
         match self {

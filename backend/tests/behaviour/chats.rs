@@ -1,4 +1,7 @@
-use backend::{ChatId, Error, MessageState, ReportedUsage, Role, SandboxState, TurnId};
+use backend::{
+    Account, ChatId, Error, Message, MessageState, ReportedUsage, Role, SandboxState, TurnId,
+};
+use sandbox_sdk::types::PartBody;
 
 use crate::support::{World, on_both_databases, world::question};
 
@@ -26,6 +29,100 @@ on_both_databases!(an_open_chat_shows_the_turn_that_runs, async |world: World| {
     assert_eq!(detail.messages, [started.user_message]);
     assert!(detail.summary.running);
     assert!(world.backend.chats(&account).await.unwrap()[0].running);
+});
+
+/// What the person said in each of the turns; every one of them is whole.
+fn questions(messages: &[Message]) -> Vec<String> {
+    let turns = messages.chunks(2).map(|turn| {
+        let [asked, answered] = turn else { panic!("a turn is cut in two") };
+        assert_eq!((asked.role, answered.role), (Role::User, Role::Assistant));
+        assert_eq!(asked.turn_id, answered.turn_id);
+        let PartBody::Text(text) = &asked.parts[0].body else { panic!("a text") };
+        text.text.clone()
+    });
+    turns.collect()
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+/// Asks these in a chat, or in a new one, one after the other is answered.
+async fn answered(
+    world: &World,
+    account: &Account,
+    mut chat: Option<ChatId>,
+    questions: Vec<String>,
+) -> ChatId {
+    for text in questions {
+        let started = world.ask(account, chat.as_ref(), &text).await.unwrap();
+        world.dispatched(account, &started.turn_id).await;
+        world.answer(&started.turn_id);
+        world.complete(account, &started.turn_id).await;
+        chat = Some(started.chat.id);
+    }
+    chat.unwrap()
+}
+
+on_both_databases!(a_long_chat_is_read_from_its_end_turn_by_turn, async |world: World| {
+    let account = world.guest().await;
+    let chat = answered(&world, &account, None, numbers(1..31)).await;
+    let all = world.backend.open_chat(&account, &chat).await.unwrap();
+    assert_eq!((questions(&all.messages), all.earlier), (numbers(1..31), false));
+
+    let chat = answered(&world, &account, Some(chat), numbers(31..64)).await;
+    let end = world.backend.open_chat(&account, &chat).await.unwrap();
+    assert_eq!((questions(&end.messages), end.earlier), (numbers(34..64), true));
+    let before = async |first: &Message| {
+        world.backend.earlier_messages(&account, &chat, &first.turn_id).await.unwrap()
+    };
+    let middle = before(&end.messages[0]).await;
+    assert_eq!((questions(&middle.messages), middle.earlier), (numbers(4..34), true));
+    let rest = before(&middle.messages[0]).await;
+    assert_eq!((questions(&rest.messages), rest.earlier), (numbers(1..4), false));
+    let none = before(&rest.messages[0]).await;
+    assert_eq!((none.messages.len(), none.earlier), (0, false));
+    let edge = before(&middle.messages[54]).await;
+    assert_eq!((questions(&edge.messages), edge.earlier), (numbers(1..31), false));
+
+    let whole = world.backend.open_whole_chat(&account, &chat).await.unwrap();
+    assert_eq!((questions(&whole.messages), whole.earlier), (numbers(1..64), false));
+    assert_eq!(
+        (whole.summary, whole.sandbox, whole.choice, whole.settled_seq),
+        (end.summary, end.sandbox, end.choice, end.settled_seq)
+    );
+
+    let running = world.ask(&account, Some(&chat), "64").await.unwrap();
+    let opened = world.backend.open_chat(&account, &chat).await.unwrap();
+    let (last, settled) = opened.messages.split_last().unwrap();
+    assert_eq!((questions(settled), opened.earlier), (numbers(35..64), true));
+    assert_eq!(last.turn_id, running.turn_id);
+    assert_eq!(opened.active.unwrap().turn_id, running.turn_id);
+});
+
+on_both_databases!(earlier_messages_are_those_of_the_chat_and_its_owner, async |world: World| {
+    let owner = world.guest().await;
+    let chat = answered(&world, &owner, None, numbers(1..3)).await;
+    let other_chat = world.warm_chat(&owner).await;
+    let messages = world.backend.open_chat(&owner, &chat).await.unwrap().messages;
+    let last = &messages[2].turn_id;
+    let stranger = world.guest().await;
+    for (account, chat, before) in [
+        (&stranger, &chat, last),
+        (&owner, &other_chat, last),
+        (&owner, &ChatId::generate(), last),
+        (&owner, &chat, &TurnId::generate()),
+    ] {
+        let found = world.backend.earlier_messages(account, chat, before).await;
+        assert!(matches!(found, Err(Error::NotFound)), "{found:?}");
+    }
+    let whole = world.backend.open_whole_chat(&stranger, &chat).await;
+    assert!(matches!(whole, Err(Error::NotFound)), "{whole:?}");
+    let found = world.backend.earlier_messages(&owner, &chat, last).await.unwrap();
+    assert_eq!(questions(&found.messages), ["1"]);
+    world.backend.delete_chat(&owner, &chat).await.unwrap();
+    let found = world.backend.earlier_messages(&owner, &chat, last).await;
+    assert!(matches!(found, Err(Error::NotFound)), "{found:?}");
 });
 
 on_both_databases!(the_chat_that_changed_last_comes_first, async |world: World| {

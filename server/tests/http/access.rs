@@ -8,6 +8,7 @@ use crate::support::{TestApp, message, turn_id};
 fn calls_on(chat: &str, turn: &str) -> Vec<(&'static str, Value)> {
     vec![
         ("open_chat", json!({"chat_id": chat})),
+        ("earlier_messages", json!({"chat_id": chat, "before": turn})),
         ("rename_chat", json!({"chat_id": chat, "title": "Mine now"})),
         ("delete_chat", json!({"chat_id": chat})),
         ("refresh_token", json!({"chat_id": chat})),

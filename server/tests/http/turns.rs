@@ -32,6 +32,42 @@ async fn a_message_is_answered_by_a_sandbox_and_paid_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_chat_comes_by_its_end_and_whole_where_it_is_asked_for() {
+    let server = Running::start(&["--turns-per-minute=0"]).await;
+    let guest = server.guest("run: echo number-1-").await;
+    guest.settled(guest.started["turn_id"].as_str().unwrap()).await;
+    let chat = guest.started["chat"]["id"].as_str().unwrap().to_owned();
+    for number in 2..=32 {
+        let request = message(Some(&chat), &format!("run: echo number-{number}-"));
+        let started = guest.call("start_turn", request).await.ok();
+        guest.settled(started["turn_id"].as_str().unwrap()).await;
+    }
+    let opened = guest.call("open_chat", json!({"chat_id": chat})).await.ok();
+    let messages = opened["messages"].as_array().unwrap();
+    assert_eq!((messages.len(), &opened["earlier"]), (60, &json!(true)));
+    assert!(messages[0]["parts"].to_string().contains("number-3-"), "{}", messages[0]);
+
+    let request = json!({"chat_id": chat, "before": messages[0]["turn_id"]});
+    let found = guest.call("earlier_messages", request).await.ok();
+    let earlier = found["messages"].as_array().unwrap();
+    assert_eq!((earlier.len(), &found["earlier"]), (4, &json!(false)));
+    assert!(earlier[0]["parts"].to_string().contains("number-1-"), "{}", earlier[0]);
+
+    let request = json!({"chat_id": chat, "whole": true});
+    let whole = guest.call("open_chat", request).await.ok();
+    assert_eq!(whole["messages"], json!([&earlier[..], &messages[..]].concat()));
+    assert_eq!(whole["earlier"], false);
+
+    let address = format!("/chat/{chat}");
+    let page = guest.visit(&address).await.body;
+    assert!(page.contains("Show earlier messages") && page.contains("number-3-"));
+    assert!(!page.contains("number-2-"));
+    let page = guest.visit(&format!("{address}?messages=all")).await.body;
+    assert!(!page.contains("Show earlier messages") && page.contains("number-1-"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_of_a_running_turn_carries_no_token() {
     let server = Running::start(&["--demo-pace-ms=50"]).await;
     let guest = server.guest("Write a long answer in markdown").await;

@@ -65,8 +65,8 @@ pub(super) const ROWS: &[Row] = &[
     row("balance_p99", "balance p99", Milliseconds, None, ""),
     row("list_chats_p50", "list_chats p50", Milliseconds, None, ""),
     row("list_chats_p99", "list_chats p99", Milliseconds, None, ""),
-    row("open_chat_p50", "open_chat (200 messages) p50", Milliseconds, None, ""),
-    row("open_chat_p99", "open_chat (200 messages) p99", Milliseconds, None, ""),
+    row("open_chat_p50", "open_chat (of 200 messages) p50", Milliseconds, None, ""),
+    row("open_chat_p99", "open_chat (of 200 messages) p99", Milliseconds, None, ""),
     row("rename_chat_p50", "rename_chat p50", Milliseconds, None, ""),
     row("rename_chat_p99", "rename_chat p99", Milliseconds, None, ""),
     row("create_running_p50", "sandbox: create → running p50", Milliseconds, None, "Docker ≈ 1000"),
@@ -78,5 +78,6 @@ pub(super) const ROWS: &[Row] = &[
     row("stream_heap", "24 k characters streamed: heap", Megabytes, Some(10.0), "streamdown 2.7: 46"),
     row("thread_load", "300 messages: load", Milliseconds, Some(400.0), "LibreChat 2900"),
     row("thread_nodes", "300 messages: DOM nodes", Count, Some(12_000.0), "LibreChat 121000"),
+    row("thread_nodes_all", "300 messages, scrolled all the way up: DOM nodes", Count, None, ""),
     row("thread_heap", "300 messages: heap", Megabytes, Some(50.0), "LibreChat 271"),
 ];
