@@ -11,7 +11,7 @@ use futures::{FutureExt, future::join_all};
 use sandbox_sdk::types::{AgentCatalog, AgentInfo, Extra, ModelInfo, WireFormat};
 
 use super::{
-    ChosenModel, LocalModels, ModelsConfig, config,
+    LocalModels, ModelsConfig, config,
     kept::Kept,
     listing::{Found, Listing},
     provider::{Clients, Provider},
@@ -94,9 +94,8 @@ impl Catalog {
         let mut models = listing.models;
         // The default need not be listed: providers serve models under more names than they list.
         if let Some(default) = &default_model {
-            let is_it = |model: &ModelInfo| {
-                model.provider == default.provider.id && model.id == default.id
-            };
+            let is_it =
+                |model: &ModelInfo| model.provider == default.provider.id && model.id == default.id;
             if !models.iter().any(is_it) {
                 models.insert(0, default.info());
             }
@@ -126,8 +125,7 @@ impl Catalog {
 impl Source {
     fn configured(provider: Provider) -> Self {
         let (id, configured) = (provider.id.clone(), Some(provider.clone()));
-        let found =
-            Kept::new(move |before| Found::configured(provider.clone(), before).boxed());
+        let found = Kept::new(move |before| Found::configured(provider.clone(), before).boxed());
         Self { id, configured, found }
     }
 

@@ -121,12 +121,8 @@ pub(super) async fn ask(
     let openai = turn.model.provider.id == OPENAI;
     let body = request.into_body(admitted.reservation.clamp, openai);
     let (answer, answered) = oneshot::channel();
-    let exchange = Exchange {
-        input_estimate: usual,
-        format: head.format,
-        admitted,
-        turn: turn.clone(),
-    };
+    let exchange =
+        Exchange { input_estimate: usual, format: head.format, admitted, turn: turn.clone() };
     // From here on the request is settled, whatever becomes of the client.
     turn.exchanges.spawn(exchange.run(head, body, memory, answer));
     Ok(answered.await.unwrap_or_else(|_| {

@@ -5,9 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox_sdk::types::{
-    Extra, MeteredRequest, TokenUsage, TurnError, TurnLimits, WireFormat,
-};
+use sandbox_sdk::types::{Extra, MeteredRequest, TokenUsage, TurnError, TurnLimits, WireFormat};
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

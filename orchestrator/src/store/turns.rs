@@ -216,12 +216,7 @@ impl Store {
     }
 
     /// Keeps what was metered of a turn that still runs.
-    pub(crate) async fn save_usage(
-        &self,
-        session: i64,
-        id: &str,
-        used: &Used,
-    ) -> Result<()> {
+    pub(crate) async fn save_usage(&self, session: i64, id: &str, used: &Used) -> Result<()> {
         sqlx::query(
             "UPDATE turns SET usage = ?3, requests = ?4
              WHERE session = ?1 AND id = ?2 AND state = 'running'",

@@ -4,8 +4,7 @@ use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
 use sandbox_sdk::types::{
-    BackendChoice, Event, ModelChoice, PartUpdated, TurnError, TurnLimits, TurnState,
-    event_type,
+    BackendChoice, Event, ModelChoice, PartUpdated, TurnError, TurnLimits, TurnState, event_type,
 };
 use tokio::{
     sync::watch,

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{super::{request::Outline, usage::Usage}, Wanted};
+use super::{
+    super::{request::Outline, usage::Usage},
+    Wanted,
+};
 
 /// Requests that are remembered: an agent has few conversations with its model at the same time.
 const REMEMBERED: usize = 4;
@@ -39,7 +42,8 @@ impl Past {
     /// that one really read, at most, and lies in the provider's cache, if the provider has one. All the
     /// rest is new.
     pub(super) fn expect(&self, wanted: &Wanted, now: Instant) -> Usage {
-        let compared = self.0.iter().map(|earlier| (wanted.outline.compare(&earlier.outline), earlier));
+        let compared =
+            self.0.iter().map(|earlier| (wanted.outline.compare(&earlier.outline), earlier));
         let best = compared.max_by_key(|((alike, _), _)| *alike);
         let Some(((alike @ 1.., rest), earlier)) = best else {
             return fresh(wanted.input, wanted.caches);

@@ -9,8 +9,10 @@ fn wanted(tag: u8, input: u64, max_output: Option<u64>) -> Wanted {
 
 /// A request that consists of these parts, by their tokens.
 fn of_parts(tag: u8, parts: &[(char, u64)]) -> Wanted {
-    let texts: Vec<_> =
-        parts.iter().map(|(letter, tokens)| letter.to_string().repeat(3 * *tokens as usize)).collect();
+    let texts: Vec<_> = parts
+        .iter()
+        .map(|(letter, tokens)| letter.to_string().repeat(3 * *tokens as usize))
+        .collect();
     let input = parts.iter().map(|(_, tokens)| tokens).sum();
     Wanted { outline: Outline::of(&texts), ..wanted(tag, input, Some(100)) }
 }

@@ -256,9 +256,8 @@ impl Source {
     async fn first(&self, look: Look) -> Result<Option<ChosenModel>, TurnError> {
         let found = self.look(look).await?;
         let first = found.provider.clone().zip(found.models.first());
-        Ok(first.map(|(provider, model)| {
-            ChosenModel::new(provider, &model.id, model.context_tokens)
-        }))
+        Ok(first
+            .map(|(provider, model)| ChosenModel::new(provider, &model.id, model.context_tokens)))
     }
 }
 

@@ -263,9 +263,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn answer(
-        pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> reqwest::Response {
+    fn answer(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> reqwest::Response {
         http::Response::new(reqwest::Body::wrap_stream(pieces)).into()
     }
 

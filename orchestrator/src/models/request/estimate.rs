@@ -122,7 +122,10 @@ impl Media {
             Kind::Image => Tokens { most: self.rules.image, usual: USUAL_IMAGE },
             Kind::Document => {
                 let pages = |page: u64| bytes.div_ceil(page).clamp(1, MAX_PAGES);
-                Tokens { most: pages(PAGE_BYTES) * PAGE, usual: pages(USUAL_PAGE_BYTES) * USUAL_PAGE }
+                Tokens {
+                    most: pages(PAGE_BYTES) * PAGE,
+                    usual: pages(USUAL_PAGE_BYTES) * USUAL_PAGE,
+                }
             }
             Kind::Audio => {
                 let most = bytes.div_ceil(AUDIO_BYTES_PER_TOKEN);
@@ -176,10 +179,8 @@ impl Outline {
     /// Takes the rest of a request for text.
     pub(super) fn finish(&mut self, body: &str) {
         let rest = (body.len() as u64).saturating_sub(self.bytes);
-        let text = Tokens {
-            most: rest.div_ceil(ASCII_PER_TOKEN),
-            usual: rest.div_ceil(USUAL_PER_TOKEN),
-        };
+        let text =
+            Tokens { most: rest.div_ceil(ASCII_PER_TOKEN), usual: rest.div_ceil(USUAL_PER_TOKEN) };
         self.text.add(text);
         self.besides = self.besides.saturating_add(text.most);
     }

@@ -318,7 +318,11 @@ fn what_is_no_text_is_estimated_by_the_rules_of_its_kind() {
         (Messages, json!([image]), 4_800),
         (Messages, json!([image, image]), 9_600),
         (Messages, json!([{"type": "tool_result", "content": [image]}]), 4_800),
-        (Messages, json!([{"type": "document", "source": {"type": "content", "content": [image]}}]), 4_800),
+        (
+            Messages,
+            json!([{"type": "document", "source": {"type": "content", "content": [image]}}]),
+            4_800,
+        ),
         // 3 MB may be 384 pages, which is more than a model reads at once.
         (Messages, json!([{"type": "document", "source": source("application/pdf")}]), 200_000),
         (Responses, json!([{"type": "input_image", "image_url": address}]), 16_384),

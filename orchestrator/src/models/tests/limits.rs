@@ -82,8 +82,12 @@ async fn a_picture_is_held_for_as_what_it_can_cost_and_not_as_its_bytes() {
     let picture = "iVBORw0KGgo".repeat(370_000);
     let address = format!("data:image/png;base64,{picture}");
     for (format, block, most) in [
-        (Messages, json!({"type": "image", "source": {"type": "base64",
-            "media_type": "image/png", "data": picture}}), 4_800),
+        (
+            Messages,
+            json!({"type": "image", "source": {"type": "base64",
+            "media_type": "image/png", "data": picture}}),
+            4_800,
+        ),
         (Responses, json!({"type": "input_image", "image_url": address}), 16_384),
         (ChatCompletions, json!({"type": "image_url", "image_url": {"url": address}}), 16_384),
     ] {

@@ -1,16 +1,20 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::models::provider::{Clients, Provider};
 
-fn turn() -> OpenTurn {
+/// Made once: the clients of a provider take their time.
+static MODEL: LazyLock<ChosenModel> = LazyLock::new(|| {
     let formats = vec![WireFormat::ChatCompletions];
     let clients = Clients::new().unwrap();
     let provider = Provider::own("custom", "http://127.0.0.1:1", None, formats, &clients);
-    let model = ChosenModel::new(provider.unwrap(), "m-1", None);
-    OpenTurn::new("box", "t1", model, TurnLimits::default(), 60)
+    ChosenModel::new(provider.unwrap(), "m-1", None)
+});
+
+fn turn() -> OpenTurn {
+    OpenTurn::new("box", "t1", MODEL.clone(), TurnLimits::default(), 60)
 }
 
 fn wanted(number: u8, input: u64) -> Wanted {
