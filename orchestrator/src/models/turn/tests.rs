@@ -22,7 +22,7 @@ fn wanted(number: u8, input: u64) -> Wanted {
         hash: [number; 32],
         input,
         outline: Arc::default(),
-        caches: input % 2 == 0,
+        caches: input.is_multiple_of(2),
         max_output: Some(100),
         least_output: 16,
     }
@@ -78,7 +78,7 @@ proptest! {
                         output: output.into(),
                         reasoning: reasoning.into(),
                     };
-                    let estimated = input % 3 == 0;
+                    let estimated = input.is_multiple_of(3);
                     let metering = Metering { status: 200, usage, estimated, complete: !estimated };
                     turn.settle(&under_way.remove(which), metering, None);
                 }
