@@ -275,6 +275,10 @@ async fn an_agent_that_is_installed_meanwhile_is_there() {
 async fn a_local_server_that_nobody_has_looked_for_yet_comes_before_the_demo_agent() {
     let model = ScriptedModel::start().await.unwrap();
     let gateway = gateway(|config| local_at(config, "ollama", &model.url()));
+    // The agents are known by now, and the server is not.
+    let demo = BackendChoice { kind: Some("demo".to_owned()), ..BackendChoice::default() };
+    assert_eq!(gateway.choose(&demo).await.unwrap().agent, "demo");
+    assert!(!gateway.0.catalog.has_heard_of("ollama"));
     let choice = gateway.choose(&BackendChoice::default()).await.unwrap();
     assert_eq!(choice.model_name(), "ollama/scripted-1");
 }
