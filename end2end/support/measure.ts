@@ -4,7 +4,16 @@ import type { CDPSession, Page } from "@playwright/test";
 
 /** Notes a figure under the name that the table of budgets knows. */
 export function report(name: string, value: number): void {
-  const line = JSON.stringify({ name, value });
+  note({ name, value });
+}
+
+/** Notes that there is no such figure, and why. */
+export function reportMissing(name: string, missing: string): void {
+  note({ name, missing });
+}
+
+function note(figure: object): void {
+  const line = JSON.stringify(figure);
   const file = process.env.SKEIN_BENCH_OUTPUT;
   if (file) appendFileSync(file, `${line}\n`);
   console.log(line);

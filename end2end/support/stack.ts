@@ -17,7 +17,7 @@ export interface StackOptions {
   breakable?: boolean;
   /** Text of the price file, in place of the product's own. */
   prices?: string;
-  /** More of the server's environment. */
+  /** More of the environment of the server, and of the orchestrator beside it. */
   environment?: Record<string, string>;
 }
 
@@ -73,6 +73,7 @@ export class Stack {
         SKEIN_DATA: join(data, "orchestrator"),
         SKEIN_WEBHOOK_URL: `${this.url}/webhooks/orchestrator`,
         SKEIN_ALLOWED_ORIGINS: this.url,
+        ...options.environment,
       });
     }
   }
@@ -107,6 +108,27 @@ export class Stack {
     path: string,
     body?: object,
   ): Promise<Body> {
+    const response = await this.#askOrchestrator(method, path, body);
+    const text = await response.text();
+    return (text === "" ? null : JSON.parse(text)) as Body;
+  }
+
+  /** Events of the orchestrator's own API as they come, their data parsed. */
+  async *orchestratorEvents<Data>(path: string): AsyncGenerator<{ type: string; data: Data }> {
+    const response = await this.#askOrchestrator("GET", path);
+    let text = "";
+    for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      const frames = (text + piece).split("\n\n");
+      text = frames.pop() ?? "";
+      for (const frame of frames) {
+        const type = /^event: (.*)$/m.exec(frame)?.[1];
+        const data = /^data: (.*)$/m.exec(frame)?.[1];
+        if (type && data) yield { type, data: JSON.parse(data) as Data };
+      }
+    }
+  }
+
+  async #askOrchestrator(method: string, path: string, body?: object): Promise<Response> {
     const response = await fetch(`${this.#orchestratorUrl}${path}`, {
       method,
       headers: {
@@ -115,9 +137,8 @@ export class Stack {
       },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-    return (text === "" ? null : JSON.parse(text)) as Body;
+    if (response.ok) return response;
+    throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
   }
 
   /** Everything the programs have logged. */

@@ -176,7 +176,7 @@ pub fn describe(programs: &[AgentProgram]) -> Vec<AgentInfo> {
             let (name, id, package) = (cli.name(), cli.id(), cli.package());
             format!(
                 "{name} is not installed. `cargo xtask agents install {id}`, or `npm install \
-                 --global {package}`, and start again."
+                 --global {package}`."
             )
         };
         AgentInfo {

@@ -8,6 +8,7 @@ mod config;
 pub mod demo;
 pub mod driver;
 mod error;
+mod exchange;
 mod gateway;
 mod log;
 mod models;

@@ -12,6 +12,7 @@ mod catalog;
 mod check;
 mod config;
 mod forward;
+mod kept;
 mod listing;
 mod overview;
 mod provider;
@@ -75,14 +76,23 @@ pub(crate) struct Opened {
 }
 
 impl ModelGateway {
-    /// A gateway to the providers of the configuration, for the given agents. Nothing is sent yet.
+    /// A gateway to the providers of the configuration. `agents` looks which agents there are now.
+    /// Nothing is sent yet.
     ///
     /// # Errors
     /// Words that name the variable, when an address or a key can't be one.
-    pub(crate) fn new(config: &ModelsConfig, agents: Vec<AgentInfo>) -> Result<Self, String> {
+    pub(crate) fn new(
+        config: &ModelsConfig,
+        agents: impl Fn() -> Vec<AgentInfo> + Clone + Send + Sync + 'static,
+    ) -> Result<Self, String> {
         let catalog = Catalog::new(config, agents)?;
         let max_requests = config.max_model_requests;
         Ok(Self(Arc::new(Inner { catalog, max_requests, turns: Mutex::default() })))
+    }
+
+    /// Asks the providers for their models, in the background: the first turn shall find them known.
+    pub(crate) fn refresh(&self) {
+        self.0.catalog.refresh();
     }
 
     /// Agents and models that a turn can be run with now.

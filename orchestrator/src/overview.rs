@@ -16,7 +16,8 @@ use crate::{
 pub async fn overview(config: &Config) -> Result<String, String> {
     let folder = config.agents_folder();
     let programs = agents::installed(&folder, std::env::var_os("PATH").as_deref());
-    let gateway = ModelGateway::new(&config.models, agents::catalog(&folder))?;
+    let looked_in = folder.clone();
+    let gateway = ModelGateway::new(&config.models, move || agents::catalog(&looked_in))?;
     let catalog = gateway.catalog().await;
     let agents: Vec<_> = catalog.agents.iter().map(|agent| row(agent, &programs)).collect();
     let models = gateway.overview(&config.models).await;

@@ -150,8 +150,10 @@ async fn assemble(
     let store = Store::open(&folder.join("orchestrator.db")).await?;
     let (logs, writer) = EventLog::open(store.clone()).await?;
     let agents = config.agents_folder();
-    let models = ModelGateway::new(&config.models, agents::catalog(&agents));
+    let looked_in = agents.clone();
+    let models = ModelGateway::new(&config.models, move || agents::catalog(&looked_in));
     let models = models.map_err(StartError::Models)?;
+    models.refresh();
     let sandboxes = SandboxesConfig {
         folder: folder.join("sandboxes"),
         max_sandboxes: config.max_sandboxes,

@@ -18,7 +18,7 @@ use sqlx::{
 pub(crate) use events::StoredEvent;
 pub(crate) use sandboxes::SandboxRow;
 pub(crate) use sessions::SessionRow;
-pub(crate) use turns::{EndedTurn, NewTurn, TurnRow, token_usage};
+pub(crate) use turns::{EndedTurn, NewTurn, TurnRow, Used, token_usage};
 
 /// Readers at once. More would only wait for the same disk.
 const READERS: u32 = 4;

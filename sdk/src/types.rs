@@ -35,7 +35,7 @@ pub use session::{
     Abort, Aborted, BackendChoice, CostLimit, Dispatch, DispatchReceipt, InputPart, ModelChoice,
     SessionMapping, SessionStatus, TurnLimits, TurnRecord, TurnState,
 };
-pub use usage::TokenUsage;
+pub use usage::{MeteredRequest, TokenUsage};
 pub use webhook::{WebhookBody, WebhookEvent};
 
 /// Fields this version does not name, kept for the round trip.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+use crate::agents::{AGENTS, agents_folder};
 use crate::console;
 use crate::job;
 use crate::run::compile;
@@ -22,37 +23,70 @@ use table::Figure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Which benches: handed to Playwright, as in `-- first-load`.
+    /// Which benches: `gateway`, or what is handed to Playwright, as in `-- first-load`.
     #[arg(last = true)]
     filter: Vec<String>,
 }
 
+/// Names the bench that needs no browser, and no program of the product.
+const GATEWAY: &str = "gateway";
+/// Names the file that benches write their figures to, one JSON object a line.
+const OUTPUT: &str = "SKEIN_BENCH_OUTPUT";
+
 /// `cargo xtask bench`.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    ensure_packages(&[Package::BUBBLEWRAP])?;
-    let chromium = browser::chromium(workspace)?;
-    let tools = SiteTools::ensure(workspace)?;
-    site::build(workspace, &tools, Profile::Release)?;
-    compile(workspace, Profile::Release, &["server", "orchestrator"])?;
-
-    let mut figures = Vec::new();
-    for (name, bytes) in module_sizes(workspace)? {
-        figures.push(Figure { name, value: bytes as f64 });
-    }
     let output = workspace.scratch().join("bench.jsonl");
     fs::write(&output, "")?;
-    let mut command = browser::playwright(workspace)?;
-    command.args(["test", "--config=bench.config.ts", "--reporter=list"]).args(&options.filter);
-    browser::set_environment(&mut command, workspace, true, chromium.as_deref());
-    command.env("SKEIN_BENCH_OUTPUT", &output);
-    let status = job::pass_through(&mut command, |_| {})?;
+    let all = options.filter.is_empty();
+    let (gateway, filter): (Vec<_>, Vec<_>) =
+        options.filter.iter().partition(|name| name.as_str() == GATEWAY);
+    let mut figures = Vec::new();
+    let mut finished = true;
+    if all || !filter.is_empty() {
+        finished &= product(workspace, &filter, &output, &mut figures)?;
+    }
+    if all || !gateway.is_empty() {
+        finished &= model_gateway(workspace, &output)?;
+    }
     figures.extend(read(&output)?);
     table::print(&figures, &circumstances());
-    if !status.success() {
+    if !finished {
         console::complain("some benches did not finish; their figures are missing");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Measures the product as it runs. `true`: all benches finished.
+fn product(
+    workspace: &Workspace,
+    filter: &[&String],
+    output: &Path,
+    figures: &mut Vec<Figure>,
+) -> Result<bool> {
+    ensure_packages(&[Package::BUBBLEWRAP])?;
+    let chromium = browser::chromium(workspace)?;
+    let tools = SiteTools::ensure(workspace)?;
+    site::build(workspace, &tools, Profile::Release)?;
+    compile(workspace, Profile::Release, &["server", "orchestrator", "scripted-model"])?;
+    for (name, bytes) in module_sizes(workspace)? {
+        figures.push(Figure { name, value: Ok(bytes as f64) });
+    }
+    let mut command = browser::playwright(workspace)?;
+    command.args(["test", "--config=bench.config.ts", "--reporter=list"]).args(filter);
+    browser::set_environment(&mut command, workspace, true, chromium.as_deref());
+    command.env(OUTPUT, output).env(AGENTS, agents_folder()?);
+    Ok(job::pass_through(&mut command, |_| {})?.success())
+}
+
+/// Measures the model gateway, which nothing but a sandbox can reach from outside of its process.
+fn model_gateway(workspace: &Workspace, output: &Path) -> Result<bool> {
+    let mut command = workspace.cargo();
+    command
+        .args(["test", "--release", "--package=orchestrator", "--lib", "--"])
+        .args(["--ignored", "--nocapture", "figures_of_the_gateway"])
+        .env(OUTPUT, output);
+    Ok(job::pass_through(&mut command, |_| {})?.success())
 }
 
 /// Figures, one JSON object a line.
@@ -62,7 +96,10 @@ fn read(file: &Path) -> Result<Vec<Figure>> {
         .map(|line| {
             let figure: Value = serde_json::from_str(line)?;
             let name = figure["name"].as_str().context("a figure without a name")?.to_owned();
-            let value = figure["value"].as_f64().context("a figure without a value")?;
+            let value = match figure["missing"].as_str() {
+                Some(why) => Err(why.to_owned()),
+                None => Ok(figure["value"].as_f64().context("a figure without a value")?),
+            };
             Ok(Figure { name, value })
         })
         .collect()

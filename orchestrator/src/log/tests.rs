@@ -189,7 +189,7 @@ async fn a_turn_begins_once_one_at_a_time_and_ends_once() {
             state: TurnState::Completed,
             final_text: "yes".to_owned(),
             parts: Vec::new(),
-            usage: token_usage(3, 4),
+            used: token_usage(3, 4).into(),
             error: None,
         })
     };

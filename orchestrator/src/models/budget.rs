@@ -1,16 +1,24 @@
 //! What a turn may ask of its model, and what it has used of that.
 //!
-//! What a request may cost at most is set aside before it goes out, so that requests at the same
+//! What a request will cost at most is set aside before it goes out, so that requests at the same
 //! time can't spend the same tokens twice. What is left over comes back with the real figures.
+//!
+//! What a request writes is bounded by its own limit; what it reads is estimated. So a turn costs no
+//! more than it may, but for what the requests that are under way at its end read beyond their
+//! estimates: after them none goes out any more.
+
+mod past;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use sandbox_sdk::types::{CostLimit, TurnLimits};
 
-use super::usage::Usage;
+use super::{request::Outline, usage::Usage};
+use past::Past;
 
 /// Requests that may go out within the window. More wait for their turn.
 const PACE: usize = 10;
@@ -23,12 +31,16 @@ const LONGEST_ANSWER: u64 = 128_000;
 const MILLION: u128 = 1_000_000;
 
 /// What a request wants.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// Of the body.
     pub(super) hash: [u8; 32],
-    /// Tokens that it will have read, estimated.
+    /// Tokens that it will have read, the most that it can reasonably come to.
     pub(super) input: u64,
+    /// Of what.
+    pub(super) outline: Arc<Outline>,
+    /// It asks the provider to keep some of that in its cache.
+    pub(super) caches: bool,
     /// The most it lets the model write.
     pub(super) max_output: Option<u64>,
     /// Less makes no sense.
@@ -36,9 +48,10 @@ pub(super) struct Wanted {
 }
 
 /// What was set aside for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reservation {
     usage: Usage,
+    outline: Arc<Outline>,
     /// The most that the model may write, where the client's own limit was too much.
     pub(super) clamp: Option<u64>,
 }
@@ -74,8 +87,7 @@ pub(super) struct Budget {
     last: Option<[u8; 32]>,
     in_a_row: u32,
     spent: Usage,
-    /// What the last request read, to guess what the next will find in the cache.
-    last_read: Usage,
+    past: Past,
     reserved: Usage,
     under_way: u32,
 }
@@ -91,19 +103,10 @@ impl Budget {
             last: None,
             in_a_row: 0,
             spent: Usage::default(),
-            last_read: Usage::default(),
+            past: Past::default(),
             reserved: Usage::default(),
             under_way: 0,
         }
-    }
-
-    pub(super) fn spent(&self) -> Usage {
-        self.spent
-    }
-
-    /// What requests under way have read by now, as far as that is known, and how many there are.
-    pub(super) fn under_way(&self) -> (Usage, u32) {
-        (Usage { output: 0, ..self.reserved }, self.under_way)
     }
 
     /// Lets a request out, or says why not. Only a request that goes is counted.
@@ -118,7 +121,7 @@ impl Budget {
         if let Some(at) = self.next_slot(now) {
             return Admission::At(at);
         }
-        let reservation = match self.reserve(wanted) {
+        let reservation = match self.reserve(wanted, now) {
             Ok(reservation) => reservation,
             // Alone it could do more: what the others leave over is worth waiting for.
             Err(_) if self.under_way > 0 => return Admission::WhenOthersEnd,
@@ -146,7 +149,8 @@ impl Budget {
         }
         self.counted += 1;
         self.take_slot(now);
-        Admission::Go(Reservation { usage: Usage::default(), clamp: None })
+        let (usage, outline) = (Usage::default(), Arc::default());
+        Admission::Go(Reservation { usage, outline, clamp: None })
     }
 
     /// Gives back what was set aside, and takes what was used. `true`: the answer ended because no
@@ -159,10 +163,12 @@ impl Budget {
         self.reserved.output = self.reserved.output.saturating_sub(output);
         self.under_way = self.under_way.saturating_sub(1);
         self.spent.add(used);
-        if used.read() > 0 {
-            self.last_read = *used;
-        }
         reservation.clamp.is_some_and(|most| used.output >= most)
+    }
+
+    /// Remembers what the provider says that a request read: the next one will begin like it.
+    pub(super) fn learn(&mut self, reservation: &Reservation, used: &Usage, now: Instant) {
+        self.past.remember(reservation.outline.clone(), used, now);
     }
 
     fn next_slot(&mut self, now: Instant) -> Option<Instant> {
@@ -177,8 +183,8 @@ impl Budget {
         self.recent.push_back(now);
     }
 
-    fn reserve(&self, wanted: &Wanted) -> Result<Reservation, Refusal> {
-        let mut usage = self.expect(wanted.input);
+    fn reserve(&self, wanted: &Wanted, now: Instant) -> Result<Reservation, Refusal> {
+        let mut usage = self.past.expect(wanted, now);
         let mut gone = self.spent;
         gone.add(&self.reserved);
         let mut most = u64::MAX;
@@ -200,19 +206,15 @@ impl Budget {
             return Err(Refusal::UsedUp);
         }
         usage.output = asked.min(most);
-        Ok(Reservation { usage, clamp: (most < asked).then_some(most) })
+        let clamp = (most < asked).then_some(most);
+        Ok(Reservation { usage, outline: wanted.outline.clone(), clamp })
     }
+}
 
-    /// What the input will probably be: what the last request read is in the cache by now, if the
-    /// provider has one.
-    fn expect(&self, input: u64) -> Usage {
-        let last = self.last_read;
-        let in_cache = last.cache_read.saturating_add(last.cache_write);
-        let cache_read = if in_cache > 0 { last.read().min(input) } else { 0 };
-        let rest = input - cache_read;
-        let written = last.cache_write > 0;
-        let (input, cache_write) = if written { (0, rest) } else { (rest, 0) };
-        Usage { input, cache_read, cache_write, ..Usage::default() }
+impl Reservation {
+    /// What it has read, as far as that can be told before the provider does.
+    pub(super) fn read(&self) -> Usage {
+        Usage { output: 0, ..self.usage }
     }
 }
 
@@ -234,141 +236,4 @@ fn affordable(prices: &CostLimit, used: &Usage) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(tag: u8, input: u64, max_output: Option<u64>) -> Wanted {
-        Wanted { hash: [tag; 32], input, max_output, least_output: 16 }
-    }
-
-    fn go(budget: &mut Budget, wanted: &Wanted) -> Reservation {
-        match budget.admit(wanted, Instant::now()) {
-            Admission::Go(reservation) => reservation,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn used(input: u64, output: u64) -> Usage {
-        Usage { input, output, ..Usage::default() }
-    }
-
-    fn cost_limit(amount: u64) -> TurnLimits {
-        let prices = CostLimit {
-            amount,
-            input: 3_000_000,
-            output: 15_000_000,
-            cache_read: 300_000,
-            cache_write: 3_750_000,
-        };
-        TurnLimits { max_cost: Some(prices), ..TurnLimits::default() }
-    }
-
-    #[test]
-    fn a_turn_without_limits_changes_no_request() {
-        let mut budget = Budget::new(TurnLimits::default(), 60);
-        assert_eq!(go(&mut budget, &wanted(1, 1 << 40, None)).clamp, None);
-        assert_eq!(go(&mut budget, &wanted(2, 10, Some(u64::MAX))).clamp, None);
-    }
-
-    #[test]
-    fn money_bounds_the_output_and_then_everything() {
-        // 100 in at 3, so 1000 leave 700 for output at 15: 46 tokens.
-        let mut budget = Budget::new(cost_limit(1000), 60);
-        let reservation = go(&mut budget, &wanted(1, 100, Some(4096)));
-        assert_eq!(reservation.clamp, Some(46));
-        assert!(!budget.settle(&reservation, &used(100, 40)));
-        let refused = budget.admit(&wanted(2, 100, Some(4096)), Instant::now());
-        assert_eq!(refused, Admission::No(Refusal::UsedUp));
-        // A short answer to a short question can still be paid.
-        let reservation = go(&mut budget, &wanted(3, 1, Some(6)));
-        assert_eq!(reservation.clamp, None);
-    }
-
-    #[test]
-    fn an_answer_that_fills_its_clamp_has_used_up_the_turn() {
-        let mut budget = Budget::new(cost_limit(1000), 60);
-        let reservation = go(&mut budget, &wanted(1, 100, None));
-        assert!(budget.settle(&reservation, &used(100, 46)));
-    }
-
-    #[test]
-    fn parallel_requests_do_not_spend_the_same_tokens() {
-        let limits = TurnLimits { max_output_tokens: Some(1000), ..TurnLimits::default() };
-        let mut budget = Budget::new(limits, 60);
-        let first = go(&mut budget, &wanted(1, 1, Some(900)));
-        let second = wanted(2, 1, Some(200));
-        assert_eq!(budget.admit(&second, Instant::now()), Admission::WhenOthersEnd);
-        budget.settle(&first, &used(1, 100));
-        assert_eq!(go(&mut budget, &second).clamp, None);
-    }
-
-    #[test]
-    fn every_token_that_was_read_counts_towards_the_input() {
-        let limits = TurnLimits { max_input_tokens: Some(1000), ..TurnLimits::default() };
-        let mut budget = Budget::new(limits, 60);
-        let first = go(&mut budget, &wanted(1, 500, None));
-        let usage = Usage { input: 100, cache_read: 500, cache_write: 100, ..Usage::default() };
-        budget.settle(&first, &usage);
-        let refused = budget.admit(&wanted(2, 400, None), Instant::now());
-        assert_eq!(refused, Admission::No(Refusal::UsedUp));
-        go(&mut budget, &wanted(2, 300, None));
-    }
-
-    #[test]
-    fn what_lies_in_the_cache_is_expected_at_its_own_price() {
-        let mut budget = Budget::new(cost_limit(100_000), 60);
-        let first = go(&mut budget, &wanted(1, 10_000, Some(100)));
-        let usage = Usage { cache_write: 10_000, output: 100, ..Usage::default() };
-        budget.settle(&first, &usage);
-        // 61 000 are left; at the full price 20 000 tokens would cost 75 000.
-        let second = go(&mut budget, &wanted(2, 20_000, Some(100)));
-        assert_eq!((second.usage.cache_read, second.usage.cache_write), (10_000, 10_000));
-    }
-
-    #[test]
-    fn the_same_request_goes_out_three_times_in_a_row() {
-        let mut budget = Budget::new(TurnLimits::default(), 60);
-        for _ in 0..3 {
-            go(&mut budget, &wanted(1, 1, None));
-        }
-        let refused = budget.admit(&wanted(1, 1, None), Instant::now());
-        assert_eq!(refused, Admission::No(Refusal::Identical));
-        go(&mut budget, &wanted(2, 1, None));
-        go(&mut budget, &wanted(1, 1, None));
-    }
-
-    #[test]
-    fn the_number_of_requests_is_bounded() {
-        let mut budget = Budget::new(TurnLimits::default(), 2);
-        go(&mut budget, &wanted(1, 1, None));
-        go(&mut budget, &wanted(2, 1, None));
-        let refused = budget.admit(&wanted(3, 1, None), Instant::now());
-        assert_eq!(refused, Admission::No(Refusal::TooManyRequests(2)));
-    }
-
-    #[test]
-    fn a_fast_agent_is_slowed_down() {
-        let mut budget = Budget::new(TurnLimits::default(), 60);
-        let start = Instant::now();
-        for tag in 0..10 {
-            assert!(matches!(budget.admit(&wanted(tag, 1, None), start), Admission::Go(_)));
-        }
-        let eleventh = wanted(11, 1, None);
-        assert_eq!(budget.admit(&eleventh, start), Admission::At(start + PACE_WINDOW));
-        assert!(matches!(budget.admit(&eleventh, start + PACE_WINDOW), Admission::Go(_)));
-    }
-
-    #[test]
-    fn prices_of_any_size_do_not_overflow() {
-        let prices = CostLimit {
-            amount: u64::MAX,
-            input: u64::MAX,
-            output: 0,
-            cache_read: u64::MAX,
-            cache_write: u64::MAX,
-        };
-        let all = Usage { input: u64::MAX, cache_read: u64::MAX, ..Usage::default() };
-        assert_eq!(affordable(&prices, &all), None);
-        assert_eq!(affordable(&prices, &Usage::default()), Some(u64::MAX));
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    ChosenModel, Metered, ModelGateway, ModelsConfig, Opened,
+    ChosenModel, LocalModels, Metered, ModelGateway, ModelsConfig, Opened,
     catalog::NOT_CONNECTED,
     config,
     provider::{CUSTOM, Provider},
@@ -40,7 +40,7 @@ const MOST_NAMES: usize = 5;
 /// One line that begins with what is wrong and says what to do: `not configured`, `no key`, `key
 /// refused`, `no such model`, `not reachable`, `quota used up`, `no answer`.
 pub async fn check_model(config: &ModelsConfig) -> Result<String, String> {
-    let gateway = ModelGateway::new(config, vec![asker()])
+    let gateway = ModelGateway::new(config, || vec![asker()])
         .map_err(|problem| format!("not configured: {problem}"))?;
     if let Some(missing) = gateway.missing_provider(config).await {
         return Err(missing);
@@ -98,7 +98,7 @@ impl ModelGateway {
         if catalog.listing().await.provider(id).is_some() {
             return None;
         }
-        Some(match catalog.local.is_empty() {
+        Some(match config.local_models == LocalModels::Off {
             true => format!("not reachable: {id} is not looked for: SKEIN_LOCAL_MODELS is off"),
             false => format!("not reachable: no {id} with a model answers at {url}; start it"),
         })

@@ -6,7 +6,7 @@
 mod problem;
 mod pump;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -22,14 +22,15 @@ use tokio::{
 };
 
 use super::{
+    ChosenModel,
     answer::refusal,
-    budget::{Reservation, Wanted},
-    provider::{OPENAI, Provider},
-    request::ModelRequest,
-    turn::{Denied, OpenTurn, RequestRecord},
-    usage::{BYTES_PER_TOKEN, Usage},
+    budget::Wanted,
+    provider::{ANTHROPIC, OPENAI, Provider},
+    request::{ModelRequest, Rules},
+    turn::{Admitted, Denied, Metering, OpenTurn},
+    usage::{Reading, Usage},
 };
-use problem::Failed;
+use problem::{Failed, Small};
 use pump::{Client, DRAIN};
 
 /// Headers of the client that a provider gets to see. Everything else stays here.
@@ -104,25 +105,24 @@ pub(super) async fn ask(
     body: Bytes,
     memory: OwnedSemaphorePermit,
 ) -> Result<Response, Refused> {
-    let request =
-        ModelRequest::read(body, head.format, &turn.model.id).map_err(Refused::Invalid)?;
+    let rules = rules(&turn.model);
+    let request = ModelRequest::read(body, head.format, &turn.model.id, rules);
+    let request = request.map_err(Refused::Invalid)?;
     let wanted = Wanted {
         hash: request.hash,
-        input: request.len().div_ceil(BYTES_PER_TOKEN),
+        input: request.outline.most(rules),
+        outline: request.outline.clone(),
+        caches: request.caches,
         max_output: request.max_output(),
         least_output: request.least_output,
     };
-    let reservation = turn.admit(&wanted).await.map_err(Refused::Denied)?;
+    let usual = request.outline.usual(rules);
+    let admitted = turn.admit(&wanted, head.format).await.map_err(Refused::Denied)?;
     let openai = turn.model.provider.id == OPENAI;
-    let body = request.into_body(reservation.clamp, openai);
+    let body = request.into_body(admitted.reservation.clamp, openai);
     let (answer, answered) = oneshot::channel();
-    let exchange = Exchange {
-        input_estimate: wanted.input,
-        format: head.format,
-        started: Instant::now(),
-        reservation,
-        turn: turn.clone(),
-    };
+    let exchange =
+        Exchange { input_estimate: usual, format: head.format, admitted, turn: turn.clone() };
     // From here on the request is settled, whatever becomes of the client.
     turn.exchanges.spawn(exchange.run(head, body, memory, answer));
     Ok(answered.await.unwrap_or_else(|_| {
@@ -138,7 +138,9 @@ pub(super) async fn count(
     memory: OwnedSemaphorePermit,
 ) -> Result<Response, Refused> {
     let format = head.format;
-    let request = ModelRequest::read(body, format, &turn.model.id).map_err(Refused::Invalid)?;
+    let rules = rules(&turn.model);
+    let request = ModelRequest::read(body, format, &turn.model.id, rules);
+    let request = request.map_err(Refused::Invalid)?;
     turn.admit_count().await.map_err(Refused::Denied)?;
     let provider = &turn.model.provider;
     let sent = head.request(provider, request.into_body(None, false)).send();
@@ -151,24 +153,27 @@ pub(super) async fn count(
         Ok(answer) => answer,
         Err(error) => return Ok(Failed::unreachable(provider, &error).response(format)),
     };
-    // A count is a small answer, as a failure is; both are read whole.
-    Ok(if answer.status().is_success() {
-        let headers = pick(answer.headers(), &RETURNED);
-        let mut response = Response::new(Body::from(problem::beginning(answer).await));
-        *response.headers_mut() = headers;
-        response
-    } else {
-        Failed::refused(&turn.model, answer).await.response(format)
-    })
+    // A count is a small answer, as a failure is.
+    if !answer.status().is_success() {
+        return Ok(Failed::refused(&turn.model, answer, &turn.closed).await.response(format));
+    }
+    let headers = pick(answer.headers(), &RETURNED);
+    let small = Small::read(answer, problem::PATIENCE, &turn.closed).await;
+    if !small.whole {
+        return Ok(Failed::endless(provider).response(format));
+    }
+    let mut response = Response::new(Body::from(small.body));
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
 /// One request on its way.
 struct Exchange {
     turn: Arc<OpenTurn>,
     format: WireFormat,
-    reservation: Reservation,
+    admitted: Admitted,
+    /// What it probably has read, should nobody tell.
     input_estimate: u64,
-    started: Instant,
 }
 
 impl Exchange {
@@ -195,7 +200,7 @@ impl Exchange {
                 self.pass_on(response, answer).await;
             }
             Some(Ok(response)) => {
-                let failed = Failed::refused(&self.turn.model, response).await;
+                let failed = Failed::refused(&self.turn.model, response, &self.turn.cut).await;
                 self.fail(failed, answer);
             }
             Some(Err(error)) => {
@@ -229,40 +234,29 @@ impl Exchange {
             None if !reading.complete => Some(problem::cut(&turn.model)),
             None => None,
         };
-        self.settle(status.as_u16(), reading.usage, reading.estimated, reading.complete, problem);
+        let Reading { usage, estimated, complete, .. } = reading;
+        let metering = Metering { status: status.as_u16(), usage, estimated, complete };
+        self.turn.settle(&self.admitted, metering, problem);
     }
 
     fn fail(self, failed: Failed, answer: oneshot::Sender<Response>) {
         drop(answer.send(failed.response(self.format)));
         // A refused request is not charged for, by any provider.
-        self.settle(failed.status, Usage::default(), false, true, Some(failed.problem));
+        let (status, usage) = (failed.status, Usage::default());
+        let metering = Metering { status, usage, estimated: false, complete: true };
+        self.turn.settle(&self.admitted, metering, Some(failed.problem));
     }
 
     /// What the provider did with the request is not known: it is counted as read.
     fn settle_unknown(self, problem: Option<TurnError>) {
         let usage = Usage { input: self.input_estimate, ..Usage::default() };
-        self.settle(0, usage, true, false, problem);
+        let metering = Metering { status: 0, usage, estimated: true, complete: false };
+        self.turn.settle(&self.admitted, metering, problem);
     }
+}
 
-    fn settle(
-        self,
-        status: u16,
-        usage: Usage,
-        estimated: bool,
-        complete: bool,
-        problem: Option<TurnError>,
-    ) {
-        let record = RequestRecord {
-            model: self.turn.model.name(),
-            format: self.format,
-            status,
-            usage,
-            estimated,
-            complete,
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        self.turn.settle(&self.reservation, record, problem);
-    }
+fn rules(model: &ChosenModel) -> Rules {
+    Rules::of(model.provider.id == ANTHROPIC, &model.id, model.context_tokens)
 }
 
 fn pick(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {

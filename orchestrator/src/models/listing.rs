@@ -1,14 +1,16 @@
 //! Which models the providers have, by their own word.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::future::join_all;
 use reqwest::{Method, RequestBuilder};
 use sandbox_sdk::types::{Extra, ModelInfo, WireFormat};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::provider::{ANTHROPIC, Clients, OPENAI, Provider};
+use super::{
+    kept::Learnt,
+    provider::{ANTHROPIC, OPENAI, Provider},
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// On this machine something answers at once, or not at all.
@@ -16,8 +18,23 @@ const LOCAL_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest list that is read, in bytes. Large hosts have hundreds of models.
 const MAX_LIST: usize = 8 << 20;
 
+/// How long a list is good, and that there is none.
+const FRESH: Duration = Duration::from_secs(60);
+const FAILED_FRESH: Duration = Duration::from_secs(10);
+
+/// What one provider has.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Nothing: there is no such local server.
+    pub(super) provider: Option<Provider>,
+    /// In the order of preference.
+    pub(super) models: Vec<ModelInfo>,
+    /// Why it told no models.
+    problem: Option<String>,
+}
+
 /// All models that can be reached now.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Those of the configuration, then the local servers that were found.
     pub(super) providers: Vec<Provider>,
@@ -44,44 +61,54 @@ struct Entry {
     max_input_tokens: Option<u64>,
 }
 
-impl Listing {
-    /// Asks the configured providers and looks for the local servers. One that does not answer now
-    /// has the models that it had before.
-    pub(super) async fn read(
-        configured: &[Provider],
-        local: &[(String, String)],
-        clients: &Clients,
-        before: Option<&Self>,
-    ) -> Self {
-        let lists = join_all(configured.iter().map(list)).await;
-        let found = join_all(local.iter().map(|(id, url)| find(id, url, clients))).await;
-        let mut listing = Self::default();
-        for (provider, models) in configured.iter().zip(lists) {
-            match models {
-                Ok(models) => listing.models.extend(models),
-                Err(problem) => {
-                    tracing::warn!(provider = provider.id, problem, "models not listed");
-                    let known = before.into_iter().flat_map(|before| &before.models);
-                    let known = known.filter(|model| model.provider == provider.id);
-                    listing.models.extend(known.cloned());
-                    listing.problems.push((provider.id.clone(), problem));
-                }
-            }
-            listing.providers.push(provider.clone());
-        }
-        for (provider, models) in found.into_iter().flatten() {
-            // A server that is configured by its address is not found a second time.
-            if !configured.iter().any(|known| known.is_at_same_place(&provider)) {
-                listing.models.extend(models);
-                listing.providers.push(provider);
+impl Found {
+    /// Asks a provider of the configuration. One that does not answer has the models that it had before.
+    pub(super) async fn configured(provider: Provider, before: Option<Arc<Self>>) -> Learnt<Self> {
+        match list(&provider).await {
+            Ok(models) => (Self { provider: Some(provider), models, problem: None }, FRESH),
+            Err(problem) => {
+                tracing::warn!(provider = provider.id, problem, "models not listed");
+                let models = before.map(|before| before.models.clone()).unwrap_or_default();
+                let problem = Some(problem);
+                (Self { provider: Some(provider), models, problem }, FAILED_FRESH)
             }
         }
-        listing
     }
 
-    /// A provider did not answer: the list is worth another look soon.
-    pub(super) fn is_partial(&self) -> bool {
-        !self.problems.is_empty()
+    /// Looks for a local server, which is there if it has models.
+    pub(super) async fn local(mut provider: Provider) -> Learnt<Self> {
+        let models = list(&provider).await.unwrap_or_default();
+        if models.is_empty() {
+            return (Self::default(), FAILED_FRESH);
+        }
+        let mut found = Self { provider: None, models, problem: None };
+        if provider.id == "ollama" {
+            provider.formats = ollama_formats(&provider).await;
+            found.models.iter_mut().for_each(|model| model.formats.clone_from(&provider.formats));
+        } else if let Some(context) = llama_context(&provider).await {
+            // What the server was started with, which is less than what the model could do.
+            found.models.iter_mut().for_each(|model| model.context_tokens = Some(context));
+        }
+        found.provider = Some(provider);
+        (found, FRESH)
+    }
+
+    pub(super) fn model(&self, id: &str) -> Option<&ModelInfo> {
+        self.models.iter().find(|model| model.id == id)
+    }
+}
+
+impl Listing {
+    pub(super) fn of(all: &[Arc<Found>]) -> Self {
+        let mut listing = Self::default();
+        for found in all {
+            let Some(provider) = &found.provider else { continue };
+            listing.providers.push(provider.clone());
+            listing.models.extend(found.models.iter().cloned());
+            let problem = found.problem.clone();
+            listing.problems.extend(problem.map(|problem| (provider.id.clone(), problem)));
+        }
+        listing
     }
 
     /// Why a provider told no models.
@@ -92,15 +119,6 @@ impl Listing {
 
     pub(super) fn provider(&self, id: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
-    }
-
-    /// The provider's first choice among its models, which come in the order of preference.
-    pub(super) fn first_of(&self, provider: &str) -> Option<&ModelInfo> {
-        self.models.iter().find(|model| model.provider == provider)
-    }
-
-    pub(super) fn model(&self, provider: &str, id: &str) -> Option<&ModelInfo> {
-        self.models.iter().find(|model| model.provider == provider && model.id == id)
     }
 }
 
@@ -151,21 +169,6 @@ fn is_special(id: &str) -> bool {
     let openai = ["mini", "nano", "pro", "chat", "codex", "preview", "-20", "gpt-3", "gpt-4"];
     let special = |parts: &[&str]| parts.iter().any(|part| id.contains(part));
     if id.starts_with("claude") { !id.contains("sonnet") } else { special(&openai) }
-}
-
-/// A local server, if one is there and has models.
-async fn find(id: &str, url: &str, clients: &Clients) -> Option<(Provider, Vec<ModelInfo>)> {
-    let chat = vec![WireFormat::ChatCompletions];
-    let mut provider = Provider::own(id, url, None, chat, clients).ok()?;
-    let mut models = list(&provider).await.ok().filter(|models| !models.is_empty())?;
-    if id == "ollama" {
-        provider.formats = ollama_formats(&provider).await;
-        models.iter_mut().for_each(|model| model.formats.clone_from(&provider.formats));
-    } else if let Some(context) = llama_context(&provider).await {
-        // What the server was started with, which is less than what the model could do.
-        models.iter_mut().for_each(|model| model.context_tokens = Some(context));
-    }
-    Some((provider, models))
 }
 
 /// Newer versions of Ollama speak more than chat.

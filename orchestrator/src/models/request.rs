@@ -4,16 +4,20 @@
 //! would cost many times its size; the few fields that matter are looked up, and changes are made
 //! in the text itself, so that all the rest arrives as it was sent.
 
+mod estimate;
 mod inputs;
 mod names;
 mod tools;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use sandbox_sdk::types::WireFormat;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use estimate::Media;
+pub(super) use estimate::{Outline, Rules};
 
 /// Least output that a request may be left with. Providers refuse less.
 const LEAST_OUTPUT: u64 = 16;
@@ -82,6 +86,10 @@ pub(super) struct ModelRequest {
     pub(super) least_output: u64,
     /// Of the body as it came.
     pub(super) hash: [u8; 32],
+    /// What its model will read.
+    pub(super) outline: Arc<Outline>,
+    /// It asks the provider to keep some of that, which may cost more than to read it.
+    pub(super) caches: bool,
 }
 
 impl ModelRequest {
@@ -89,7 +97,12 @@ impl ModelRequest {
     ///
     /// # Errors
     /// Words for the client, when the request can't be understood or asks for what can't be metered.
-    pub(super) fn read(body: Bytes, format: WireFormat, model: &str) -> Result<Self, String> {
+    pub(super) fn read(
+        body: Bytes,
+        format: WireFormat,
+        model: &str,
+        rules: Rules,
+    ) -> Result<Self, String> {
         let text = std::str::from_utf8(&body).map_err(|_| "The body is not text.".to_owned())?;
         let start = text.len() - text.trim_ascii_start().len() + 1;
         // An array would be taken for the fields in their order.
@@ -104,16 +117,7 @@ impl ModelRequest {
             return Err("The body has nothing to say to a model.".to_owned());
         }
         refuse_unmetered(&fields)?;
-        let looked_through = [
-            ("messages", fields.messages),
-            ("input", fields.input),
-            ("system", fields.system),
-            ("instructions", fields.instructions),
-            ("cache_control", fields.cache_control),
-        ];
-        for (name, value) in looked_through {
-            value.map_or(Ok(()), |value| inputs::check(name, value))?;
-        }
+        let outline = outline(text, &fields, rules)?;
         let mut request = Self {
             format,
             start,
@@ -122,6 +126,8 @@ impl ModelRequest {
             limits: Vec::new(),
             least_output: LEAST_OUTPUT,
             hash: super::sha256(&body),
+            outline: Arc::new(outline),
+            caches: text.contains(r#""cache_control""#),
             body: Bytes::new(),
         };
         request.name_model(text, fields.model, model);
@@ -135,10 +141,6 @@ impl ModelRequest {
         }
         request.body = body;
         Ok(request)
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.body.len() as u64
     }
 
     /// The most that may be written in answer, as the client has it.
@@ -239,6 +241,26 @@ impl ModelRequest {
         }
         Ok(())
     }
+}
+
+/// Looks through what the model reads, in the order in which providers put it before the model.
+fn outline(text: &str, fields: &Fields<'_>, rules: Rules) -> Result<Outline, String> {
+    let mut outline = Outline::default();
+    if let Some(tools) = fields.tools {
+        outline.push(tools.get(), &Media::new(rules));
+    }
+    let looked_through = [
+        ("system", fields.system),
+        ("instructions", fields.instructions),
+        ("messages", fields.messages),
+        ("input", fields.input),
+    ];
+    for (name, value) in looked_through {
+        value.map_or(Ok(()), |value| inputs::read(name, value, rules, &mut outline))?;
+    }
+    fields.cache_control.map_or(Ok(()), |value| inputs::check("cache_control", value))?;
+    outline.finish(text);
+    Ok(outline)
 }
 
 /// What costs otherwise than by the token, or goes on when nobody listens.

@@ -3,6 +3,7 @@
 mod catalog;
 mod check;
 mod failures;
+mod figures;
 mod hostile;
 mod limits;
 mod metering;
@@ -12,8 +13,7 @@ use std::{io, path::Path, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, body::Incoming, client::conn::http1, header::HeaderMap};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, body::Incoming, header::HeaderMap};
 use sandbox_sdk::types::{
     AgentInfo, BackendChoice, ModelChoice, TurnLimits, WireFormat,
     WireFormat::{ChatCompletions, Messages, Responses},
@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 
 use super::*;
+use crate::exchange;
 use upstream::Upstream;
 
 const SANDBOX: &str = "box";
@@ -67,7 +68,7 @@ impl Bench {
             ..ModelsConfig::default()
         };
         configure(&mut config);
-        let gateway = ModelGateway::new(&config, agents()).unwrap();
+        let gateway = ModelGateway::new(&config, agents).unwrap();
         let door = gateway.listen(SANDBOX, folder.path()).unwrap();
         Self { folder, gateway, _door: door }
     }
@@ -204,9 +205,7 @@ async fn start(
     request: Request<Full<Bytes>>,
 ) -> Result<hyper::Response<Incoming>, hyper::Error> {
     let stream = connect(root).await.unwrap();
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    tokio::time::timeout(PATIENCE, sender.send_request(request)).await.unwrap()
+    tokio::time::timeout(PATIENCE, exchange::send(stream, request)).await.unwrap()
 }
 
 async fn connect(root: &Path) -> io::Result<UnixStream> {

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox_sdk::types::{Extra, TokenUsage, TurnError, TurnLimits, WireFormat};
-use serde::Serialize;
+use sandbox_sdk::types::{Extra, MeteredRequest, TokenUsage, TurnError, TurnLimits, WireFormat};
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,26 +14,58 @@ use super::{
     budget::{Admission, Budget, Refusal, Reservation, Wanted},
     usage::Usage,
 };
+use crate::{clock::now_ms, store::Used};
 
 /// After the grace: what is cut off settles at once.
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// One request to a model, as it was metered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestRecord {
+    /// When it went out, in milliseconds since the Unix epoch.
+    pub(crate) at: i64,
     /// As `provider/model`.
     pub(crate) model: String,
     pub(crate) format: WireFormat,
     /// What the provider answered; 0: nothing.
     pub(crate) status: u16,
-    #[serde(flatten)]
     pub(crate) usage: Usage,
     /// The provider did not tell what it used: counted from what passed.
     pub(crate) estimated: bool,
     /// The answer came to its end.
     pub(crate) complete: bool,
     pub(crate) duration_ms: u64,
+}
+
+impl RequestRecord {
+    /// Of a request that goes out. Should this process end, nobody will know better than that it was
+    /// read.
+    fn begun(model: &ChosenModel, format: WireFormat, read: Usage) -> Self {
+        Self {
+            at: now_ms(),
+            model: model.name(),
+            format,
+            status: 0,
+            usage: read,
+            estimated: true,
+            complete: false,
+            duration_ms: 0,
+        }
+    }
+
+    fn to_wire(&self) -> MeteredRequest {
+        MeteredRequest {
+            at: self.at,
+            model: self.model.clone(),
+            format: self.format,
+            status: self.status,
+            token_usage: self.usage.to_wire(),
+            estimated: self.estimated,
+            complete: self.complete,
+            duration_ms: self.duration_ms,
+            extra: Extra::new(),
+        }
+    }
 }
 
 /// What a turn used.
@@ -58,7 +89,7 @@ pub(super) struct OpenTurn {
     /// A request has ended, and what it had set aside is free.
     freed: Notify,
     used_up: watch::Sender<Option<TurnError>>,
-    usage: watch::Sender<TokenUsage>,
+    usage: watch::Sender<Used>,
     /// No new requests.
     pub(super) closed: CancellationToken,
     /// Requests under way end at once.
@@ -69,8 +100,27 @@ pub(super) struct OpenTurn {
 #[derive(Debug)]
 struct State {
     budget: Budget,
+    /// Of all requests that went out, in that order.
     records: Vec<RequestRecord>,
     problem: Option<TurnError>,
+}
+
+/// A request that may go out.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) reservation: Reservation,
+    /// Its place among the turn's.
+    number: usize,
+    started: Instant,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Metering {
+    pub(super) status: u16,
+    pub(super) usage: Usage,
+    pub(super) estimated: bool,
+    pub(super) complete: bool,
 }
 
 /// Why a request did not go out.
@@ -107,10 +157,17 @@ impl OpenTurn {
     }
 
     /// Waits until the request may go out. It may wait for the pace, and for others to end.
-    pub(super) async fn admit(&self, wanted: &Wanted) -> Result<Reservation, Denied> {
+    pub(super) async fn admit(
+        &self,
+        wanted: &Wanted,
+        format: WireFormat,
+    ) -> Result<Admitted, Denied> {
         let reservation = self.wait(|budget, now| budget.admit(wanted, now)).await?;
-        self.publish(&self.state());
-        Ok(reservation)
+        let mut state = self.state();
+        let number = state.records.len();
+        state.records.push(RequestRecord::begun(&self.model, format, reservation.read()));
+        self.publish(&state);
+        Ok(Admitted { reservation, number, started: Instant::now() })
     }
 
     /// The same for a count of tokens.
@@ -178,30 +235,40 @@ impl OpenTurn {
         first
     }
 
-    /// Takes the record of a request that has ended.
+    /// Takes what became of a request that has ended.
     pub(super) fn settle(
         &self,
-        reservation: &Reservation,
-        record: RequestRecord,
+        admitted: &Admitted,
+        metering: Metering,
         problem: Option<TurnError>,
     ) {
+        let Metering { status, usage, estimated, complete } = metering;
+        let elapsed = admitted.started.elapsed().as_millis();
+        let duration_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         tracing::info!(
             turn = self.turn_id,
-            model = record.model,
-            status = record.status,
-            input = record.usage.input,
-            cache_read = record.usage.cache_read,
-            cache_write = record.usage.cache_write,
-            output = record.usage.output,
-            estimated = record.estimated,
-            complete = record.complete,
-            ms = record.duration_ms,
+            model = self.model.name(),
+            status,
+            input = usage.input,
+            cache_read = usage.cache_read,
+            cache_write = usage.cache_write,
+            output = usage.output,
+            estimated,
+            complete,
+            ms = duration_ms,
             "model request"
         );
         let mut state = self.state();
-        let clamped = state.budget.settle(reservation, &record.usage);
+        let clamped = state.budget.settle(&admitted.reservation, &usage);
+        if !estimated {
+            state.budget.learn(&admitted.reservation, &usage, Instant::now());
+        }
         state.problem = problem;
-        state.records.push(record);
+        if let Some(record) = state.records.get_mut(admitted.number) {
+            (record.status, record.usage) = (status, usage);
+            (record.estimated, record.complete) = (estimated, complete);
+            record.duration_ms = duration_ms;
+        }
         self.publish(&state);
         drop(state);
         if clamped {
@@ -212,7 +279,7 @@ impl OpenTurn {
 
     /// Tells what is used so far. With the state in hand, so that nothing older comes later.
     fn publish(&self, state: &State) {
-        self.usage.send_replace(state.usage());
+        self.usage.send_replace(used(&state.records));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,20 +287,22 @@ impl OpenTurn {
     }
 }
 
-impl State {
-    /// The sum, with how many requests it is of, and whether some of it is estimated. A request under way
-    /// counts as read: should this process end, nobody will know better.
-    fn usage(&self) -> TokenUsage {
-        let (reading, under_way) = self.budget.under_way();
-        let mut sum = self.budget.spent();
-        sum.add(&reading);
-        let mut usage = sum.to_wire();
-        let requests = self.records.len().saturating_add(under_way as usize);
-        usage.extra.insert("requests".to_owned(), requests.into());
-        if under_way > 0 || self.records.iter().any(|record| record.estimated) {
-            usage.extra.insert("estimated".to_owned(), true.into());
-        }
-        usage
+/// The sum of the requests, with how many there are and whether some of it is estimated.
+fn used(records: &[RequestRecord]) -> Used {
+    let mut sum = Usage::default();
+    records.iter().for_each(|record| sum.add(&record.usage));
+    let mut tokens = sum.to_wire();
+    tokens.extra.insert("requests".to_owned(), records.len().into());
+    if records.iter().any(|record| record.estimated) {
+        tokens.extra.insert("estimated".to_owned(), true.into());
+    }
+    Used { tokens, requests: records.iter().map(RequestRecord::to_wire).collect() }
+}
+
+impl Metered {
+    /// As it is kept with the turn.
+    pub(crate) fn used(&self) -> Used {
+        used(&self.requests)
     }
 }
 
@@ -262,7 +331,7 @@ impl TurnMeter {
     }
 
     /// What was used so far; it changes with every request that begins or ends.
-    pub(crate) fn usage(&self) -> watch::Receiver<TokenUsage> {
+    pub(crate) fn usage(&self) -> watch::Receiver<Used> {
         self.turn.usage.subscribe()
     }
 
@@ -279,7 +348,7 @@ impl TurnMeter {
         }
         let state = self.turn.state();
         Metered {
-            usage: state.usage(),
+            usage: used(&state.records).tokens,
             requests: state.records.clone(),
             problem: state.problem.clone(),
             used_up: self.turn.used_up.borrow().clone(),
@@ -303,3 +372,6 @@ impl Drop for TurnMeter {
 pub(super) fn turn_error(code: &str, message: impl Into<String>) -> TurnError {
     TurnError { message: message.into(), code: Some(code.to_owned()), extra: Extra::new() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,15 +9,13 @@ mod messages;
 mod responses;
 
 use sandbox_sdk::types::{TokenUsage, WireFormat};
-use serde::Serialize;
 
-pub(super) const BYTES_PER_TOKEN: u64 = 4;
+const BYTES_PER_TOKEN: u64 = 4;
 /// Longest answer in one piece that is read. A longer one is passed on and estimated.
 const MAX_BODY: usize = 16 << 20;
 
 /// Tokens of a request, each counted once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Read, and neither from a cache nor into it.
     pub(crate) input: u64,

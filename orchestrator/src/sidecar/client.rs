@@ -12,8 +12,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use sandbox_sdk::types::{
     Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, ReadFile, WriteFile,
 };
@@ -24,7 +23,7 @@ use super::{
     api::MAX_BODY,
     message::{AbortAnswer, AgentRun, DataEnvelope, FileContent, Health, ResultEnvelope, Written},
 };
-use crate::driver::launch::SOCKET;
+use crate::{driver::launch::SOCKET, exchange};
 
 /// Longest answer: a file of the largest size as base64, or two full outputs of control characters.
 const MAX_ANSWER: usize = 32 << 20;
@@ -127,15 +126,7 @@ impl SidecarClient {
     ) -> Result<Response<Incoming>, SidecarError> {
         let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.run.as_raw_fd()));
         let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
-        // Ends with the response's body, or when that is dropped.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to a sidecar ended");
-            }
-        });
-        let response = sender.send_request(request).await.map_err(unreachable)?;
+        let response = exchange::send(stream, request).await.map_err(unreachable)?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -120,7 +120,10 @@ impl Harness {
     pub(super) fn check(&self, cli: Cli, run: &AgentRun) -> Result<(), Problem> {
         let name = cli.name();
         if !self.0.programs.contains_key(&cli) {
-            let message = format!("{name} is not installed in this sandbox");
+            // What a sandbox sees is settled when it starts.
+            let message = format!(
+                "{name} was not there when this sandbox was started. Stop the sandbox, or take another."
+            );
             return Err(Problem::new(ErrorCode::NotImplemented, message));
         }
         let Some(model) = &run.model else {

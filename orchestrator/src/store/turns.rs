@@ -1,12 +1,14 @@
 //! Rows of turns: the record that billing and history are taken from.
 
-use sandbox_sdk::types::{Extra, Part, TokenUsage, TurnError, TurnRecord, TurnState};
+use sandbox_sdk::types::{
+    Extra, MeteredRequest, Part, TokenUsage, TurnError, TurnRecord, TurnState,
+};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{Result, Store, sql_int, unsigned};
 
 const COLUMNS: &str = "turns.id, turns.session, state, model, input_tokens, output_tokens, \
-    usage, final_text, parts, error, first_seq, last_seq, started_at, ended_at";
+    usage, requests, final_text, parts, error, first_seq, last_seq, started_at, ended_at";
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct TurnRow {
@@ -17,6 +19,7 @@ pub(crate) struct TurnRow {
     input_tokens: i64,
     output_tokens: i64,
     usage: Option<String>,
+    requests: Option<String>,
     final_text: String,
     parts: String,
     error: Option<String>,
@@ -43,8 +46,22 @@ pub(crate) struct EndedTurn {
     pub(crate) state: TurnState,
     pub(crate) final_text: String,
     pub(crate) parts: Vec<Part>,
-    pub(crate) usage: TokenUsage,
+    pub(crate) used: Used,
     pub(crate) error: Option<TurnError>,
+}
+
+/// What a turn used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Used {
+    pub(crate) tokens: TokenUsage,
+    /// The requests that this is the sum of, if the model gateway metered it.
+    pub(crate) requests: Vec<MeteredRequest>,
+}
+
+impl From<TokenUsage> for Used {
+    fn from(tokens: TokenUsage) -> Self {
+        Self { tokens, requests: Vec::new() }
+    }
 }
 
 impl TurnRow {
@@ -68,20 +85,24 @@ impl TurnRow {
     }
 
     /// What the model gateway has metered so far, if the turn is metered there.
-    pub(crate) fn metered(&self) -> Result<Option<TokenUsage>> {
-        Ok(self.usage.as_deref().map(serde_json::from_str).transpose()?)
+    pub(crate) fn metered(&self) -> Result<Option<Used>> {
+        let Some(tokens) = self.usage.as_deref() else { return Ok(None) };
+        let requests = self.requests.as_deref().map(serde_json::from_str).transpose()?;
+        let tokens = serde_json::from_str(tokens)?;
+        Ok(Some(Used { tokens, requests: requests.unwrap_or_default() }))
     }
 
     /// The record as the API gives it.
     pub(crate) fn record(self, session_id: &str) -> Result<TurnRecord> {
         let (input, output) = (unsigned(self.input_tokens), unsigned(self.output_tokens));
-        let token_usage = self.metered()?.unwrap_or_else(|| token_usage(input, output));
+        let used = self.metered()?.unwrap_or_else(|| token_usage(input, output).into());
         Ok(TurnRecord {
             session_id: session_id.to_owned(),
             state: self.state(),
             final_text: self.final_text,
             parts: serde_json::from_str(&self.parts)?,
-            token_usage,
+            token_usage: used.tokens,
+            requests: used.requests,
             error: self.error.as_deref().map(serde_json::from_str).transpose()?,
             model: self.model,
             first_seq: unsigned(self.first_seq),
@@ -195,18 +216,15 @@ impl Store {
     }
 
     /// Keeps what was metered of a turn that still runs.
-    pub(crate) async fn save_usage(
-        &self,
-        session: i64,
-        id: &str,
-        usage: &TokenUsage,
-    ) -> Result<()> {
+    pub(crate) async fn save_usage(&self, session: i64, id: &str, used: &Used) -> Result<()> {
         sqlx::query(
-            "UPDATE turns SET usage = ?3 WHERE session = ?1 AND id = ?2 AND state = 'running'",
+            "UPDATE turns SET usage = ?3, requests = ?4
+             WHERE session = ?1 AND id = ?2 AND state = 'running'",
         )
         .bind(session)
         .bind(id)
-        .bind(serde_json::to_string(usage)?)
+        .bind(serde_json::to_string(&used.tokens)?)
+        .bind(serde_json::to_string(&used.requests)?)
         .execute(&self.write)
         .await?;
         Ok(())
@@ -223,7 +241,8 @@ impl Store {
         let error = turn.error.as_ref().map(serde_json::to_string).transpose()?;
         let ended = sqlx::query(
             "UPDATE turns SET state = ?3, final_text = ?4, parts = ?5, input_tokens = ?6,
-                 output_tokens = ?7, error = ?8, last_seq = ?9, ended_at = ?10, usage = ?11
+                 output_tokens = ?7, error = ?8, last_seq = ?9, ended_at = ?10, usage = ?11,
+                 requests = ?12
              WHERE session = ?1 AND id = ?2 AND state = 'running'",
         )
         .bind(session)
@@ -231,12 +250,13 @@ impl Store {
         .bind(word(turn.state))
         .bind(&turn.final_text)
         .bind(serde_json::to_string(&turn.parts)?)
-        .bind(sql_int(turn.usage.input_tokens))
-        .bind(sql_int(turn.usage.output_tokens))
+        .bind(sql_int(turn.used.tokens.input_tokens))
+        .bind(sql_int(turn.used.tokens.output_tokens))
         .bind(error)
         .bind(sql_int(last_seq))
         .bind(at)
-        .bind(serde_json::to_string(&turn.usage)?)
+        .bind(serde_json::to_string(&turn.used.tokens)?)
+        .bind(serde_json::to_string(&turn.used.requests)?)
         .execute(connection)
         .await?;
         Ok(ended.rows_affected() == 1)

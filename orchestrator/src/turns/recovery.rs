@@ -59,9 +59,9 @@ impl Turns {
             "The orchestrator was restarted in the middle of this turn.",
         );
         tracing::warn!(turn = turn.id, session = session_id, "ending a turn that a crash cut off");
-        let usage =
-            metered.unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()));
+        let used = metered
+            .unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()).into());
         // Not for ever: somebody waits for the start, and can do something about the disk.
-        Ok(self.end(&turn, message, stop.outcome(), usage, RETRY.into_iter()).await?)
+        Ok(self.end(&turn, message, stop.outcome(), used, RETRY.into_iter()).await?)
     }
 }

@@ -4,8 +4,7 @@ use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
 use sandbox_sdk::types::{
-    BackendChoice, Event, ModelChoice, PartUpdated, TokenUsage, TurnError, TurnLimits, TurnState,
-    event_type,
+    BackendChoice, Event, ModelChoice, PartUpdated, TurnError, TurnLimits, TurnState, event_type,
 };
 use tokio::{
     sync::watch,
@@ -25,7 +24,7 @@ use crate::{
     models::{Choice, Opened, TurnMeter},
     sandboxes::Lease,
     sidecar::{AgentRun, ModelAccess, SidecarClient, SidecarError},
-    store::{EndedTurn, token_usage},
+    store::{EndedTurn, Used, token_usage},
     webhook::TurnEnded,
 };
 
@@ -91,7 +90,7 @@ impl Turns {
         // What a model writes is counted where it comes from.
         let most = if choice.is_metered() { Some(u64::MAX) } else { turn.limits.max_output_tokens };
         let mut progress = Progress::new(names, most);
-        let (outcome, usage) =
+        let (outcome, used) =
             match self.0.models.open(&turn.sandbox_id, &turn.id, &choice, &turn.limits) {
                 Ok(Opened { access, meter }) => {
                     let driven =
@@ -102,11 +101,11 @@ impl Turns {
                     });
                     self.meter(&turn, &progress.message, outcome, meter).await
                 }
-                Err(error) => (Outcome::because(error), TokenUsage::default()),
+                Err(error) => (Outcome::because(error), Used::default()),
             };
         let longest = RETRY[RETRY.len() - 1];
         let pauses = RETRY.into_iter().chain(std::iter::repeat(longest));
-        if let Err(error) = self.end(&turn, progress.message, outcome, usage, pauses).await {
+        if let Err(error) = self.end(&turn, progress.message, outcome, used, pauses).await {
             tracing::error!(turn = turn.id, %error, "a turn's end was not written");
         }
         let mut active = self.active();
@@ -124,14 +123,14 @@ impl Turns {
         message: &Message,
         outcome: Outcome,
         meter: Option<TurnMeter>,
-    ) -> (Outcome, TokenUsage) {
+    ) -> (Outcome, Used) {
         let Some(meter) = meter else {
-            return (outcome, token_usage(turn.input_tokens, message.output_tokens()));
+            return (outcome, token_usage(turn.input_tokens, message.output_tokens()).into());
         };
         let cut_off = outcome.state == TurnState::Interrupted;
         let metered = meter.close(if cut_off { CUT_OFF_GRACE } else { METER_GRACE }).await;
         tracing::debug!(turn = turn.id, requests = metered.requests.len(), "turn metered");
-        (outcome.explained_by(&metered), metered.usage)
+        (outcome.explained_by(&metered), metered.used())
     }
 
     async fn drive(
@@ -276,19 +275,19 @@ impl Turns {
         turn: &Turn,
         message: Message,
         outcome: Outcome,
-        usage: TokenUsage,
+        used: Used,
         mut pauses: impl Iterator<Item = Duration>,
     ) -> Result<(), LogError> {
         let final_text = message.text();
         let session_id = turn.log.id();
-        let events = last_events(session_id, &turn.id, &outcome, &final_text, &usage)
+        let events = last_events(session_id, &turn.id, &outcome, &final_text, &used.tokens)
             .map_err(|error| LogError::Store(Arc::new(error.into())))?;
         let ended = EndedTurn {
             id: turn.id.clone(),
             state: outcome.state,
             final_text,
             parts: message.into_parts(now_ms()),
-            usage: usage.clone(),
+            used: used.clone(),
             error: outcome.error,
         };
         loop {
@@ -309,8 +308,8 @@ impl Turns {
         tracing::info!(
             turn = turn.id,
             outcome = ?outcome.state,
-            input = usage.input_tokens,
-            output = usage.output_tokens,
+            input = used.tokens.input_tokens,
+            output = used.tokens.output_tokens,
             "turn ended"
         );
         self.0.webhooks.turn_ended(TurnEnded {
@@ -318,7 +317,7 @@ impl Turns {
             session_id: session_id.to_owned(),
             turn_id: turn.id.clone(),
             outcome: outcome.state,
-            usage,
+            usage: used.tokens,
         });
         Ok(())
     }

@@ -119,6 +119,18 @@ async fn a_turn_is_billed_from_what_the_provider_says_it_used() {
     assert_eq!(usage["outputTokens"], json!(sum(|usage| usage.output)));
     assert_eq!(usage["cacheReadInputTokens"].as_u64().unwrap_or(0), sum(|usage| usage.cache_read));
     assert_eq!(usage["requests"], json!(2));
+    let told = record["requests"].as_array().unwrap();
+    assert_eq!(told.len(), 2, "{record}");
+    for (told, seen) in told.iter().zip(&requests) {
+        assert_eq!((&told["status"], &told["format"]), (&json!(200), &json!("chat-completions")));
+        assert_eq!((&told["estimated"], &told["complete"]), (&json!(false), &json!(true)));
+        assert_eq!(told["model"], "custom/scripted-1");
+        assert!(told["at"].as_i64() >= record["startedAt"].as_i64(), "{record}");
+        assert!(told["durationMs"].is_u64(), "{record}");
+        let tokens = &told["tokenUsage"];
+        assert_eq!(tokens["inputTokens"], json!(seen.usage.input), "{record}");
+        assert_eq!(tokens["outputTokens"], json!(seen.usage.output), "{record}");
+    }
     let log = product.log(&id, "s1").await;
     for kind in ["result", "done"] {
         let (_, _, event) = log.iter().find(|event| event.1 == kind).unwrap();

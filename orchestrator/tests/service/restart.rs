@@ -86,10 +86,14 @@ async fn a_turn_cut_off_in_its_first_request_is_billed_for_what_its_model_read()
     }
     first.kill();
     let second = Process::start_with(data.path(), 0, &env).await;
-    let usage = second.product.record(&id, "s1", "t1").await["tokenUsage"].clone();
+    let record = second.product.record(&id, "s1", "t1").await;
+    let usage = record["tokenUsage"].clone();
     assert_eq!((&usage["estimated"], &usage["requests"]), (&json!(true), &json!(1)), "{usage}");
     assert!(usage["inputTokens"].as_u64().unwrap() > 100, "{usage}");
     assert_eq!(usage["outputTokens"], 0, "what an agent says is not counted: {usage}");
+    let request = &record["requests"][0];
+    assert_eq!(request["tokenUsage"]["inputTokens"], usage["inputTokens"], "{record}");
+    assert_eq!((&request["status"], &request["complete"]), (&json!(0), &json!(false)), "{record}");
     assert!(second.terminate().await.success());
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extra, Part, TokenUsage};
+use super::{Extra, MeteredRequest, Part, TokenUsage};
 
 /// Body of `PUT /v1/session/{session}/mapping`: whose the session is and where it runs.
 /// It must be registered before a viewer connects.
@@ -183,6 +183,10 @@ pub struct TurnRecord {
     /// Metered by the orchestrator, never the agent's own report.
     #[serde(default)]
     pub token_usage: TokenUsage,
+    /// The requests to a model that this is the sum of, in the order in which they went out. Empty
+    /// without a model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<MeteredRequest>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<super::TurnError>,

@@ -8,7 +8,10 @@ pub(super) enum Unit {
     /// Bytes, shown as megabytes of 1000.
     Megabytes,
     Milliseconds,
+    Microseconds,
     Count,
+    /// How many times as much.
+    Ratio,
 }
 
 /// A row of the table.
@@ -33,7 +36,7 @@ const fn row(
     Row { name, label, unit, budget, baseline }
 }
 
-use Unit::{Count, Kilobytes, Megabytes, Milliseconds};
+use Unit::{Count, Kilobytes, Megabytes, Microseconds, Milliseconds, Ratio};
 
 /// All rows, in the order of the table.
 #[rustfmt::skip]
@@ -71,6 +74,22 @@ pub(super) const ROWS: &[Row] = &[
     row("rename_chat_p99", "rename_chat p99", Milliseconds, None, ""),
     row("create_running_p50", "sandbox: create → running p50", Milliseconds, None, "Docker ≈ 1000"),
     row("create_running_p95", "sandbox: create → running p95", Milliseconds, Some(150.0), ""),
+    row("first_words_demo_cold", "first words: demo, new sandbox", Milliseconds, None, ""),
+    row("first_words_demo_warm", "first words: demo, next turn", Milliseconds, None, ""),
+    row("first_words_skein_cold", "first words: skein, new sandbox", Milliseconds, None, ""),
+    row("first_words_skein_warm", "first words: skein, next turn", Milliseconds, None, ""),
+    row("first_words_claude-code_cold", "first words: claude-code, new sandbox", Milliseconds, None, "by itself ~1100"),
+    row("first_words_claude-code_warm", "first words: claude-code, next turn", Milliseconds, None, ""),
+    row("first_words_codex_cold", "first words: codex, new sandbox", Milliseconds, None, "by itself ~650"),
+    row("first_words_codex_warm", "first words: codex, next turn", Milliseconds, None, ""),
+    row("first_words_opencode_cold", "first words: opencode, new sandbox", Milliseconds, None, "by itself ~5000"),
+    row("first_words_opencode_warm", "first words: opencode, next turn", Milliseconds, None, ""),
+    row("gateway_request_straight", "a request, straight to the model", Milliseconds, None, ""),
+    row("gateway_request_through", "a request, through the model gateway", Milliseconds, None, ""),
+    row("gateway_request_ratio", "  ratio", Ratio, None, ""),
+    row("gateway_token_straight", "a token, straight to the model", Microseconds, None, ""),
+    row("gateway_token_through", "a token, through the model gateway", Microseconds, None, ""),
+    row("gateway_token_ratio", "  ratio", Ratio, None, ""),
     row("first_delta_p50", "Send → first delta in the DOM p50", Milliseconds, None, ""),
     row("first_delta_p95", "Send → first delta in the DOM p95", Milliseconds, Some(100.0), ""),
     row("stream_cpu", "24 k characters streamed: CPU", Milliseconds, Some(4000.0), "streamdown 2.7: 8600"),

@@ -2,11 +2,12 @@
 
 use super::budgets::{ROWS, Row, Unit};
 
-/// A measured value: bytes, milliseconds or a count, by the unit of its row.
+/// A measured value: bytes, a time or a count, by the unit of its row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Figure {
     pub(super) name: String,
-    pub(super) value: f64,
+    /// Or why there is none.
+    pub(super) value: Result<f64, String>,
 }
 
 /// Prints every figure that was taken beside its budget and its baseline.
@@ -15,7 +16,10 @@ pub(super) fn print(figures: &[Figure], circumstances: &str) {
     println!("{:<38} {:>12} {:>12}       baseline", "what", "measured", "budget");
     for row in ROWS {
         if let Some(figure) = figures.iter().rev().find(|figure| figure.name == row.name) {
-            println!("{}", line(row, figure.value));
+            match &figure.value {
+                Ok(value) => println!("{}", line(row, *value)),
+                Err(why) => println!("{:<38} {why:>12}", row.label),
+            }
         }
     }
 }
@@ -40,7 +44,7 @@ fn shown_value(unit: Unit, value: f64) -> f64 {
     match unit {
         Unit::Kilobytes => value / 1e3,
         Unit::Megabytes => value / 1e6,
-        Unit::Milliseconds | Unit::Count => value,
+        Unit::Milliseconds | Unit::Microseconds | Unit::Count | Unit::Ratio => value,
     }
 }
 
@@ -50,7 +54,9 @@ fn shown(unit: Unit, value: f64) -> String {
         Unit::Megabytes => format!("{value:.1} MB"),
         Unit::Milliseconds if value < 100.0 => format!("{value:.1} ms"),
         Unit::Milliseconds => format!("{value:.0} ms"),
+        Unit::Microseconds => format!("{value:.1} µs"),
         Unit::Count => format!("{value:.0}"),
+        Unit::Ratio => format!("{value:.2} ×"),
     }
 }
 

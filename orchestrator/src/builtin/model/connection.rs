@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, body::Incoming};
 use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::Failure;
+use crate::exchange;
 
 /// The gateway is on the loopback interface.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -65,10 +65,8 @@ pub(super) async fn post(
 
     let connecting = TcpStream::connect((authority.host(), port));
     let stream = timeout(CONNECT, connecting).await.map_err(|_| silent())?.map_err(broken)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // Ends with the answer's body, or when that is dropped.
-    tokio::spawn(async move { connection.await.ok() });
-    let response = timeout(SILENCE, sender.send_request(request)).await.map_err(|_| silent())?;
+    let answered = timeout(SILENCE, exchange::send(stream, request));
+    let response = answered.await.map_err(|_| silent())?;
     let (head, body) = response.map_err(broken)?.into_parts();
     if head.status.is_success() {
         return Ok(Body(body));

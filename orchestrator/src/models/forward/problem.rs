@@ -11,15 +11,18 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use sandbox_sdk::types::{TurnError, WireFormat};
 use serde::Deserialize;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{ChosenModel, answer::refusal, provider::Provider, turn::turn_error},
     RETURNED, pick,
 };
 
-/// As much of a refusal as is read, in bytes.
-const MAX_REFUSAL: usize = 64 * 1024;
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(10);
+/// As much of a small answer as is read, in bytes.
+const MAX_SMALL: usize = 64 * 1024;
+/// For all of a small answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest quotation of a provider's words, in characters.
 const MAX_WORDS: usize = 300;
 
@@ -35,21 +38,31 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// Reads a refusal. Its words never hold the key, whatever the provider puts there.
-    pub(super) async fn refused(model: &ChosenModel, answer: reqwest::Response) -> Self {
+    /// Reads a refusal, until the turn is over. Its words never hold the key, whatever the provider puts
+    /// there.
+    pub(super) async fn refused(
+        model: &ChosenModel,
+        answer: reqwest::Response,
+        over: &CancellationToken,
+    ) -> Self {
         let status = answer.status();
         let headers = pick(answer.headers(), &RETURNED);
-        let body = beginning(answer).await;
-        let body = Bytes::from(model.provider.redact(&String::from_utf8_lossy(&body)));
+        let small = Small::read(answer, PATIENCE, over).await;
+        let body = Bytes::from(model.provider.redact(&String::from_utf8_lossy(&small.body)));
         let said = said(&body);
         let (code, answered, problem) = judge(model, status, &said);
         Self {
             status: status.as_u16(),
             problem: turn_error(code, problem),
-            // Only where the client is to decide itself what to make of it.
-            passed: (answered == status).then_some((headers, body)),
+            // Only where the client is to decide itself what to make of it, and can.
+            passed: (answered == status && small.whole).then_some((headers, body)),
             answered,
         }
+    }
+
+    /// There was an answer, and no end of it.
+    pub(super) fn endless(provider: &Provider) -> Self {
+        Self::unreached(provider, "its answer did not come to an end")
     }
 
     /// There was no answer at all.
@@ -62,6 +75,10 @@ impl Failed {
         } else {
             "the connection broke off"
         };
+        Self::unreached(provider, why)
+    }
+
+    fn unreached(provider: &Provider, why: &str) -> Self {
         tracing::debug!(provider = provider.id, why, "model not reached");
         let problem = format!("The model's provider {} can't be reached: {why}.", provider.id);
         Self {
@@ -201,19 +218,91 @@ fn shorten(words: &str) -> String {
     short
 }
 
-/// The beginning of a body, which is all of it but for a provider gone mad.
-pub(super) async fn beginning(mut answer: reqwest::Response) -> Bytes {
-    let mut body = BytesMut::new();
-    let reading = async {
-        while let Ok(Some(piece)) = answer.chunk().await {
-            let room = MAX_REFUSAL - body.len();
-            body.extend_from_slice(&piece[..piece.len().min(room)]);
-            if body.len() == MAX_REFUSAL {
-                break;
+/// An answer that is small, but for a provider gone mad: a refusal, a count.
+pub(super) struct Small {
+    pub(super) body: Bytes,
+    /// There is no more of it.
+    pub(super) whole: bool,
+}
+
+impl Small {
+    /// Reads what comes of a body until the time is over, it is too much, or nobody wants it any more.
+    pub(super) async fn read(
+        mut answer: reqwest::Response,
+        patience: Duration,
+        over: &CancellationToken,
+    ) -> Self {
+        let mut body = BytesMut::new();
+        let reading = async {
+            loop {
+                let piece = match answer.chunk().await {
+                    Ok(Some(piece)) => piece,
+                    ended => return ended.is_ok(),
+                };
+                let room = MAX_SMALL - body.len();
+                body.extend_from_slice(&piece[..piece.len().min(room)]);
+                if piece.len() > room {
+                    return false;
+                }
             }
-        }
-    };
-    // What came until then is what there is.
-    drop(tokio::time::timeout(REFUSAL_PATIENCE, reading).await);
-    body.freeze()
+        };
+        // The time is for all of it: a byte now and then does not make it longer.
+        let read = over.run_until_cancelled(timeout(patience, reading)).await;
+        let whole = matches!(read, Some(Ok(true)));
+        Self { body: body.freeze(), whole }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures::{Stream, StreamExt, stream};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn answer(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> reqwest::Response {
+        http::Response::new(reqwest::Body::wrap_stream(pieces)).into()
+    }
+
+    /// A byte now and then, without end.
+    fn trickle() -> reqwest::Response {
+        answer(stream::repeat_with(|| Ok(Bytes::from_static(b"x"))).then(async |piece| {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            piece
+        }))
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_trickles_is_read_for_a_bounded_time() {
+        let running = CancellationToken::new();
+        let small = Small::read(trickle(), Duration::from_millis(100), &running).await;
+        assert!(!small.whole && !small.body.is_empty());
+        let over = CancellationToken::new();
+        over.cancel();
+        assert!(!Small::read(trickle(), LONG, &over).await.whole);
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_read_for_a_bounded_size() {
+        let running = CancellationToken::new();
+        let piece = Bytes::from(vec![b'x'; 10_000]);
+        let endless = answer(stream::repeat_with(move || Ok(piece.clone())));
+        let small = Small::read(endless, LONG, &running).await;
+        assert_eq!((small.whole, small.body.len()), (false, MAX_SMALL));
+        let exact = answer(stream::iter([Ok(Bytes::from(vec![b'x'; MAX_SMALL]))]));
+        assert!(Small::read(exact, LONG, &running).await.whole);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_not_whole() {
+        let broken = answer(stream::iter([
+            Ok(Bytes::from_static(b"{\"error\"")),
+            Err(io::ErrorKind::ConnectionReset.into()),
+        ]));
+        let small = Small::read(broken, LONG, &CancellationToken::new()).await;
+        assert_eq!((small.whole, &small.body[..]), (false, &b"{\"error\""[..]));
+    }
 }

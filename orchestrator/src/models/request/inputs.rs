@@ -1,4 +1,4 @@
-//! What a model is asked about, looked through without being kept.
+//! What a model is asked about, looked through without being kept, and weighed.
 //!
 //! All of it has to stand in the request itself. What a provider would fetch from the network or from
 //! its own store costs more than was set aside, and reaches the network for an agent that has none.
@@ -11,7 +11,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::tools;
+use super::{
+    estimate::{Kind, Media, Outline, Rules},
+    tools,
+};
 
 /// What a value stands for, by the name of its field.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,11 @@ enum Place {
     /// Where Anthropic finds a picture or a document.
     Source,
     SourceType,
+    SourceMedia,
+    SourceData,
+    /// Where OpenAI finds sound.
+    Audio,
+    AudioData,
     Cache,
     CacheTtl,
     /// Tools that come in the course of a conversation.
@@ -36,16 +44,117 @@ enum Place {
     Arguments,
 }
 
-/// Refuses whatever of a value does not stand in it. Nothing is kept, and nothing may be so deep that
-/// it would cost a stack.
+/// Refuses whatever of a value does not stand in it, and takes its parts into the outline. Nothing is
+/// kept, and nothing may be so deep that it would cost a stack.
+///
+/// # Errors
+/// Words for the client.
+pub(super) fn read(
+    name: &str,
+    value: &RawValue,
+    rules: Rules,
+    outline: &mut Outline,
+) -> Result<(), String> {
+    let place = if name == "cache_control" { Place::Cache } else { Place::Any };
+    let mut parts = Parts { place, rules, outline, failed: None };
+    let read = if value.get().starts_with('[') {
+        let mut list = serde_json::Deserializer::from_str(value.get());
+        let read = list.deserialize_seq(&mut parts);
+        parts.failed.map_or(read, Err)
+    } else {
+        parts.part(value)
+    };
+    read.map_err(|error| format!("`{name}` can't be used here: {error}."))
+}
+
+/// Refuses the same of a value that no model reads.
 ///
 /// # Errors
 /// Words for the client.
 pub(super) fn check(name: &str, value: &RawValue) -> Result<(), String> {
-    let mut reader = serde_json::Deserializer::from_str(value.get());
-    let place = if name == "cache_control" { Place::Cache } else { Place::Any };
-    let looked = Looked(place).deserialize(&mut reader);
-    looked.map_err(|error| format!("`{name}` can't be used here: {error}."))
+    read(name, value, Rules::default(), &mut Outline::default())
+}
+
+/// The parts of a list, each looked through by itself.
+struct Parts<'a> {
+    place: Place,
+    rules: Rules,
+    outline: &'a mut Outline,
+    /// What was wrong with the last one.
+    failed: Option<serde_json::Error>,
+}
+
+impl Parts<'_> {
+    fn part(&mut self, part: &RawValue) -> Result<(), serde_json::Error> {
+        let mut found = Found { media: Media::new(self.rules), source: Source::default() };
+        let mut reader = serde_json::Deserializer::from_str(part.get());
+        Looked { place: self.place, found: &mut found }.deserialize(&mut reader)?;
+        self.outline.push(part.get(), &found.media);
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Parts<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(part) = list.next_element::<&RawValue>()? {
+            if let Err(error) = self.part(part) {
+                self.failed = Some(error);
+                return Err(A::Error::custom("a part can't be used"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands in a part besides text.
+struct Found {
+    media: Media,
+    source: Source,
+}
+
+/// What is known of the `source` that is looked through.
+#[derive(Default)]
+struct Source {
+    kind: Option<Kind>,
+    is_encoded: bool,
+    characters: usize,
+}
+
+impl Found {
+    fn text(&mut self, place: Place, text: &str) {
+        match place {
+            Place::SourceType => self.source.is_encoded = text == "base64",
+            Place::SourceMedia => self.source.kind = Some(Kind::of(text)),
+            Place::SourceData => self.source.characters = text.len(),
+            Place::AudioData => self.media.take(Kind::Audio, text.len()),
+            Place::Address | Place::Content => match text.strip_prefix("data:") {
+                Some(rest) => {
+                    if let Some((media_type, data)) = rest.split_once(";base64,") {
+                        self.media.take(Kind::of(media_type), data.len());
+                    }
+                }
+                None if matches!(place, Place::Content) => {
+                    self.media.take(Kind::Document, text.len());
+                }
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// A `source` may have another one inside: the outer one goes on where that ends.
+    fn end_source(&mut self, outer: Source) {
+        let source = std::mem::replace(&mut self.source, outer);
+        if let (Some(kind), true) = (source.kind, source.is_encoded) {
+            self.media.take(kind, source.characters);
+        }
+    }
 }
 
 impl Place {
@@ -56,6 +165,9 @@ impl Place {
         match self {
             Self::Address if is("url") => Self::Address,
             Self::Source if is("type") => Self::SourceType,
+            Self::Source if is("media_type") => Self::SourceMedia,
+            Self::Source if is("data") => Self::SourceData,
+            Self::Audio if is("data") => Self::AudioData,
             Self::Cache if is("ttl") => Self::CacheTtl,
             _ if is("type") => Self::Type,
             _ if ["image_url", "file_url", "video_url", "audio_url"].into_iter().any(is) => {
@@ -64,6 +176,7 @@ impl Place {
             _ if is("file_data") => Self::Content,
             _ if is("file_id") => Self::Kept,
             _ if is("source") => Self::Source,
+            _ if is("input_audio") => Self::Audio,
             _ if is("cache_control") => Self::Cache,
             _ if is("tools") => Self::Tools,
             _ if is("input") => Self::Arguments,
@@ -92,13 +205,16 @@ impl Place {
 }
 
 /// A value that is looked through.
-struct Looked(Place);
+struct Looked<'a> {
+    place: Place,
+    found: &'a mut Found,
+}
 
-impl<'de> DeserializeSeed<'de> for Looked {
+impl<'de> DeserializeSeed<'de> for Looked<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
-        match self.0 {
+        match self.place {
             Place::Arguments => IgnoredAny::deserialize(source).map(drop),
             Place::Tools => match tools::without_hosted(<&RawValue>::deserialize(source)?) {
                 Ok(None) => Ok(()),
@@ -110,7 +226,7 @@ impl<'de> DeserializeSeed<'de> for Looked {
     }
 }
 
-impl<'de> Visitor<'de> for Looked {
+impl<'de> Visitor<'de> for Looked<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +234,8 @@ impl<'de> Visitor<'de> for Looked {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.0.refuses(text).map_or(Ok(()), |why| Err(E::custom(why)))
+        self.found.text(self.place, text);
+        self.place.refuses(text).map_or(Ok(()), |why| Err(E::custom(why)))
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -142,13 +259,19 @@ impl<'de> Visitor<'de> for Looked {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Self(self.0))?.is_some() {}
+        let Looked { place, found } = self;
+        while list.next_element_seed(Looked { place, found: &mut *found })?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while let Some(place) = fields.next_key_seed(Field(self.0))? {
-            fields.next_value_seed(Self(place))?;
+        let Looked { place, found } = self;
+        let outer = matches!(place, Place::Source).then(|| std::mem::take(&mut found.source));
+        while let Some(place) = fields.next_key_seed(Field(place))? {
+            fields.next_value_seed(Looked { place, found: &mut *found })?;
+        }
+        if let Some(outer) = outer {
+            found.end_source(outer);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::*;
 use WireFormat::{ChatCompletions, Messages, Responses};
 
 fn read(format: WireFormat, body: &str) -> Result<ModelRequest, String> {
-    ModelRequest::read(Bytes::copy_from_slice(body.as_bytes()), format, "m-1")
+    ModelRequest::read(Bytes::copy_from_slice(body.as_bytes()), format, "m-1", Rules::default())
 }
 
 fn sent(format: WireFormat, body: &str, most: Option<u64>) -> String {
@@ -286,4 +286,103 @@ fn what_changes_the_price_is_refused() {
         let usual = body.replace("1h", "5m");
         assert_eq!(read(Messages, &usual).is_ok(), usual != body, "{usual}");
     }
+}
+
+/// What a message with this content comes to at most, without its frame.
+fn most(format: WireFormat, content: &Value, window: Option<u64>) -> u64 {
+    let rules = Rules::of(format == Messages, "m-1", window);
+    let asked = if format == Responses { "input" } else { "messages" };
+    let most = |content: &Value| {
+        let body = json!({"model": "m-1", asked: [{"role": "user", "content": content}]});
+        let body = Bytes::from(body.to_string());
+        ModelRequest::read(body, format, "m-1", rules).unwrap().outline.most(rules)
+    };
+    most(content) - most(&json!([]))
+}
+
+#[test]
+fn text_is_estimated_by_its_bytes_and_with_care() {
+    assert!((1_000..1_003).contains(&most(Messages, &json!(["a".repeat(3_000)]), None)));
+    // Three bytes each.
+    assert!((1_500..1_503).contains(&most(Messages, &json!(["字".repeat(1_000)]), None)));
+}
+
+#[test]
+fn what_is_no_text_is_estimated_by_the_rules_of_its_kind() {
+    let data = "A".repeat(4 << 20);
+    let source = |kind: &str| json!({"type": "base64", "media_type": kind, "data": data});
+    let image = json!({"type": "image", "source": source("image/png")});
+    let address = format!("data:image/webp;base64,{data}");
+    let pdf = format!("data:application/pdf;base64,{data}");
+    for (format, content, expected) in [
+        (Messages, json!([image]), 4_800),
+        (Messages, json!([image, image]), 9_600),
+        (Messages, json!([{"type": "tool_result", "content": [image]}]), 4_800),
+        (
+            Messages,
+            json!([{"type": "document", "source": {"type": "content", "content": [image]}}]),
+            4_800,
+        ),
+        // 3 MB may be 384 pages, which is more than a model reads at once.
+        (Messages, json!([{"type": "document", "source": source("application/pdf")}]), 200_000),
+        (Responses, json!([{"type": "input_image", "image_url": address}]), 16_384),
+        (Responses, json!([{"type": "input_file", "file_data": pdf}]), 200_000),
+        (ChatCompletions, json!([{"type": "image_url", "image_url": {"url": address}}]), 16_384),
+        (ChatCompletions, json!([{"type": "file", "file": {"file_data": data}}]), 200_000),
+        // 3 MB are 51 minutes of the worst sound.
+        (ChatCompletions, json!([{"type": "input_audio", "input_audio": {"data": data}}]), 98_304),
+    ] {
+        let most = most(format, &content, None);
+        assert!((expected..expected + 200).contains(&most), "{format:?} {most}, not {expected}");
+    }
+    let small = json!([{"type": "document", "source":
+        {"type": "base64", "media_type": "application/pdf", "data": "A".repeat(20_000)}}]);
+    let two_pages = most(Messages, &small, None);
+    assert!((15_600..15_800).contains(&two_pages), "{two_pages}");
+}
+
+#[test]
+fn what_only_looks_like_a_picture_is_text() {
+    let data = "A".repeat(300_000);
+    for content in [
+        json!([{"type": "text", "text": format!("data:image/png;base64,{data}")}]),
+        json!([{"type": "document", "source":
+            {"type": "text", "media_type": "image/png", "data": data}}]),
+        json!([{"type": "document", "source":
+            {"type": "base64", "media_type": "text/plain", "data": data}}]),
+        json!([{"type": "tool_use", "input": {"source":
+            {"type": "base64", "media_type": "image/png", "data": data}}}]),
+    ] {
+        assert!(most(Messages, &content, None) >= 100_000, "{content:.80}");
+    }
+}
+
+#[test]
+fn no_picture_comes_to_more_than_a_model_reads_at_once() {
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}});
+    let many = json!(vec![image; 20]);
+    assert!((128_000..130_000).contains(&most(ChatCompletions, &many, Some(128_000))));
+    assert!(most(ChatCompletions, &many, Some(1_000_000)) >= 20 * 16_384);
+}
+
+#[test]
+fn a_longer_conversation_begins_like_the_shorter_one() {
+    let outline = |body: Value| {
+        let body = Bytes::from(body.to_string());
+        ModelRequest::read(body, Messages, "m-1", Rules::default()).unwrap().outline
+    };
+    let (long, short) = ("x".repeat(3_000), "y".repeat(300));
+    let tools = json!([{"name": "a"}]);
+    let first = outline(json!({"tools": tools, "system": "s", "messages": [long]}));
+    let next = outline(json!({"messages": [long, short], "tools": tools, "system": "s"}));
+    let (alike, rest) = next.compare(&first);
+    assert!((1_000..1_050).contains(&alike) && (100..150).contains(&rest), "{alike} {rest}");
+    for other in [
+        json!({"tools": [], "system": "s", "messages": [long, short]}),
+        json!({"system": "s", "messages": [long, short]}),
+    ] {
+        assert_eq!(outline(other).compare(&first).0, 0);
+    }
+    let changed = outline(json!({"tools": tools, "system": "t", "messages": [long]}));
+    assert!(changed.compare(&first).0 < 10, "{changed:?}");
 }

@@ -1,12 +1,17 @@
 //! What there is to choose from, and what is chosen.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
 use super::*;
 use upstream::Says;
 
 fn gateway(configure: impl FnOnce(&mut ModelsConfig)) -> ModelGateway {
     let mut config = ModelsConfig::default();
     configure(&mut config);
-    ModelGateway::new(&config, agents()).unwrap()
+    ModelGateway::new(&config, agents).unwrap()
 }
 
 fn local_at(config: &mut ModelsConfig, name: &str, url: &str) {
@@ -167,4 +172,113 @@ async fn a_callers_own_key_and_address_serve_one_turn() {
     for url in ["http://10.0.0.1", "https://169.254.169.254", "https://[fd00::1]", "file:///etc"] {
         assert_eq!(refused(&bench.gateway, &own(url, Some("sk-own"))).await, "MODEL_NOT_FOUND");
     }
+}
+
+/// A provider that takes connections and says nothing.
+struct Hung {
+    url: String,
+    connections: Arc<AtomicUsize>,
+    _taking: tokio::task::JoinHandle<()>,
+}
+
+impl Hung {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = connections.clone();
+        let taking = tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                held.push(stream);
+            }
+        });
+        Self { url, connections, _taking: taking }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_delays_no_turn_that_can_do_without_its_list() {
+    let model = ScriptedModel::start().await.unwrap();
+    let hung = Hung::start().await;
+    let full_name = ModelChoice { model: Some("custom/x".to_owned()), ..ModelChoice::default() };
+    for (asked, expected) in [
+        (asked("skein", "custom", "x"), "custom/x"),
+        (BackendChoice { model: Some(full_name), ..BackendChoice::default() }, "custom/x"),
+        (BackendChoice::default(), "anthropic/scripted-1"),
+    ] {
+        // The list is given up after a second, and on a slow machine a choice may take as long. Who
+        // waits for the list never comes before its end.
+        let mut tries = 0;
+        loop {
+            let gateway = gateway(|config| {
+                config.anthropic_base_url = Some(model.url());
+                config.model_url = Some(hung.url.clone());
+            });
+            gateway.refresh();
+            let choice = gateway.choose(&asked).await.unwrap();
+            assert_eq!(choice.model_name(), expected);
+            if !gateway.0.catalog.has_heard_of("custom") {
+                break;
+            }
+            tries += 1;
+            assert!(tries < 10, "it was waited for: {asked:?}");
+        }
+    }
+    eventually("the list is asked for", || (hung.connections() >= 3).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_by_one_at_a_time_however_many_want_to_know() {
+    let list = r#"{"data":[{"id":"m-1"}]}"#;
+    let mut says = Says::new(200, "application/json", &[list]);
+    says.pause = Duration::from_millis(100);
+    let upstream = Upstream::start(says).await;
+    let gateway = gateway(|config| config.model_url = Some(upstream.url.clone()));
+    let all = (0..20).map(|_| gateway.catalog());
+    let all = futures::future::join_all(all).await;
+    assert!(all.iter().all(|catalog| catalog.models.len() == 1));
+    assert_eq!(upstream.arrived().len(), 1);
+    // And not again while that is fresh.
+    gateway.catalog().await;
+    gateway.choose(&BackendChoice::default()).await.unwrap();
+    assert_eq!(upstream.arrived().len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_installed_meanwhile_is_there() {
+    let model = ScriptedModel::start().await.unwrap();
+    let config = ModelsConfig { model_url: Some(model.url()), ..ModelsConfig::default() };
+    let installed = Arc::<AtomicBool>::default();
+    let looked_at = installed.clone();
+    let look = move || {
+        let mut agents = agents();
+        agents[4].available = looked_at.load(Ordering::SeqCst);
+        agents
+    };
+    let gateway = ModelGateway::new(&config, look).unwrap();
+    let opencode = asked("opencode", "custom", "scripted-1");
+    assert_eq!(refused(&gateway, &opencode).await, "AGENT_NOT_AVAILABLE");
+    installed.store(true, Ordering::SeqCst);
+    assert_eq!(gateway.choose(&opencode).await.unwrap().agent, "opencode");
+    let catalog = gateway.catalog().await;
+    assert!(catalog.agents[4].available);
+    assert_eq!(catalog.default_agent, "opencode");
+}
+
+#[tokio::test]
+async fn a_local_server_that_nobody_has_looked_for_yet_comes_before_the_demo_agent() {
+    let model = ScriptedModel::start().await.unwrap();
+    let gateway = gateway(|config| local_at(config, "ollama", &model.url()));
+    // The agents are known by now, and the server is not.
+    let demo = BackendChoice { kind: Some("demo".to_owned()), ..BackendChoice::default() };
+    assert_eq!(gateway.choose(&demo).await.unwrap().agent, "demo");
+    assert!(!gateway.0.catalog.has_heard_of("ollama"));
+    let choice = gateway.choose(&BackendChoice::default()).await.unwrap();
+    assert_eq!(choice.model_name(), "ollama/scripted-1");
 }

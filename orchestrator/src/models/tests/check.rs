@@ -203,7 +203,7 @@ async fn the_overview_names_variables_and_addresses_and_no_key() {
         local_servers: vec![("ollama".to_owned(), url.clone()), ("llama.cpp".to_owned(), gone)],
         ..ModelsConfig::default()
     };
-    let gateway = ModelGateway::new(&config, agents()).unwrap();
+    let gateway = ModelGateway::new(&config, agents).unwrap();
     let rows = gateway.overview(&config).await;
     let gone = config.model_url.unwrap();
     let expected = [
@@ -228,11 +228,11 @@ async fn the_overview_tells_which_local_servers_were_found() {
         ],
         ..ModelsConfig::default()
     };
-    let gateway = ModelGateway::new(&config, agents()).unwrap();
+    let gateway = ModelGateway::new(&config, agents).unwrap();
     let rows = gateway.overview(&config).await;
     assert_eq!(rows[3].1, format!("found at {url}: 2 models"));
     assert_eq!(rows[4].1, format!("not found at {gone}"));
     config.local_models = LocalModels::Off;
-    let gateway = ModelGateway::new(&config, agents()).unwrap();
+    let gateway = ModelGateway::new(&config, agents).unwrap();
     assert!(gateway.overview(&config).await[3].1.contains("SKEIN_LOCAL_MODELS is off"));
 }

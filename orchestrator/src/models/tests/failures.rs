@@ -174,3 +174,25 @@ async fn a_provider_that_hangs_up_before_it_answers_may_have_read_the_request() 
     assert!(metered.usage.input_tokens > 0, "{metered:?}");
     assert!(metered.requests[0].estimated && !metered.requests[0].complete, "{metered:?}");
 }
+
+#[tokio::test]
+async fn a_refusal_that_trickles_in_does_not_outlive_its_turn() {
+    let mut says = Says::new(500, "application/json", &[" "; 4000]);
+    says.pause = Duration::from_millis(50);
+    let upstream = Upstream::start(says).await;
+    let bench = Bench::at(&upstream.url);
+    let (access, meter) = bench.open(Messages, TurnLimits::default()).await;
+    let body = prompt(Messages, "hello", true);
+    let closing = async {
+        eventually("the request is out", || upstream.arrived().pop()).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        meter.close(Duration::from_millis(10)).await
+    };
+    let (answer, metered) = tokio::join!(bench.ask(&access, &body), closing);
+    let [record] = &metered.requests[..] else { panic!("it was not settled: {metered:?}") };
+    // On a slow machine the turn may be over before the provider's first byte is here.
+    if record.status == 500 {
+        assert!(answer.refused(Messages, 500).contains("anthropic failed"), "words, not a half");
+        assert_eq!((code(&metered), metered.usage.total_tokens), ("MODEL_UNAVAILABLE", Some(0)));
+    }
+}

@@ -75,6 +75,45 @@ async fn what_a_turn_may_cost_ends_it_too() {
 }
 
 #[tokio::test]
+async fn a_picture_is_held_for_as_what_it_can_cost_and_not_as_its_bytes() {
+    let model = ScriptedModel::start().await.unwrap();
+    let bench = Bench::at(&model.url());
+    // 3 MB, at what would be a million tokens of text.
+    let picture = "iVBORw0KGgo".repeat(370_000);
+    let address = format!("data:image/png;base64,{picture}");
+    for (format, block, most) in [
+        (
+            Messages,
+            json!({"type": "image", "source": {"type": "base64",
+            "media_type": "image/png", "data": picture}}),
+            4_800,
+        ),
+        (Responses, json!({"type": "input_image", "image_url": address}), 16_384),
+        (ChatCompletions, json!({"type": "image_url", "image_url": {"url": address}}), 16_384),
+    ] {
+        let prices = CostLimit {
+            amount: 3 * (most + 1_000),
+            input: 3_000_000,
+            output: 3_000_000,
+            cache_read: 3_000_000,
+            cache_write: 3_000_000,
+        };
+        let limits = TurnLimits { max_cost: Some(prices), ..TurnLimits::default() };
+        let (access, meter) = bench.open(format, limits).await;
+        let mut body = prompt(format, "", true);
+        let content = json!([{"role": "user", "content": [block]}]);
+        body[if format == Responses { "input" } else { "messages" }] = content;
+        let answer = bench.ask(&access, &body).await;
+        assert_eq!(answer.status, 200, "{format:?}: {}", answer.text());
+        let sent = model.requests().pop().unwrap().body;
+        let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+        let left = limits.iter().find_map(|name| sent[*name].as_u64()).unwrap();
+        assert!((500..=1_000).contains(&left), "{format:?}: {left} are left to be written");
+        drop(meter);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_was_cut_short_for_want_of_means_ends_the_turn() {
     let model = ScriptedModel::start().await.unwrap();
     let bench = Bench::at(&model.url());

@@ -75,7 +75,7 @@ async fn all_requests_of_a_turn_are_summed_and_told_while_it_runs() {
         let text = format!("USAGE[{tokens},{count}]");
         bench.ask(&access, &prompt(ChatCompletions, &text, true)).await;
         usage.changed().await.unwrap();
-        assert_eq!(usage.borrow_and_update().extra["requests"], json!(count));
+        assert_eq!(usage.borrow_and_update().tokens.extra["requests"], json!(count));
     }
     let metered = meter.close(PATIENCE).await;
     assert_eq!((metered.usage.input_tokens, metered.usage.output_tokens), (600, 6));

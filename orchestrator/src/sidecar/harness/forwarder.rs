@@ -24,14 +24,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, UnixStream},
     time::Instant,
 };
 
 use super::{super::MODELS_SOCKET, random_hex};
+use crate::exchange;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// They belong to one connection and not to the next one.
@@ -172,17 +171,11 @@ async fn forward(State(doors): State<Doors>, mut request: Request) -> Response {
     }
 }
 
-/// Over a connection of its own, which ends with the response or when the agent goes away.
+/// An answer that breaks off breaks off for the agent, too; an agent that goes away ends it.
 async fn send(request: Request) -> Result<hyper::Response<hyper::body::Incoming>, String> {
     let cannot = |error: &dyn std::fmt::Display| format!("the models cannot be reached: {error}");
     let stream = UnixStream::connect(MODELS_SOCKET).await.map_err(|error| cannot(&error))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| cannot(&error))?;
-    tokio::spawn(async move {
-        // An answer that breaks off breaks off for the agent, too.
-        connection.await.ok();
-    });
-    sender.send_request(request).await.map_err(|error| cannot(&error))
+    exchange::send(stream, request).await.map_err(|error| cannot(&error))
 }
 
 fn key(headers: &HeaderMap) -> Option<String> {

@@ -3,12 +3,11 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, Response, body::Incoming};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::sidecar::WORKSPACE;
+use crate::{exchange, sidecar::WORKSPACE};
 
 /// Largest answer, and largest event.
 const MAX_ANSWER: usize = 16 << 20;
@@ -56,10 +55,6 @@ impl Server {
     ) -> Result<Response<Incoming>, String> {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await;
         let stream = stream.map_err(|error| error.to_string())?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        // Ends with the response's body, or when that is dropped.
-        tokio::spawn(async move { drop(connection.await) });
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -69,7 +64,7 @@ impl Server {
             .header("x-opencode-directory", WORKSPACE)
             .body(Full::new(body))
             .map_err(|error| error.to_string())?;
-        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let response = exchange::send(stream, request).await.map_err(|error| error.to_string())?;
         match response.status() {
             status if status.is_success() => Ok(response),
             status => Err(format!("status {status}")),

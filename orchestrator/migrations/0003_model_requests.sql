@@ -1,0 +1,2 @@
+-- The requests to a model that `usage` is the sum of (JSON), written together with it.
+ALTER TABLE turns ADD COLUMN requests TEXT;
