@@ -149,7 +149,7 @@ async fn assemble(
 ) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
     let store = Store::open(&folder.join("orchestrator.db")).await?;
     let (logs, writer) = EventLog::open(store.clone()).await?;
-    let agents = config.agents_folder();
+    let agents = config.agents_folders();
     let models = ModelGateway::new(&config.models, agents::catalog(&agents));
     let models = models.map_err(StartError::Models)?;
     let sandboxes = SandboxesConfig {

@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     command.args(["test", "--config=bench.config.ts", "--reporter=list"]).args(&options.filter);
     browser::set_environment(&mut command, workspace, true, chromium.as_deref());
     command.env("SKEIN_BENCH_OUTPUT", &output);
-    let status = job::pass_through(&mut command, |_| {})?;
+    let status = job::pass_through(&mut command, |_| true)?;
     figures.extend(read(&output)?);
     table::print(&figures, &circumstances());
     if !status.success() {
