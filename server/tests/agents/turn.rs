@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     cells::{Cell, Ends, Meanwhile, Says},
-    support::{Agent, Bill, HOLD, Keys, PATIENCE, Product, Session, assert_books_balance, cost, eventually, there},
+    support::{Agent, Bill, HOLD, Keys, PATIENCE, Process, Product, Session, assert_books_balance, cost, eventually, there},
 };
 
 /// A turn that was settled, as its three witnesses tell it: the product, the orchestrator and the
@@ -117,7 +117,7 @@ async fn happen(
         Meanwhile::KillAgent => {
             tool_runs(session, &record, script).await;
             let processes = session.processes();
-            let agents: Vec<_> = processes.iter().filter(|process| process.is_agents()).collect();
+            let agents: Vec<_> = processes.iter().filter(|process| process.is_agent()).collect();
             // The built-in agent is part of the sandbox's init.
             let init = processes.iter().filter(|process| process.is_init);
             let doomed = if agents.is_empty() { init.collect() } else { agents };
@@ -148,11 +148,9 @@ async fn tool_runs(session: &Session, record: &TurnRecord, script: &Script) {
 /// Waits until nothing is at work in the sandbox. An agent that has completed its turn may rest there.
 async fn nothing_works(session: &Session, state: TurnState) {
     let rests = state == TurnState::Completed;
+    let may_stay = |process: &Process| process.is_init || (rests && process.is_of_agent());
     eventually("no process is left", async || {
-        let left = session.processes().into_iter();
-        let mut left =
-            left.filter(|process| !process.is_init && !(rests && process.is_agents()));
-        left.next().is_none().then_some(())
+        session.processes().iter().all(may_stay).then_some(())
     })
     .await;
 }

@@ -14,7 +14,7 @@ default = "demo"
 hold = 200
 minimum_hold = 1
 [models]
-demo = { agent = "demo", input = 100, output = 500, max_input_tokens = 1000, max_output_tokens = 1000 }
+demo = { agent = "demo", input = 0, output = 0 }
 "anthropic/*" = { input = 300, output = 1500, cache_read = 30, cache_write = 375 }
 "openai/*" = { input = 125, output = 1000, cache_read = 12.5, cache_write = 150 }
 "custom/*" = { input = 500, output = 4000, cache_read = 50, cache_write = 600 }

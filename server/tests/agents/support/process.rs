@@ -6,16 +6,17 @@ use std::{
     process::Command,
 };
 
-/// A process in a sandbox.
+/// A process in a sandbox, or one that keeps it from outside.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: u32,
+    /// It has a number in the sandbox as well.
+    pub(crate) is_inside: bool,
     /// The sandbox's first, with which all others end.
     pub(crate) is_init: bool,
     /// As the sandbox sees it; nothing of one that has just ended.
     pub(crate) program: Option<PathBuf>,
-    /// For a person who has to find out why a test failed.
-    #[expect(dead_code, reason = "only shown")]
+    /// Its command line.
     line: String,
 }
 
@@ -24,18 +25,25 @@ impl Process {
         let place = PathBuf::from(format!("/proc/{pid}"));
         let status = fs::read_to_string(place.join("status")).unwrap_or_default();
         let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        let is_inside = ids.split_whitespace().count() > 1;
         let line = fs::read(place.join("cmdline")).unwrap_or_default();
         Self {
             pid,
-            is_init: ids.split_whitespace().last() == Some("1"),
+            is_inside,
+            is_init: is_inside && ids.split_whitespace().last() == Some("1"),
             program: fs::read_link(place.join("exe")).ok(),
             line: String::from_utf8_lossy(&line).replace('\0', " "),
         }
     }
 
-    /// An agent's own program, or something it brought.
-    pub(crate) fn is_agents(&self) -> bool {
+    /// A program that came with an agent.
+    pub(crate) fn is_agent(&self) -> bool {
         self.program.as_ref().is_some_and(|program| program.starts_with("/opt/agents"))
+    }
+
+    /// An agent, or what looks after it.
+    pub(crate) fn is_of_agent(&self) -> bool {
+        self.line.split(' ').any(|word| word.starts_with("/opt/agents/")) || self.is_agent()
     }
 
     pub(crate) fn kill(&self) {
@@ -49,7 +57,7 @@ impl Process {
     }
 }
 
-/// Processes that have a part of the folder mounted: those in the sandboxes below it.
+/// Processes that have a part of the folder mounted: those of the sandboxes below it.
 pub(crate) fn processes_below(folder: &Path) -> Vec<Process> {
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let inside = |pid: &u32| {

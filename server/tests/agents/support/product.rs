@@ -107,6 +107,7 @@ impl Product {
 
     /// Sends a message, in a new chat or in one that is there.
     pub(crate) async fn ask(&mut self, agent: Agent, chat: Option<&str>, text: &str) -> Started {
+        self.offers(agent).await;
         let turn = uuid::Uuid::now_v7().to_string();
         let request = json!({"chat_id": chat, "turn_id": turn, "text": text, "agent": agent.id(),
             "model": agent.model()});
@@ -119,6 +120,17 @@ impl Product {
         assert_eq!(status, StatusCode::OK, "{body}");
         let started: Value = serde_json::from_str(&body).unwrap();
         Started { chat: started["chat"]["id"].as_str().unwrap().to_owned(), turn }
+    }
+
+    /// Waits until the server, which has just started, knows what there is.
+    async fn offers(&self, agent: Agent) {
+        eventually("the agent can be chosen", async || {
+            let options = self.call("list_options", json!({})).await;
+            let agents = options["agents"].as_array().unwrap();
+            let offered = agents.iter().find(|offered| offered["id"] == agent.id())?;
+            offered["models"].as_array()?.contains(&json!(agent.model())).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn stop_turn(&self, turn: &str) {
@@ -168,12 +180,12 @@ impl Product {
 
     /// Waits for the line that says where it is.
     async fn ready(&mut self) {
-        let (said, starts) = (self.folder.path().join("log/out"), self.starts);
-        let child = &mut self.child;
+        let read = |name: &str| fs::read_to_string(self.folder.path().join("log").join(name));
+        let (child, starts) = (&mut self.child, self.starts);
         self.address = eventually("the server is ready", async || {
             let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended: {ended:?}");
-            let lines = fs::read_to_string(&said).unwrap();
+            assert!(ended.is_none(), "the server ended: {}", read("err").unwrap());
+            let lines = read("out").unwrap();
             let line = lines.split_inclusive('\n').nth(starts - 1)?.strip_suffix('\n')?;
             Some(line.strip_prefix("Skein is ready: ").unwrap().to_owned())
         })

@@ -1,6 +1,6 @@
 //! The orchestrator's side of a chat: its sandbox, its log, its records.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use futures::StreamExt;
 use orchestrator::Secrets;
@@ -79,6 +79,8 @@ impl Session {
 
     /// Processes in the sandbox.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        processes_below(&PathBuf::from(&self.sandbox_id))
+        let mut processes = processes_below(Path::new(&self.sandbox_id));
+        processes.retain(|process| process.is_inside);
+        processes
     }
 }
