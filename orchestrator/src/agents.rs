@@ -1,6 +1,6 @@
 //! Coding agents that are installed on this machine and can work in a sandbox.
 //!
-//! They are looked for in a folder of the product's own, `<folder>/<id>/node_modules/…`, and on the
+//! They are looked for in folders of the product's own, `<folder>/<id>/node_modules/…`, and on the
 //! `PATH`. A sandbox sees only the part of an installation that it runs, read-only.
 
 mod find;
@@ -144,14 +144,15 @@ impl Default for Patience {
     }
 }
 
-/// The agents that are installed: in `folder`, else on the `PATH`.
-pub fn installed(folder: &Path, path: Option<&OsStr>) -> Vec<AgentProgram> {
-    Cli::ALL.into_iter().filter_map(|cli| find::find(cli, folder, path)).collect()
+/// The agents that are installed: in one of the folders, the first of them that has it, else on the
+/// `PATH`.
+pub fn installed(folders: &[PathBuf], path: Option<&OsStr>) -> Vec<AgentProgram> {
+    Cli::ALL.into_iter().filter_map(|cli| find::find(cli, folders, path)).collect()
 }
 
 /// Every agent, for the catalog: those that are part of this program, and those that are or could be
 /// installed.
-pub(crate) fn catalog(folder: &Path) -> Vec<AgentInfo> {
+pub(crate) fn catalog(folders: &[PathBuf]) -> Vec<AgentInfo> {
     let built_in = |id: &str, name: &str, formats| AgentInfo {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -164,7 +165,7 @@ pub(crate) fn catalog(folder: &Path) -> Vec<AgentInfo> {
         built_in("demo", "Demo", Vec::new()),
         built_in("skein", "Skein", vec![WireFormat::Messages, WireFormat::ChatCompletions]),
     ];
-    agents.extend(describe(&installed(folder, std::env::var_os("PATH").as_deref())));
+    agents.extend(describe(&installed(folders, std::env::var_os("PATH").as_deref())));
     agents
 }
 

@@ -62,8 +62,8 @@ pub struct Config {
     pub sidecar_binary: Option<PathBuf>,
     #[command(flatten)]
     pub models: ModelsConfig,
-    /// Folder of the coding agents that are installed for sandboxes; `agents/` in the data folder if
-    /// not given. Agents on the PATH are found, too.
+    /// Folder of the coding agents that are installed for sandboxes. Those in `agents/` in the data
+    /// folder and on the PATH are found, too.
     #[arg(long, env = "SKEIN_AGENTS")]
     pub agents: Option<PathBuf>,
     /// Times and sizes of the protocol, which only tests change.
@@ -143,7 +143,7 @@ impl Config {
     }
 
     /// Where installed agents are looked for before the `PATH`.
-    pub(crate) fn agents_folder(&self) -> PathBuf {
-        self.agents.clone().unwrap_or_else(|| self.data.join("agents"))
+    pub(crate) fn agents_folders(&self) -> Vec<PathBuf> {
+        self.agents.iter().cloned().chain([self.data.join("agents")]).collect()
     }
 }

@@ -14,18 +14,19 @@ use crate::{
 /// # Errors
 /// Words that name the variable, when an address or a key can't be one.
 pub async fn overview(config: &Config) -> Result<String, String> {
-    let folder = config.agents_folder();
-    let programs = agents::installed(&folder, std::env::var_os("PATH").as_deref());
-    let looked_in = folder.clone();
+    let folders = config.agents_folders();
+    let programs = agents::installed(&folders, std::env::var_os("PATH").as_deref());
+    let looked_in = folders.clone();
     let gateway = ModelGateway::new(&config.models, move || agents::catalog(&looked_in))?;
     let catalog = gateway.catalog().await;
     let agents: Vec<_> = catalog.agents.iter().map(|agent| row(agent, &programs)).collect();
     let models = gateway.overview(&config.models).await;
     let models: Vec<_> = models.into_iter().map(|(id, words)| [id, words]).collect();
     let default = default(&catalog);
-    let place = folder.display();
+    let places: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+    let places = places.join(", ");
     Ok(format!(
-        "Agents, in {place} or on the PATH\n{}\nModels\n{}\nWithout a choice: {default}\n",
+        "Agents, in {places} or on the PATH\n{}\nModels\n{}\nWithout a choice: {default}\n",
         table(&agents),
         table(&models)
     ))

@@ -39,8 +39,8 @@ pub(crate) struct SandboxesConfig {
     pub(crate) max_running: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) demo_pace: Duration,
-    /// Folder in which agents are looked for, besides the `PATH`.
-    pub(crate) agents: PathBuf,
+    /// Folders in which agents are looked for, besides the `PATH`.
+    pub(crate) agents: Vec<PathBuf>,
 }
 
 /// The registry. Cheap to clone.

@@ -149,7 +149,7 @@ async fn assemble(
 ) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
     let store = Store::open(&folder.join("orchestrator.db")).await?;
     let (logs, writer) = EventLog::open(store.clone()).await?;
-    let agents = config.agents_folder();
+    let agents = config.agents_folders();
     let looked_in = agents.clone();
     let models = ModelGateway::new(&config.models, move || agents::catalog(&looked_in));
     let models = models.map_err(StartError::Models)?;

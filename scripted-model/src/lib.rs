@@ -19,7 +19,7 @@
 //! | `THINK[text]` | reasons, in the format's own way |
 //! | `SLOW[ms]` | waits before each delta |
 //! | `USAGE[in,out]`, `USAGE[in,out,cache_read]`, `USAGE[in,out,cache_read,cache_write]` | what each answer of the turn costs; `in` is without the cached |
-//! | `FAIL[status]`, `FAIL[529x2]` | fails with that HTTP status, always or so many times |
+//! | `FAIL[status]`, `FAIL[529x2]` | fails with that HTTP status, always or so many times; a 401 quotes the key |
 //! | `DROP[n]`, `DROP[nx2]`, `DROP` | cuts the connection of a stream after n deltas (3) |
 //! | `TRUNCATE[n]`, `TRUNCATE[nx2]` | ends a stream after n deltas as if that were all, without the format's own end |
 //! | `MALFORMED`, `MALFORMED[2]` | a piece of broken JSON in the stream, or for an answer |

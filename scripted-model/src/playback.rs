@@ -61,6 +61,7 @@ impl Playback {
     /// Before the bytes leave: a client that has the answer finds it noted.
     fn note(&self, frame: &Frame) {
         let is_last = self.cut.is_none() && self.frames.len() == 0;
+        self.entry.change(|request| request.written += frame.written);
         if is_last {
             self.entry.finish(self.usage);
         } else if let Some(told) = frame.told {

@@ -26,10 +26,14 @@ pub struct Recorded {
     pub key: Option<String>,
     /// `null` if it was not JSON.
     pub body: Value,
+    /// Bytes of the body as it came.
+    pub size: u64,
     /// HTTP status of the answer.
     pub status: u16,
     /// What the answer cost. While it is not complete: what of that has been told so far.
     pub usage: Usage,
+    /// Bytes of text, thought and tool input that went out in a stream so far.
+    pub written: u64,
     /// Whether the answer, good or bad, was sent to its end. Not so while it streams, nor after the
     /// connection was cut or the client left.
     pub complete: bool,
@@ -46,6 +50,7 @@ impl fmt::Debug for Recorded {
             .field("model", &self.model)
             .field("status", &self.status)
             .field("usage", &self.usage)
+            .field("written", &self.written)
             .field("complete", &self.complete)
             .finish_non_exhaustive()
     }

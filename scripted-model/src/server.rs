@@ -113,6 +113,7 @@ struct Incoming {
     path: String,
     key: Option<String>,
     body: Value,
+    size: u64,
 }
 
 const REFUSED: &str = "The key is not valid.";
@@ -129,6 +130,7 @@ impl Incoming {
             path: uri.path().to_owned(),
             key: key(headers),
             body: serde_json::from_slice(body).unwrap_or_default(),
+            size: body.len() as u64,
         }
     }
 
@@ -161,6 +163,11 @@ impl Server {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let key = incoming.key.as_deref().unwrap_or_default();
         match answer::decide(&request, key, serial, &self.faults) {
+            // As some providers do, in the key's own words: whoever passes it on gives the key away.
+            Reply::Fail(401) => {
+                let why = format!("Incorrect key: {key}");
+                self.fail(incoming, 401, &why)
+            }
             Reply::Fail(status) => self.fail(incoming, status, "The script says so."),
             Reply::Answer(answer) => {
                 let entry = self.record(incoming, StatusCode::OK);
@@ -179,8 +186,10 @@ impl Server {
             format: incoming.format,
             key: incoming.key,
             body: incoming.body,
+            size: incoming.size,
             status: status.as_u16(),
             usage: Usage::default(),
+            written: 0,
             complete: false,
             model,
         })

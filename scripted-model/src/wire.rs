@@ -20,6 +20,8 @@ pub(crate) struct Frame {
     pub(crate) delta: bool,
     /// What the client knows of the usage once it has this.
     pub(crate) told: Option<Usage>,
+    /// Bytes of text, thought and tool input that it carries.
+    pub(crate) written: u64,
 }
 
 /// The events of a whole answer, cut off where the script says so.
@@ -78,7 +80,7 @@ fn broken(format: WireFormat) -> Frame {
             "data: {\"id\":\"chatcmpl\",\"choices\":[{\"index\":0,\"de\n\n"
         }
     };
-    Frame { bytes: Bytes::from_static(text.as_bytes()), delta: false, told: None }
+    Frame { bytes: Bytes::from_static(text.as_bytes()), delta: false, told: None, written: 0 }
 }
 
 /// The frames of one answer, in the making.
@@ -105,8 +107,24 @@ impl Frames {
             Some(name) => format!("event: {name}\ndata: {data}\n\n"),
             None => format!("data: {data}\n\n"),
         };
-        self.0.push(Frame { bytes: bytes.into(), delta, told });
+        let written = if delta { written(data) } else { 0 };
+        self.0.push(Frame { bytes: bytes.into(), delta, told, written });
     }
+}
+
+/// Bytes of the piece of an answer that an event carries, wherever its format has it.
+fn written(event: &Value) -> u64 {
+    const PLACES: [&str; 7] = [
+        "/delta",
+        "/delta/text",
+        "/delta/thinking",
+        "/delta/partial_json",
+        "/choices/0/delta/content",
+        "/choices/0/delta/reasoning_content",
+        "/choices/0/delta/tool_calls/0/function/arguments",
+    ];
+    let pieces = PLACES.iter().filter_map(|place| event.pointer(place)?.as_str());
+    pieces.map(|piece| piece.len() as u64).sum()
 }
 
 /// A text as a model would give it: word by word.

@@ -5,11 +5,12 @@
 
 mod install;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::job::Service;
 use crate::run::compile;
@@ -48,7 +49,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     match &options.action {
         None => orchestrator(workspace, &["agents"]),
         Some(Action::Install { agent }) => {
-            let npm = || Command::new("npm");
             install::install(agent.pin(), &Folder::at(agents_folder()?)?, &npm)?;
             Ok(ExitCode::SUCCESS)
         }
@@ -62,11 +62,29 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 /// Where agents are installed to and looked for: `SKEIN_AGENTS`, or `agents` in the tools folder, which
 /// all checkouts share.
 pub(crate) fn agents_folder() -> Result<PathBuf> {
-    match std::env::var_os(AGENTS).filter(|value| !value.is_empty()) {
+    match named_folder() {
         // The orchestrator does not run in the folder that it was said in.
         Some(path) => Ok(std::path::absolute(path)?),
         None => Ok(Folder::location()?.join("agents")),
     }
+}
+
+/// Installs every agent, for the tests. A folder that somebody has named is theirs and stays as it is.
+/// The first agent that can't be had ends it: the others come from the same place.
+pub(crate) fn install_all() -> Result<()> {
+    if named_folder().is_some() {
+        return Ok(());
+    }
+    let folder = Folder::at(agents_folder()?)?;
+    Cli::value_variants().iter().try_for_each(|agent| install::install(agent.pin(), &folder, &npm))
+}
+
+fn named_folder() -> Option<OsString> {
+    std::env::var_os(AGENTS).filter(|value| !value.is_empty())
+}
+
+fn npm() -> Command {
+    Command::new("npm")
 }
 
 /// Runs the orchestrator for one of its answers, which is its exit code, too.

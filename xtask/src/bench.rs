@@ -76,7 +76,7 @@ fn product(
     command.args(["test", "--config=bench.config.ts", "--reporter=list"]).args(filter);
     browser::set_environment(&mut command, workspace, true, chromium.as_deref());
     command.env(OUTPUT, output).env(AGENTS, agents_folder()?);
-    Ok(job::pass_through(&mut command, |_| {})?.success())
+    Ok(job::pass_through(&mut command, |_| true)?.success())
 }
 
 /// Measures the model gateway, which nothing but a sandbox can reach from outside of its process.
@@ -86,7 +86,7 @@ fn model_gateway(workspace: &Workspace, output: &Path) -> Result<bool> {
         .args(["test", "--release", "--package=orchestrator", "--lib", "--"])
         .args(["--ignored", "--nocapture", "figures_of_the_gateway"])
         .env(OUTPUT, output);
-    Ok(job::pass_through(&mut command, |_| {})?.success())
+    Ok(job::pass_through(&mut command, |_| true)?.success())
 }
 
 /// Figures, one JSON object a line.

@@ -54,15 +54,14 @@ fn run_step(name: &str, started: (Service, Receiver<String>), command: &Command)
     bail!("{name}: {} ended with {status}", program(command))
 }
 
-/// Runs a command, passes its output on and hands every line to `seen`.
+/// Runs a command, hands every line of its output to `seen`, and passes on those that it wants shown.
 pub(crate) fn pass_through(
     command: &mut Command,
-    mut seen: impl FnMut(&str),
+    mut seen: impl FnMut(&str) -> bool,
 ) -> Result<ExitStatus> {
     follow(Service::start_piped(command)?, |line| {
-        if let Some(line) = line {
+        if let Some(line) = line.filter(|line| seen(line)) {
             println!("{line}");
-            seen(line);
         }
     })
 }

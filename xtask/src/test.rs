@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::agents;
 use crate::tools::{Package, SiteTools, ensure_packages};
 use crate::workspace::Workspace;
 use summary::Summary;
@@ -38,6 +39,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let mut summary = Summary::default();
     ensure_packages(&[Package::BUBBLEWRAP])?;
     if wants(Part::Rust) {
+        // Who runs some tests alone has what these need, or sees that they were skipped.
+        if options.filter.is_empty() {
+            install_agents(&mut summary)?;
+        }
         let postgres = postgres::Postgres::start(workspace)?;
         rust::run(workspace, postgres.url(), &options.filter, &mut summary)?;
     }
@@ -49,4 +54,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     }
     summary.print();
     Ok(if summary.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Without a registry the tests of the agents can't run. All others can.
+fn install_agents(summary: &mut Summary) -> Result<()> {
+    if let Err(error) = agents::install_all() {
+        crate::interrupt::check()?;
+        crate::console::complain(&format!("{error:#}"));
+        summary.note(format!("agents could not be installed: {error:#}"));
+    }
+    Ok(())
 }

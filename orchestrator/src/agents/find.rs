@@ -20,11 +20,13 @@ struct Native {
     binary: &'static str,
 }
 
-pub(super) fn find(cli: Cli, folder: &Path, path: Option<&OsStr>) -> Option<AgentProgram> {
-    let own = folder.join(cli.id());
-    in_modules(cli, &own.join("node_modules"))
-        .or_else(|| program(cli, &own.join(cli.command())))
-        .or_else(|| on_path(cli, path?))
+pub(super) fn find(cli: Cli, folders: &[PathBuf], path: Option<&OsStr>) -> Option<AgentProgram> {
+    let in_folder = |folder: &PathBuf| {
+        let own = folder.join(cli.id());
+        in_modules(cli, &own.join("node_modules"))
+            .or_else(|| program(cli, &own.join(cli.command())))
+    };
+    folders.iter().find_map(in_folder).or_else(|| on_path(cli, path?))
 }
 
 fn on_path(cli: Cli, path: &OsStr) -> Option<AgentProgram> {
@@ -147,7 +149,7 @@ mod tests {
         for cli in Cli::ALL {
             install(&folder.path().join(cli.id()).join("node_modules"), cli);
         }
-        let found = installed(folder.path(), None);
+        let found = installed(&[folder.path().to_owned()], None);
         assert_eq!(found.iter().map(|found| found.cli).collect::<Vec<_>>(), Cli::ALL);
         for program in &found {
             assert_eq!(program.version.as_deref(), Some("1.2.3"));
@@ -155,6 +157,22 @@ mod tests {
             assert!(program.inside().starts_with(format!("/opt/agents/{}", program.cli.id())));
         }
         assert!(describe(&found).iter().all(|info| info.available && info.problem.is_none()));
+    }
+
+    #[test]
+    fn the_first_folder_that_has_an_agent_counts() {
+        let folders = [(), ()].map(|()| tempfile::tempdir().unwrap());
+        install(&folders[0].path().join("codex/node_modules"), Cli::Codex);
+        for cli in [Cli::Codex, Cli::ClaudeCode] {
+            install(&folders[1].path().join(cli.id()).join("node_modules"), cli);
+        }
+        let found = installed(&folders.each_ref().map(|folder| folder.path().to_owned()), None);
+        let places: Vec<_> = found.iter().map(|found| (found.cli, &found.source)).collect();
+        let [(Cli::ClaudeCode, claude), (Cli::Codex, codex)] = places[..] else {
+            panic!("{places:?}")
+        };
+        let place = |folder: &tempfile::TempDir| fs::canonicalize(folder.path()).unwrap();
+        assert!(codex.starts_with(place(&folders[0])) && claude.starts_with(place(&folders[1])));
     }
 
     #[test]
@@ -166,7 +184,7 @@ mod tests {
         let bin = root.path().join("bin");
         fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(agent.join("bin/codex.js"), bin.join("codex")).unwrap();
-        let found = installed(&root.path().join("none"), Some(bin.as_os_str()));
+        let found = installed(&[root.path().join("none")], Some(bin.as_os_str()));
         assert_eq!(found.len(), 1);
         assert!(found[0].source.starts_with(fs::canonicalize(package).unwrap()));
     }
@@ -176,7 +194,7 @@ mod tests {
         let bin = tempfile::tempdir().unwrap();
         put(&bin.path().join("claude"), b"\x7fELF...");
         put(&bin.path().join("codex"), b"#!/bin/sh\n");
-        let found = installed(Path::new("/none"), Some(bin.path().as_os_str()));
+        let found = installed(&[], Some(bin.path().as_os_str()));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].inside(), Path::new("/opt/agents/claude-code"));
     }

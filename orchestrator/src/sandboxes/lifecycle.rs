@@ -98,9 +98,9 @@ impl Sandboxes {
         snapshot: &Snapshot,
     ) -> Result<(RunningSandbox, ModelSocket), SandboxError> {
         // Looked for each time: one may have been installed since.
-        let folder = self.0.config.agents.clone();
+        let folders = self.0.config.agents.clone();
         let installed = tokio::task::spawn_blocking(move || {
-            agents::installed(&folder, std::env::var_os("PATH").as_deref())
+            agents::installed(&folders, std::env::var_os("PATH").as_deref())
         });
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),

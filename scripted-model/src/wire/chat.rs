@@ -55,7 +55,7 @@ impl Chunks {
             self.frames.push(None, &chunk, false, Some(answer.usage));
         }
         let done = Bytes::from_static(b"data: [DONE]\n\n");
-        self.frames.0.push(Frame { bytes: done, delta: false, told: None });
+        self.frames.0.push(Frame { bytes: done, delta: false, told: None, written: 0 });
         self.frames.0
     }
 }

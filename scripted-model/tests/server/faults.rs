@@ -46,6 +46,26 @@ async fn a_failure_after_the_call_comes_with_the_result() {
 }
 
 #[tokio::test]
+async fn what_went_out_is_counted_in_bytes_of_every_kind() {
+    let peer = Peer::new().await;
+    for format in FORMATS {
+        let body = body(format, "THINK[hm] SAY[äb] CALL[tool {\"a\":1}]", true);
+        let heard = peer.stream_of(format, &body).await.heard(format);
+        let said = heard.text.len() + heard.thinking.len() + heard.calls[0].1.len();
+        assert_eq!(peer.last().written, said as u64, "{format:?}");
+        assert_eq!(peer.last().size, body.to_string().len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_key_is_quoted() {
+    let peer = Peer::new().await;
+    let body = body(WireFormat::Messages, "FAIL[401]", true);
+    let words = peer.post(WireFormat::Messages, &body).await.text().await.unwrap();
+    assert!(words.contains("test-key"), "{words}");
+}
+
+#[tokio::test]
 async fn a_cut_comes_after_exactly_so_many_deltas() {
     let peer = Peer::new().await;
     for format in FORMATS {
@@ -55,6 +75,7 @@ async fn a_cut_comes_after_exactly_so_many_deltas() {
             let heard = streamed.heard(format);
             assert_eq!((heard.text.as_str(), heard.end.as_str()), (text, ""), "{format:?}");
             assert!(!peer.last().complete);
+            assert_eq!(peer.last().written, text.len() as u64, "{format:?}");
             // Only Anthropic tells of usage at the beginning.
             assert_eq!(peer.last().usage, heard.usage);
             assert_eq!(peer.last().usage.input > 0, format == WireFormat::Messages);

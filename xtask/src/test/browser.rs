@@ -60,7 +60,7 @@ pub(super) fn run(
         .args(filter)
         .env("PLAYWRIGHT_JSON_OUTPUT_FILE", &report);
     set_environment(&mut command, workspace, false, chromium);
-    let status = job::pass_through(&mut command, |_| {})?;
+    let status = job::pass_through(&mut command, |_| true)?;
     match read_report(&report) {
         Ok(mut layer) => {
             layer.time = started.elapsed();

@@ -17,6 +17,7 @@ pub(super) struct Layer {
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     layers: Vec<Layer>,
+    notes: Vec<String>,
 }
 
 impl Summary {
@@ -27,6 +28,11 @@ impl Summary {
     /// A layer that could not run at all counts as one failure.
     pub(super) fn add_broken(&mut self, name: &str, time: Duration) {
         self.add(Layer { name: name.to_owned(), failed: 1, time, ..Layer::default() });
+    }
+
+    /// Something that the person has to know beside the figures.
+    pub(super) fn note(&mut self, words: String) {
+        self.notes.push(words);
     }
 
     /// Whether something ran and nothing failed.
@@ -46,6 +52,10 @@ impl Summary {
                 layer.skipped,
                 console::seconds(layer.time)
             );
+        }
+        if !self.notes.is_empty() {
+            println!();
+            self.notes.iter().for_each(|note| println!("{note}"));
         }
         println!("\n{}", self.closing_line());
     }
@@ -79,7 +89,7 @@ mod tests {
             skipped,
             ..Layer::default()
         };
-        Summary { layers: layers.iter().map(layer).collect() }
+        Summary { layers: layers.iter().map(layer).collect(), ..Summary::default() }
     }
 
     #[test]

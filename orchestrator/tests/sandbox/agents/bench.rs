@@ -1,10 +1,9 @@
 //! A sandbox with an agent in it and a scripted model behind it.
 
 use std::{
-    ffi::OsStr,
     fs,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -47,9 +46,9 @@ pub(super) struct Turn {
 }
 
 pub(super) fn program(cli: Cli) -> Option<AgentProgram> {
-    let folder = std::env::var_os("SKEIN_AGENTS").unwrap_or_default();
-    let folder = Path::new(if folder.is_empty() { OsStr::new("/none") } else { &folder });
-    let found = installed(folder, std::env::var_os("PATH").as_deref());
+    let folder = std::env::var_os("SKEIN_AGENTS").filter(|folder| !folder.is_empty());
+    let folders: Vec<PathBuf> = folder.map(PathBuf::from).into_iter().collect();
+    let found = installed(&folders, std::env::var_os("PATH").as_deref());
     let found = found.into_iter().find(|found| found.cli == cli);
     if found.is_none() {
         println!("skipped: {} is not installed; SKEIN_AGENTS names the folder", cli.name());
