@@ -284,6 +284,7 @@ impl Turns {
             session_id: session_id.to_owned(),
             state: if running.is_some() { "running" } else { "idle" }.to_owned(),
             active_execution_id: running,
+            outstanding_interactions: 0,
             last_seq: log.head().seq,
             epoch: self.0.logs.epoch().to_owned(),
             extra: Default::default(),

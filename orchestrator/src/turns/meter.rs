@@ -72,7 +72,7 @@ impl Message {
 
     /// The parts, none left open.
     pub(super) fn into_parts(mut self, now_ms: i64) -> Vec<Part> {
-        self.transcript.close_open_tools("The turn ended before the tool did.", now_ms);
+        self.transcript.close_open_parts("The turn ended before the tool did.", now_ms);
         self.transcript.into_parts()
     }
 }
