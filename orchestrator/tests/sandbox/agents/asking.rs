@@ -6,13 +6,21 @@ use serde_json::{Value, json};
 
 use super::bench::Bench;
 
+/// Why a person says no. Codex is told in a message, which a scripted model takes for its script.
+const WHY: &str = "SAY[Understood.] Rather not, says the basilisk.";
+
+/// What the agent says at the end, having heard why.
+fn end(cli: Cli, own: &str) -> &str {
+    if cli == Cli::Codex { "Understood." } else { own }
+}
+
 /// Allows what is called allowed, and nothing else.
 fn strict(request: &InteractionRequest) -> (Outcome, Value) {
     assert_eq!(request.kind, InteractionKind::Permission, "{request:?}");
     if request.subject.as_deref().unwrap_or_default().contains("allowed") {
         (Outcome::Accepted, json!({"grant": "allow_once"}))
     } else {
-        (Outcome::Declined, json!({"grant": "deny", "feedback": "Rather not, says the basilisk."}))
+        (Outcome::Declined, json!({"grant": "deny", "feedback": WHY}))
     }
 }
 
@@ -31,16 +39,16 @@ pub(super) async fn a_command_runs_only_if_the_person_allows_it(cli: Cli) {
     let script = "STEPS[2] RUN[touch allowed] RUN[touch denied] SAY[Done.]";
     let run = bench.run("s1", "t1", script, json!("careful"));
     let turn = bench.ask_with(&run, strict).await;
-    turn.assert_completed("Done.");
+    turn.assert_completed(end(cli, "Done."));
     let subjects: Vec<_> = turn.asked.iter().map(|asked| asked.subject.as_deref()).collect();
     assert_eq!(subjects, [Some("touch allowed"), Some("touch denied")], "{}", turn.told());
     assert!(turn.asked.iter().all(|asked| asked.title == "Run a command"));
     assert!(bench.there("allowed") && !bench.there("denied"), "{}", turn.told());
-    assert!(bench.knows("Rather not, says the basilisk."), "the agent is told why");
+    assert!(bench.knows(WHY), "the agent is told why");
     // The same agent takes the session's next turn, and asks again.
     let run = bench.run("s1", "t2", "RUN[touch denied] SAY[Well.]", json!("careful"));
     let turn = bench.ask_with(&run, strict).await;
-    turn.assert_completed("Well.");
+    turn.assert_completed(end(cli, "Well."));
     assert_eq!(turn.asked.len(), 1, "{}", turn.told());
     assert!(!bench.there("denied"));
 }
@@ -62,7 +70,7 @@ pub(super) async fn a_file_is_changed_only_if_the_person_allows_it(cli: Cli) {
     let script = format!("STEPS[2] {} {} SAY[Done.]", write("allowed"), write("denied"));
     let profile = json!({"permissions": {"edit": "ask"}});
     let turn = bench.ask_with(&bench.run("s1", "t1", &script, profile), strict).await;
-    turn.assert_completed("Done.");
+    turn.assert_completed(end(cli, "Done."));
     assert_eq!(turn.asked.len(), 2, "{}", turn.told());
     for (asked, name) in turn.asked.iter().zip(["allowed", "denied"]) {
         assert_eq!(asked.title, "Change a file");
@@ -98,13 +106,16 @@ pub(super) async fn a_question_is_answered(cli: Cli) {
                 (outcome, data.clone())
             })
             .await;
-        told.assert_completed(&format!("I see, {turn}."));
-        assert_eq!(told.asked.len(), 1, "{}", told.told());
+        assert_eq!((told.outcome.as_str(), told.asked.len()), ("completed", 1), "{}", told.told());
         if let Some(answer) = data["q1"].as_str() {
+            assert_eq!(told.text(), format!("I see, {turn}."), "{}", told.told());
             let last = bench.model.requests().pop().unwrap().body.to_string();
             assert!(last.contains(answer), "{answer}: {last}");
         }
     }
+    // OpenCode has words of its own for that.
+    let refused = if cli == Cli::OpenCode { "dismissed" } else { "did not want to answer" };
+    assert!(bench.knows(refused), "the agent is told");
 }
 
 pub(super) async fn what_nobody_answers_is_not_done(cli: Cli) {
@@ -113,7 +124,7 @@ pub(super) async fn what_nobody_answers_is_not_done(cli: Cli) {
     let Some(bench) = Bench::with(cli, |spec| spec.patience = patience).await else { return };
     let run = bench.run("s1", "t1", "RUN[touch denied] SAY[Alone.]", json!("careful"));
     let turn = bench.ask_and_wait(&run).await;
-    turn.assert_completed("Alone.");
+    assert_eq!(turn.outcome, "completed", "{}", turn.told());
     assert_eq!(turn.asked.len(), 1, "{}", turn.told());
     assert!(!bench.there("denied"));
     assert!(bench.knows("nobody answered"), "the agent is told why");
