@@ -10,6 +10,7 @@ pub mod driver;
 mod error;
 mod exchange;
 mod gateway;
+mod interactions;
 mod log;
 mod models;
 mod overview;

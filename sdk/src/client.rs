@@ -24,6 +24,7 @@ mod error;
 mod events;
 mod files;
 mod http;
+mod interactions;
 mod projects;
 mod sandbox;
 mod sandboxes;

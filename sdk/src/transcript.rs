@@ -3,12 +3,25 @@
 //! One accumulator for the orchestrator (the durable record of a turn) and for the page (what the
 //! person watches), so that both always show the same message.
 
-use crate::types::{Part, PartBody, PartUpdated, ToolState};
+use crate::types::{
+    Extra, InteractionAsked, InteractionCancelled, InteractionResolved, InteractionStatus, Part,
+    PartBody, PartUpdated, ToolState,
+};
 
 /// The parts of one message, in the order in which they first came.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
     parts: Vec<Part>,
+    /// Ends of interactions that came before their beginnings.
+    early: Vec<Settled>,
+}
+
+/// How an interaction ended.
+#[derive(Clone, Debug, PartialEq)]
+struct Settled {
+    id: String,
+    status: InteractionStatus,
+    answer: Option<Extra>,
 }
 
 /// What an update did, for a view that repaints only what changed. Indices are stable.
@@ -87,6 +100,51 @@ impl Transcript {
         Change::Replaced(index)
     }
 
+    /// Takes a request to a person: a part that waits. The same again changes nothing.
+    pub fn ask(&mut self, asked: InteractionAsked) -> Change {
+        let mut part = asked.into_part();
+        if let PartBody::Interaction(interaction) = &mut part.body
+            && let Some(at) = self.early.iter().position(|end| end.id == part.id)
+        {
+            let Settled { status, answer, .. } = self.early.swap_remove(at);
+            (interaction.status, interaction.answer) = (status, answer);
+        }
+        self.apply(PartUpdated { part, delta: None, extra: Extra::new() })
+    }
+
+    /// Takes a person's answer. An interaction ends once; whatever comes later changes nothing.
+    pub fn resolve(&mut self, resolved: InteractionResolved) -> Change {
+        let InteractionResolved { id, status, answer, .. } = resolved;
+        self.settle(Settled { id, status, answer })
+    }
+
+    /// Takes the end of a request that nobody answered.
+    pub fn cancel(&mut self, cancelled: InteractionCancelled) -> Change {
+        let status = cancelled.status();
+        self.settle(Settled { id: cancelled.id, status, answer: None })
+    }
+
+    fn settle(&mut self, end: Settled) -> Change {
+        if !end.status.is_final() {
+            return Change::None;
+        }
+        let known = self.parts.iter_mut().enumerate().find_map(|(at, part)| match &mut part.body {
+            PartBody::Interaction(interaction) if part.id == end.id => Some((at, interaction)),
+            _ => None,
+        });
+        match known {
+            Some((at, interaction)) if !interaction.status.is_final() => {
+                (interaction.status, interaction.answer) = (end.status, end.answer);
+                Change::Replaced(at)
+            }
+            None if self.early.iter().all(|early| early.id != end.id) => {
+                self.early.push(end);
+                Change::None
+            }
+            _ => Change::None,
+        }
+    }
+
     /// Where the part stands already. A part without an id goes on for as long as nothing else comes; a
     /// tool call without one is known by its call id.
     fn position(&self, part: &Part) -> Option<usize> {
@@ -106,14 +164,14 @@ impl Transcript {
             (PartBody::Tool(old), PartBody::Tool(new)) => {
                 old.tool == new.tool && !old.state.is_settled()
             }
-            (PartBody::Other(_), _) => false,
+            (PartBody::Other(_) | PartBody::Interaction(_), _) => false,
             (old, new) => std::mem::discriminant(old) == std::mem::discriminant(new),
         };
         (last.id.is_empty() && goes_on).then_some(self.parts.len() - 1)
     }
 
     /// Ends what was left open when the turn ended. Only for the durable record, never in between.
-    pub fn close_open_tools(&mut self, reason: &str, now_ms: i64) {
+    pub fn close_open_parts(&mut self, reason: &str, now_ms: i64) {
         for part in &mut self.parts {
             match &mut part.body {
                 PartBody::Tool(tool) if !tool.state.is_settled() => {
@@ -136,13 +194,16 @@ impl Transcript {
                         time.end = Some(now_ms);
                     }
                 }
+                PartBody::Interaction(interaction) if !interaction.status.is_final() => {
+                    interaction.status = InteractionStatus::Cancelled;
+                }
                 _ => {}
             }
         }
     }
 }
 
-/// Whether a tool call would move back: an update that was overtaken.
+/// Whether a tool call or an interaction would move back: an update that was overtaken.
 fn goes_back(old: &PartBody, new: &PartBody) -> bool {
     let stage = |state: &ToolState| match state {
         ToolState::Pending { .. } => 0,
@@ -151,6 +212,7 @@ fn goes_back(old: &PartBody, new: &PartBody) -> bool {
     };
     match (old, new) {
         (PartBody::Tool(old), PartBody::Tool(new)) => stage(&new.state) < stage(&old.state),
+        (PartBody::Interaction(old), PartBody::Interaction(_)) => old.status.is_final(),
         _ => false,
     }
 }

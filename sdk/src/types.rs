@@ -8,6 +8,7 @@ mod error;
 mod event;
 mod fields;
 mod gateway;
+mod interaction;
 mod part;
 mod sandbox;
 mod session;
@@ -22,6 +23,11 @@ pub use event::{
 };
 pub use gateway::{
     AgentEventFrame, ClientFrame, Connected, DeniedChannel, SUBPROTOCOL, ServerFrame, close_code,
+};
+pub use interaction::{
+    AnswerField, AnswerKind, AnswerOption, AnswerSpec, InteractionAnswer, InteractionAsked,
+    InteractionCancelled, InteractionKind, InteractionPart, InteractionRequest,
+    InteractionResolved, InteractionStatus, InvalidAnswer, Outcome, cancel_reason, grant,
 };
 pub use part::{
     FilePart, Part, PartBody, ReasoningPart, StepFinishPart, StepStartPart, StepTokens, TextPart,

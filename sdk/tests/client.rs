@@ -18,8 +18,8 @@ use futures::StreamExt;
 use sandbox_sdk::{
     client::{Client, ClientConfig, Error, ListSandboxes, WaitOptions},
     types::{
-        Connection, CreateProject, CreateSandbox, Dispatch, Exec, InputPart, SandboxStatus,
-        SessionMapping, TurnLimits, TurnState,
+        Connection, CreateProject, CreateSandbox, Dispatch, Exec, InputPart, InteractionAnswer,
+        Outcome, SandboxStatus, SessionMapping, TurnLimits, TurnState,
     },
 };
 use serde_json::{Value, json};
@@ -154,6 +154,34 @@ async fn a_sandbox_is_made_found_listed_stopped_resumed_and_deleted() {
         ]
     );
     assert_eq!(service.seen()[0].body, json!({"name": "box"}));
+}
+
+#[tokio::test]
+async fn what_an_agent_asks_is_read_and_answered() {
+    let request = json!({"id": "i1", "kind": "permission", "title": "Run a command"});
+    let service = Service::default()
+        .then(200, json!({"success": true, "data": {"interactions": [request]}}))
+        .then(503, json!({"error": {"code": "UNAVAILABLE", "message": "m"}}))
+        .then(200, json!({"success": true}))
+        .then(404, json!({"error": {"code": "NOT_FOUND", "message": "gone"}}));
+    let sandbox = service.clone().start().await.sandbox("box");
+    let asked = sandbox.interactions("s1").await.unwrap();
+    assert_eq!((asked[0].id.as_str(), asked[0].title.as_str()), ("i1", "Run a command"));
+    let answer = InteractionAnswer {
+        id: "i1".into(),
+        outcome: Outcome::Declined,
+        data: json!({"grant": "deny"}).as_object().unwrap().clone(),
+    };
+    sandbox.answer_interaction("s1", &answer).await.unwrap();
+    assert!(sandbox.answer_interaction("s1", &answer).await.unwrap_err().is_not_found());
+    let path = "/v1/sandboxes/box/runtime/agents/sessions/s1/interactions";
+    let answered = format!("POST {path}");
+    assert_eq!(
+        service.lines(),
+        [format!("GET {path}"), answered.clone(), answered.clone(), answered]
+    );
+    let body = json!({"id": "i1", "outcome": "declined", "data": {"grant": "deny"}});
+    assert_eq!(service.seen()[1].body, body);
 }
 
 #[tokio::test]

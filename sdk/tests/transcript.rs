@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 use sandbox_sdk::{
     transcript::{Change, Transcript},
-    types::{Part, PartBody, PartUpdated, ToolState},
+    types::{
+        EventBody, InteractionPart, InteractionStatus, Part, PartBody, PartUpdated, ToolState,
+    },
 };
 use serde_json::{Value, json};
 
@@ -38,6 +40,38 @@ fn completed() -> Value {
 
 fn failed() -> Value {
     json!({"status": "error", "input": {"command": "ls"}, "error": "no", "time": {"start": 1, "end": 2}})
+}
+
+/// What the log says of interactions `a`, `b` and `c`: each asked, and one of them still waiting.
+fn interaction_events() -> Vec<Value> {
+    let asked = |id: &str| {
+        let request = json!({"id": id, "title": id, "answerSpec": {"fields": []}});
+        json!({"type": "interaction", "data": {"request": request, "messageID": "m"}})
+    };
+    let answer = json!({"id": "a", "status": "accepted", "answer": {"x": "y"}});
+    vec![
+        asked("a"),
+        asked("b"),
+        asked("c"),
+        json!({"type": "interaction.resolved", "data": answer}),
+        json!({"type": "interaction.cancel", "data": {"id": "b", "reason": "expired"}}),
+    ]
+}
+
+fn hear(transcript: &mut Transcript, event: &Value) -> Change {
+    match serde_json::from_value::<sandbox_sdk::types::Event>(event.clone()).unwrap().body() {
+        EventBody::Interaction(asked) => transcript.ask(*asked),
+        EventBody::InteractionResolved(resolved) => transcript.resolve(resolved),
+        EventBody::InteractionCancelled(cancelled) => transcript.cancel(cancelled),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn interaction(part: &Part) -> &InteractionPart {
+    match &part.body {
+        PartBody::Interaction(interaction) => interaction,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn parts_of(updates: impl IntoIterator<Item = PartUpdated>) -> Vec<Part> {
@@ -158,6 +192,54 @@ fn a_call_without_a_part_id_is_known_by_its_call_id() {
 }
 
 #[test]
+fn a_request_becomes_a_part_that_its_answer_settles_once() {
+    let events = interaction_events();
+    let mut transcript = Transcript::default();
+    assert_eq!(hear(&mut transcript, &events[0]), Change::Added(0));
+    let part = &transcript.parts()[0];
+    assert_eq!((part.id.as_str(), part.message_id.as_str()), ("a", "m"));
+    assert_eq!(interaction(part).status, InteractionStatus::Pending);
+    assert_eq!(hear(&mut transcript, &events[3]), Change::Replaced(0));
+    let settled = interaction(&transcript.parts()[0]).clone();
+    assert_eq!(settled.status, InteractionStatus::Accepted);
+    assert_eq!(settled.answer.as_ref().unwrap()["x"], "y");
+    let late = json!({"type": "interaction.cancel", "data": {"id": "a"}});
+    let pending = json!({"type": "interaction.resolved", "data": {"id": "a", "status": "pending"}});
+    for event in [&events[0], &events[3], &late, &pending] {
+        assert_eq!(hear(&mut transcript, event), Change::None);
+    }
+    assert_eq!(*interaction(&transcript.parts()[0]), settled);
+    assert_eq!(transcript.text(), "", "what is asked is no part of the answer");
+}
+
+#[test]
+fn a_request_that_nobody_answered_says_why() {
+    for (reason, status) in [
+        (json!("expired"), InteractionStatus::Expired),
+        (json!("aborted"), InteractionStatus::Cancelled),
+        (json!(null), InteractionStatus::Cancelled),
+    ] {
+        let mut transcript = Transcript::default();
+        hear(&mut transcript, &interaction_events()[0]);
+        let end = json!({"type": "interaction.cancel", "data": {"id": "a", "reason": reason}});
+        assert_eq!(hear(&mut transcript, &end), Change::Replaced(0));
+        assert_eq!(interaction(&transcript.parts()[0]).status, status);
+    }
+}
+
+#[test]
+fn no_request_is_open_once_the_turn_has_ended() {
+    let mut transcript = Transcript::default();
+    for event in interaction_events() {
+        hear(&mut transcript, &event);
+    }
+    transcript.close_open_parts("over", 9);
+    let ends: Vec<_> = transcript.parts().iter().map(|part| interaction(part).status).collect();
+    let [accepted, expired] = [InteractionStatus::Accepted, InteractionStatus::Expired];
+    assert_eq!(ends, [accepted, expired, InteractionStatus::Cancelled]);
+}
+
+#[test]
 fn what_is_open_at_the_end_is_closed_with_a_reason() {
     let mut transcript = Transcript::default();
     transcript.apply(tool("a", pending()));
@@ -165,7 +247,7 @@ fn what_is_open_at_the_end_is_closed_with_a_reason() {
     transcript.apply(tool("c", completed()));
     let thought = json!({"id": "d", "type": "reasoning", "text": "hm", "time": {"start": 3}});
     transcript.apply(update(thought, None));
-    transcript.close_open_tools("stopped", 9);
+    transcript.close_open_parts("stopped", 9);
     for index in [0, 1] {
         match &transcript.parts()[index].body {
             PartBody::Tool(tool) => match &tool.state {
@@ -246,6 +328,25 @@ proptest! {
             prop_assert!(stage >= highest);
             highest = stage;
         }
+    }
+
+    #[test]
+    fn interactions_end_the_same_in_any_order_and_however_often_they_are_told(
+        order in Just((0..5_usize).collect::<Vec<_>>()).prop_shuffle(),
+        repeats in prop::collection::vec(0..5_usize, 0..12),
+    ) {
+        let events = interaction_events();
+        let mut transcript = Transcript::default();
+        let mut told = Transcript::default();
+        for event in &events {
+            hear(&mut told, event);
+        }
+        for at in order.into_iter().chain(repeats) {
+            hear(&mut transcript, &events[at]);
+        }
+        let mut parts = transcript.into_parts();
+        parts.sort_by(|one, other| one.id.cmp(&other.id));
+        prop_assert_eq!(parts, told.into_parts());
     }
 
     #[test]

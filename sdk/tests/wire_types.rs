@@ -3,15 +3,30 @@
 
 use proptest::prelude::*;
 use sandbox_sdk::types::{
-    AgentEventFrame, ClientFrame, Connection, CreateSandbox, Event, EventBody, Part, PartBody,
-    PartUpdated, Resources, Sandbox, SandboxStatus, ServerFrame, SessionStatus, ToolState,
-    TurnDone, TurnRecord, TurnResult, TurnState,
+    AgentEventFrame, AnswerKind, ClientFrame, Connection, CreateSandbox, Event, EventBody,
+    InteractionAnswer, InteractionKind, InteractionRequest, Outcome, Part, PartBody, PartUpdated,
+    Resources, Sandbox, SandboxStatus, ServerFrame, SessionStatus, ToolState, TurnDone, TurnRecord,
+    TurnResult, TurnState,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 fn round_trip<T: DeserializeOwned + Serialize>(value: &Value) -> Value {
     serde_json::to_value(serde_json::from_value::<T>(value.clone()).unwrap()).unwrap()
+}
+
+/// A request with everything in it, also what nobody knows yet.
+fn permission() -> Value {
+    json!({"id": "i", "kind": "permission", "title": "t", "body": "b", "subject": "rm -r x",
+        "answerSpec": {"version": 2, "fields": [
+            {"key": "grant", "label": "l", "kind": "select", "required": true, "multi": false,
+                "allowCustom": true, "options": [
+                    {"value": "deny", "label": "No", "description": "d", "icon": "x"}]},
+            {"key": "feedback", "kind": "text", "required": false, "placeholder": "p"},
+            {"key": "place", "kind": "map", "required": false, "zoom": 3},
+        ]},
+        "allowedOutcomes": ["accepted", "declined"], "timeoutMs": 5,
+        "responseScopes": ["session"], "binding": {"runId": "r"}})
 }
 
 fn body(event: Value) -> EventBody {
@@ -55,6 +70,8 @@ fn a_part_of_every_type_survives_with_fields_that_nobody_knows() {
         json!({"type": "step-start", "snapshot": "s"}),
         json!({"type": "step-finish", "reason": "stop", "cost": 0.5, "x": {},
             "tokens": {"input": 1, "output": 2, "reasoning": 0, "cache": {"read": 3, "write": 4}}}),
+        json!({"type": "interaction", "status": "declined", "answer": {"grant": "deny"}, "x": 1,
+            "request": permission()}),
         json!({"type": "subtask", "prompt": "p", "agent": "a"}),
         json!({"type": "from-the-future", "deep": {"er": [true]}}),
     ] {
@@ -62,6 +79,82 @@ fn a_part_of_every_type_survives_with_fields_that_nobody_knows() {
         part.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         assert_eq!(round_trip::<Part>(&part), part);
     }
+}
+
+#[test]
+fn a_request_to_a_person_survives_with_kinds_and_fields_that_nobody_knows() {
+    for kind in ["question", "permission", "plan", "acme.signature"] {
+        let mut request = permission();
+        request["kind"] = json!(kind);
+        assert_eq!(round_trip::<InteractionRequest>(&request), request);
+    }
+    for event in [
+        json!({"type": "interaction", "data": {"request": permission(), "sessionID": "s",
+            "messageID": "m", "x": 1}}),
+        json!({"type": "interaction.resolved", "data": {"id": "i", "status": "accepted",
+            "answer": {"a": [1]}, "x": 1}}),
+        json!({"type": "interaction.cancel", "data": {"id": "i", "reason": "expired", "x": 1}}),
+    ] {
+        assert_eq!(round_trip::<Event>(&event), event);
+        let again = match body(event.clone()) {
+            EventBody::Interaction(asked) => serde_json::to_value(asked),
+            EventBody::InteractionResolved(resolved) => serde_json::to_value(resolved),
+            EventBody::InteractionCancelled(cancelled) => serde_json::to_value(cancelled),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(again.unwrap(), event["data"]);
+    }
+}
+
+#[test]
+fn a_request_that_says_little_can_be_answered() {
+    let request: InteractionRequest = serde_json::from_value(json!({
+        "id": "i", "allowedOutcomes": ["accepted", "postponed"],
+        "answerSpec": {"fields": [
+            {"key": "a", "type": "select", "options": [{"value": "x"}]}, {"key": "b", "type": "map"},
+        ]},
+    }))
+    .unwrap();
+    assert_eq!((request.kind, request.title.as_str()), (InteractionKind::Question, ""));
+    assert_eq!(request.allowed_outcomes, [Outcome::Accepted]);
+    let [choice, place] = request.answer_spec.fields.as_slice() else { panic!() };
+    match &choice.kind {
+        AnswerKind::Select { options, multi: false, allow_custom: false } => {
+            assert_eq!(options[0].label, "x");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(place.kind, AnswerKind::Other("map".into()));
+    let bare: InteractionRequest = serde_json::from_value(json!({"id": "i"})).unwrap();
+    assert_eq!(bare.allowed_outcomes, Outcome::ALL);
+}
+
+#[test]
+fn an_interaction_in_a_state_of_a_later_version_survives_untouched() {
+    let part = json!({"id": "i", "sessionID": "", "messageID": "", "type": "interaction",
+        "status": "postponed", "request": permission()});
+    assert!(matches!(
+        serde_json::from_value::<Part>(part.clone()).unwrap().body,
+        PartBody::Other(_)
+    ));
+    assert_eq!(round_trip::<Part>(&part), part);
+}
+
+#[test]
+fn an_answer_does_not_show_what_was_answered() {
+    let answer = json!({"id": "i", "outcome": "accepted", "data": {"key": "hunter2"}});
+    assert_eq!(round_trip::<InteractionAnswer>(&answer), answer);
+    let answer: InteractionAnswer = serde_json::from_value(answer).unwrap();
+    assert!(!format!("{answer:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_session_that_waits_for_a_person_says_so_in_a_number_or_a_list() {
+    let waiting = |value: Value| {
+        let status = json!({"sessionId": "s", "state": "idle", "outstandingInteractions": value});
+        serde_json::from_value::<SessionStatus>(status).unwrap().outstanding_interactions
+    };
+    assert_eq!([waiting(json!(2)), waiting(json!([{"id": "i"}])), waiting(json!(null))], [2, 1, 0]);
 }
 
 #[test]

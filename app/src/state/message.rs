@@ -265,7 +265,10 @@ impl AgentMessage {
                 self.segments.update(|segments| segments.push(segment));
                 View::None
             }
-            PartBody::StepStart(_) | PartBody::StepFinish(_) | PartBody::Other(_) => View::None,
+            PartBody::StepStart(_)
+            | PartBody::StepFinish(_)
+            | PartBody::Interaction(_)
+            | PartBody::Other(_) => View::None,
         };
         Shown { id: part.id.clone(), view }
     }

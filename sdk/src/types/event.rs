@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Extra, Part, TokenUsage, TurnState, fields::read_fields};
+use super::{
+    Extra, InteractionAsked, InteractionCancelled, InteractionResolved, Part, TokenUsage,
+    TurnState, fields::read_fields,
+};
 
 /// The event types this version understands. Any other type passes through.
 pub mod event_type {
@@ -11,6 +14,12 @@ pub mod event_type {
     pub const EXECUTION_STARTED: &str = "execution.started";
     /// A piece of the answer came or grew.
     pub const PART_UPDATED: &str = "message.part.updated";
+    /// The agent asks a person, and waits.
+    pub const INTERACTION: &str = "interaction";
+    /// A person has answered.
+    pub const INTERACTION_RESOLVED: &str = "interaction.resolved";
+    /// A request that nobody can answer any more.
+    pub const INTERACTION_CANCEL: &str = "interaction.cancel";
     /// Progress in words.
     pub const STATUS: &str = "status";
     /// Something to know that stops nothing.
@@ -40,6 +49,12 @@ pub enum EventBody {
     ExecutionStarted(ExecutionStarted),
     /// A piece of the answer came or grew.
     PartUpdated(Box<PartUpdated>),
+    /// The agent asks a person, and waits.
+    Interaction(Box<InteractionAsked>),
+    /// A person has answered.
+    InteractionResolved(InteractionResolved),
+    /// A request that nobody can answer any more.
+    InteractionCancelled(InteractionCancelled),
     /// Progress in words.
     Status(StatusUpdate),
     /// Something went wrong.
@@ -208,6 +223,14 @@ impl Event {
             }
             event_type::PART_UPDATED => {
                 PartUpdated::from_fields(data()).map(|part| EventBody::PartUpdated(Box::new(part)))
+            }
+            event_type::INTERACTION => serde_json::from_value(data().into())
+                .map(|asked| EventBody::Interaction(Box::new(asked))),
+            event_type::INTERACTION_RESOLVED => {
+                serde_json::from_value(data().into()).map(EventBody::InteractionResolved)
+            }
+            event_type::INTERACTION_CANCEL => {
+                serde_json::from_value(data().into()).map(EventBody::InteractionCancelled)
             }
             event_type::STATUS => StatusUpdate::from_fields(data()).map(EventBody::Status),
             event_type::ERROR => TurnError::from_fields(data()).map(EventBody::Error),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 mod read;
 
-use super::Extra;
+use super::{Extra, InteractionPart};
 
 /// One piece of a message. `id` names the piece for its whole life: a later part with the same `id`
 /// replaces the earlier one.
@@ -39,6 +39,8 @@ pub enum PartBody {
     StepStart(StepStartPart),
     /// A step ends.
     StepFinish(StepFinishPart),
+    /// What the agent asked a person, and what became of it.
+    Interaction(Box<InteractionPart>),
     /// A part type this version does not know, as it came.
     #[serde(untagged)]
     Other(Extra),

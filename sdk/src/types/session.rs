@@ -1,6 +1,7 @@
 //! Agent sessions and turns: what a product asks for and what the orchestrator answers.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Extra, MeteredRequest, Part, TokenUsage};
 
@@ -104,7 +105,7 @@ pub struct TurnLimits {
     /// Tokens written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
-    /// Time from the start of the turn.
+    /// Time from the start of the turn, without that in which a person was waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_ms: Option<u64>,
     /// Price of what it uses.
@@ -218,6 +219,10 @@ pub struct SessionStatus {
     /// The turn that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_execution_id: Option<String>,
+    /// Requests to a person that are not answered yet. With one the session is not at its end,
+    /// whatever `state` says. Reads a list as well.
+    #[serde(default, deserialize_with = "count", skip_serializing_if = "is_zero")]
+    pub outstanding_interactions: usize,
     #[serde(default)]
     pub last_seq: u64,
     /// Names the life of the log; sequence numbers mean nothing in another one.
@@ -225,6 +230,18 @@ pub struct SessionStatus {
     pub epoch: String,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// A number, or as many as a list holds.
+fn count<'de, D: serde::Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+    Ok(match Value::deserialize(source)? {
+        Value::Array(items) => items.len(),
+        number => number.as_u64().map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX)),
+    })
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// Body of `POST …/agents/sessions/{session}/abort`.

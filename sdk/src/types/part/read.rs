@@ -66,6 +66,9 @@ impl PartBody {
             "file" => FilePart::from_fields(rest).map(Self::File),
             "step-start" => StepStartPart::from_fields(rest).map(Self::StepStart),
             "step-finish" => StepFinishPart::from_fields(rest).map(Self::StepFinish),
+            "interaction" => {
+                serde_json::from_value(rest.into()).map(|part| Self::Interaction(Box::new(part)))
+            }
             _ => return None,
         })
     }
