@@ -198,7 +198,11 @@ impl Conversation {
         if let Some(active) = chat.active {
             self.hear(active.notice);
             let live = agent(&active.turn_id);
-            let live = live.unwrap_or_else(|| AgentMessage::live(active.turn_id.clone()));
+            let live = live.unwrap_or_else(|| {
+                let live = AgentMessage::live(active.turn_id.clone());
+                live.show(&active.waiting);
+                live
+            });
             entries.push(Entry::Agent(live));
             let stage = match active.state {
                 TurnState::Provisioning => Stage::Provisioning,
@@ -306,6 +310,15 @@ impl Conversation {
                 _ => None,
             })
         })
+    }
+
+    /// What the agent waits for the person to say.
+    pub fn asks(&self) -> Option<String> {
+        let last = self.entries.with(|entries| match entries.last() {
+            Some(Entry::Agent(message)) => Some(message.clone()),
+            _ => None,
+        });
+        last.and_then(|message| message.asks())
     }
 
     /// What the person said in a turn.
