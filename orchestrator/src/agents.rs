@@ -121,7 +121,7 @@ impl AgentProgram {
     }
 }
 
-/// How long an agent may be silent before it counts as stuck.
+/// How long an agent may be silent before it counts as stuck, and how long it waits itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patience {
     /// While it neither runs a tool nor waits for its model.
@@ -130,6 +130,8 @@ pub struct Patience {
     pub model: Duration,
     /// For how long an agent that has ended its turn stays ready for the session's next one.
     pub linger: Duration,
+    /// How long it waits for a person's answer.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
@@ -140,6 +142,7 @@ impl Default for Patience {
             // A model on the own machine may have to be loaded first, and reads long prompts slowly.
             model: Duration::from_secs(600),
             linger: Duration::from_secs(120),
+            answer: Duration::from_secs(600),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod agents;
 mod extract;
 mod guard;
+mod interactions;
 mod layers;
 mod projects;
 mod runtime;
@@ -100,6 +101,11 @@ fn sidecar_surface() -> Router<Arc<App>> {
         .route("/agents/sessions/{sid}/events", get(sse::events))
         .route("/agents/sessions/{sid}/abort", post(sessions::abort))
         .route("/agents/sessions/{sid}/messages", post(sessions::dispatch))
+        .route(
+            "/agents/sessions/{sid}/interactions",
+            get(interactions::list).post(interactions::answer),
+        )
+        .route("/agents/sessions/{sid}/interactions/{request}", post(interactions::answer_one))
 }
 
 async fn health(State(app): Shared) -> Result<axum::Json<serde_json::Value>, ApiError> {

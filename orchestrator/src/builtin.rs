@@ -22,8 +22,8 @@ use sandbox_sdk::types::{Event, TurnError, TurnState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{profile::Profile, sidecar::AgentRun, tools::Tools};
-use turn::Turn;
+use crate::{interactions::Asker, profile::Profile, sidecar::AgentRun, tools::Tools};
+use turn::{Hands, Turn};
 use voice::Voice;
 
 /// Field of a model's choice: tokens that the model may think for before it answers.
@@ -35,6 +35,7 @@ pub(crate) const MAX_THINKING_TOKENS: &str = "maxThinkingTokens";
 pub(crate) async fn run(
     run: AgentRun,
     tools: Tools,
+    asker: Asker,
     gateway_url: io::Result<String>,
     stopped: CancellationToken,
     events: mpsc::Sender<Event>,
@@ -54,7 +55,8 @@ pub(crate) async fn run(
             return refuse(voice, "AGENT_NOT_STARTED", message).await;
         }
     };
-    let mut turn = Turn::begin(&run, access, profile, gateway_url, tools, voice).await;
+    let hands = Hands { tools, asker };
+    let mut turn = Turn::begin(&run, access, profile, gateway_url, hands, voice).await;
     let driven = tokio::select! {
         biased;
         () = stopped.cancelled() => None,

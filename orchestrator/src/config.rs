@@ -57,6 +57,10 @@ pub struct Config {
     /// Longest duration of a turn, in seconds; a dispatch may ask for less.
     #[arg(long, env = "SKEIN_MAX_TURN_SECONDS", default_value_t = 900)]
     pub max_turn_seconds: u64,
+    /// Longest time an agent waits for a person's answer, in seconds. It does not count as time of
+    /// the turn.
+    #[arg(long, env = "SKEIN_ANSWER_SECONDS", default_value_t = 600)]
+    pub answer_seconds: u64,
     /// Program that a sandbox starts as its init, when it is not this one.
     #[arg(long, env = "SKEIN_SIDECAR_BINARY")]
     pub sidecar_binary: Option<PathBuf>,
@@ -135,6 +139,7 @@ impl Config {
             max_running: 32,
             idle_timeout_seconds: 900,
             max_turn_seconds: 900,
+            answer_seconds: 600,
             sidecar_binary: None,
             models: ModelsConfig::default(),
             agents: None,

@@ -15,12 +15,12 @@ mod wording;
 
 use std::time::Duration;
 
-use sandbox_sdk::types::{Event, TurnState};
+use sandbox_sdk::types::{Event, TurnError, TurnState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::sidecar::AgentRun;
 pub(crate) use crate::tools::Tools;
+use crate::{interactions::Asker, profile::Profile, sidecar::AgentRun};
 use memory::Memory;
 use narrator::{Narrator, Stopped};
 use request::Request;
@@ -30,13 +30,22 @@ use request::Request;
 pub(crate) async fn run(
     run: AgentRun,
     tools: Tools,
+    asker: Asker,
     pace: Duration,
     stopped: CancellationToken,
     events: mpsc::Sender<Event>,
 ) {
     let mut memory = Memory::load(&tools, &run.session_id).await;
     let request = Request::parse(&run.message);
-    let mut narrator = Narrator::new(&run, tools.clone(), pace, stopped, events);
+    let mut narrator = Narrator::new(&run, tools.clone(), asker, pace, stopped, events);
+    match Profile::of(run.backend.as_ref()) {
+        Ok(profile) => narrator.keep_to(profile.permissions),
+        Err(message) => {
+            let code = Some("INVALID_PROFILE".to_owned());
+            let error = TurnError { message, code, extra: Default::default() };
+            return narrator.fail(&error).await;
+        }
+    }
     let performed = perform(&mut narrator, &mut memory, request).await;
     memory.keep(&run.message, performed.is_err());
     memory.save(&tools).await;
@@ -57,6 +66,7 @@ async fn perform(
         narrator.say(wording::INTRODUCTION).await?;
     }
     match request {
+        Request::Ask(question) => actions::ask(narrator, memory, question).await,
         Request::Help => narrator.say(&wording::capabilities()).await,
         Request::Recall => actions::recall(narrator, memory).await,
         Request::Remember(note) => actions::remember(narrator, memory, note).await,

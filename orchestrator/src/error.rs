@@ -119,6 +119,20 @@ impl From<TurnError> for ApiError {
                 .with("activeExecutionId", turn_id),
             TurnError::OtherSandbox => Self::new(ErrorCode::InvalidState, message),
             TurnError::NotFound(kind) => Self::not_found(kind, ""),
+            TurnError::InvalidAnswer(problem) => {
+                let error = Self::new(ErrorCode::InvalidInteractionAnswer, message);
+                match problem.field {
+                    Some(field) => error.with("field", field),
+                    None => error,
+                }
+            }
+            TurnError::NobodyWaits => {
+                Self::new(ErrorCode::NotFound, message).with("resourceType", "interaction")
+            }
+            TurnError::AnsweredOtherwise => {
+                Self::new(ErrorCode::InvalidState, message).with("currentState", "answered")
+            }
+            TurnError::Sidecar(error) => error.into(),
             TurnError::ShuttingDown => Self::unavailable(message),
             TurnError::Sandbox(error) => error.into(),
             TurnError::Store(error) => error.into(),

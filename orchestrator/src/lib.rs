@@ -9,6 +9,7 @@ pub mod demo;
 pub mod driver;
 mod error;
 mod gateway;
+mod interactions;
 mod log;
 mod models;
 mod overview;

@@ -123,21 +123,6 @@ impl Profile {
             mcp: self.mcp,
         }
     }
-
-    /// What an agent that can't ask has to refuse, in words.
-    pub(crate) fn unasked(&self) -> Option<String> {
-        let Permissions { bash, edit, network } = self.permissions;
-        let asked: Vec<_> = [("commands", bash), ("edits", edit), ("the network", network)]
-            .into_iter()
-            .filter_map(|(what, permission)| (permission == Permission::Ask).then_some(what))
-            .collect();
-        (!asked.is_empty()).then(|| {
-            let what = asked.join(" and ");
-            format!(
-                "The profile wants to be asked for {what}. This agent can't ask, so it refuses."
-            )
-        })
-    }
 }
 
 /// One text, or several that become its lines.
@@ -191,7 +176,6 @@ mod tests {
             assert_eq!(inline.permissions.bash, Permission::Ask);
             assert!(inline.permissions.edit.is_allowed());
             assert!(matches!(inline.mcp["b"], McpServer::Remote { .. }));
-            assert!(inline.unasked().unwrap().contains("commands"));
         }
     }
 

@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use slot::{Lease, Snapshot};
 
 use crate::{
+    agents::Patience,
     clock::now_ms,
     driver::{Bubblewrap, DriverReport},
     models::ModelGateway,
@@ -39,6 +40,8 @@ pub(crate) struct SandboxesConfig {
     pub(crate) max_running: usize,
     pub(crate) idle_timeout: Duration,
     pub(crate) demo_pace: Duration,
+    /// How patient agents are.
+    pub(crate) patience: Patience,
     /// Folder in which agents are looked for, besides the `PATH`.
     pub(crate) agents: PathBuf,
 }

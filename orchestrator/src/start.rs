@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    agents,
+    agents::{self, Patience},
     api::{self, App, Keys},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
@@ -158,6 +158,10 @@ async fn assemble(
         max_running: config.max_running,
         idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
         demo_pace: Duration::from_millis(config.demo_pace_ms),
+        patience: Patience {
+            answer: Duration::from_secs(config.answer_seconds),
+            ..Patience::default()
+        },
         agents,
     };
     let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver, models.clone()).await?;

@@ -57,9 +57,18 @@ pub(crate) fn cut_middle(text: &str, most: usize) -> String {
     format!("{}\n… {missing} characters left out …\n{}", &text[..head], &text[tail..])
 }
 
+/// A fenced block that holds the text, whatever fences it holds itself.
+pub(crate) fn fenced(language: &str, text: &str) -> String {
+    let mut fence = String::from("```");
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    format!("{fence}{language}\n{}\n{fence}", text.trim_end_matches('\n'))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::cut_middle;
+    use super::{cut_middle, fenced};
 
     #[test]
     fn a_long_text_keeps_both_ends_and_says_what_is_missing() {
@@ -69,6 +78,11 @@ mod tests {
         assert!(cut.contains("… 908 characters left out …"));
         let kept = cut.lines().filter(|line| !line.contains("left out"));
         assert_eq!(kept.map(|line| line.chars().count()).sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_those_inside() {
+        assert_eq!(fenced("", "a\n```\nb"), "````\na\n```\nb\n````");
     }
 
     #[test]

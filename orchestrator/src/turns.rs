@@ -4,6 +4,7 @@
 //! each come in one transaction, so that a turn never runs twice and never ends twice, whatever
 //! process dies in between.
 
+mod answers;
 mod ingest;
 mod meter;
 mod outcome;
@@ -17,8 +18,8 @@ use std::{
 };
 
 use sandbox_sdk::types::{
-    Aborted, Dispatch, DispatchReceipt, Event, ExecutionStarted, InputPart, SessionStatus,
-    TurnError as Problem, TurnRecord, event_type,
+    Aborted, Dispatch, DispatchReceipt, Event, ExecutionStarted, InputPart, InvalidAnswer,
+    SessionStatus, TurnError as Problem, TurnRecord, event_type,
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -27,11 +28,12 @@ use crate::{
     log::{Appended, EventLog, LogError, SessionLog, TurnChange},
     models::{Choice, ModelGateway},
     sandboxes::{SandboxError, Sandboxes},
+    sidecar::SidecarError,
     store::{NewTurn, Store, StoreError, token_usage},
     webhook::Webhooks,
 };
 use meter::prompt_tokens;
-use runner::Turn;
+use runner::{InquiriesHandle, Turn, inquiries};
 
 pub(crate) use outcome::Stop;
 #[cfg(test)]
@@ -65,6 +67,7 @@ struct Active {
     turn_id: String,
     sandbox_id: String,
     stop: watch::Sender<Option<Stop>>,
+    inquiries: InquiriesHandle,
     /// Cancelled once the turn's last event stands in the log.
     ended: CancellationToken,
 }
@@ -83,10 +86,18 @@ pub(crate) enum TurnError {
     OtherSandbox,
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    #[error("{0}")]
+    InvalidAnswer(InvalidAnswer),
+    #[error("nobody waits for this answer any more")]
+    NobodyWaits,
+    #[error("this was answered otherwise already")]
+    AnsweredOtherwise,
     #[error("the orchestrator is shutting down")]
     ShuttingDown,
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Sidecar(#[from] SidecarError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -164,11 +175,13 @@ impl Turns {
             return Ok(receipt);
         }
         let (stop, stopped) = watch::channel(None);
+        let (inquiries, handle) = inquiries();
         let ended = CancellationToken::new();
         let active = Active {
             turn_id: turn_id.clone(),
             sandbox_id: sandbox_id.clone(),
             stop,
+            inquiries: handle,
             ended: ended.clone(),
         };
         if self.0.tasks.is_closed() {
@@ -179,7 +192,7 @@ impl Turns {
         let turn = Turn { id: turn_id, sandbox_id, log, prompt, backend, limits, input_tokens };
         let turns = self.clone();
         self.0.tasks.spawn(async move {
-            turns.run(turn, choice, stopped).await;
+            turns.run(turn, choice, stopped, inquiries).await;
             ended.cancel();
         });
         Ok(receipt)
@@ -279,12 +292,16 @@ impl Turns {
     pub(crate) async fn status(&self, session_id: &str) -> Result<SessionStatus, TurnError> {
         let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
         let log = self.0.logs.known_session(&row).await?;
-        let running = self.active().get(session_id).map(|active| active.turn_id.clone());
+        let running = self
+            .active()
+            .get(session_id)
+            .map(|active| (active.turn_id.clone(), active.inquiries.count()));
+        let (running, outstanding) = running.unzip();
         Ok(SessionStatus {
             session_id: session_id.to_owned(),
             state: if running.is_some() { "running" } else { "idle" }.to_owned(),
             active_execution_id: running,
-            outstanding_interactions: 0,
+            outstanding_interactions: outstanding.unwrap_or_default(),
             last_seq: log.head().seq,
             epoch: self.0.logs.epoch().to_owned(),
             extra: Default::default(),

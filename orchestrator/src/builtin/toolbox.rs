@@ -8,7 +8,11 @@ mod search;
 
 use serde_json::{Value, json};
 
-use crate::profile::{Permission, Profile};
+use crate::{
+    interactions::{Power, Question, Wanted, replacement},
+    profile::{Permission, Profile},
+    tools::fenced,
+};
 use arguments::Arguments;
 
 /// A tool as a model is told of it.
@@ -51,6 +55,8 @@ pub(super) enum Invocation {
     List {
         path: String,
     },
+    /// Of the person.
+    Ask(Question),
 }
 
 /// What a tool gave.
@@ -76,13 +82,14 @@ impl Outcome {
 }
 
 /// Names that models have for a tool, ours first.
-const NAMES: [(&str, &[&str]); 6] = [
+const NAMES: [(&str, &[&str]); 7] = [
     ("bash", &["shell", "run", "execute", "exec", "exec_command", "run_command", "terminal"]),
     ("read", &["read_file", "cat", "view", "open"]),
     ("write", &["write_file", "create_file", "create"]),
     ("edit", &["edit_file", "str_replace", "replace", "patch"]),
     ("search", &["grep", "glob", "find", "rg", "search_files"]),
     ("list", &["ls", "list_files", "list_dir", "list_directory"]),
+    ("ask_user", &["ask", "question", "ask_question", "askuserquestion", "request_user_input"]),
 ];
 
 /// Our name of the tool that a model means.
@@ -172,6 +179,18 @@ fn all() -> Vec<Spec> {
             description: "List a folder.",
             parameters: input(&[], json!({ "path": text("/workspace if absent") })),
         },
+        Spec {
+            name: "ask_user",
+            description: "Ask the user a question and wait for the answer. Only for what you can't \
+                find out or decide yourself, and what matters.",
+            parameters: input(
+                &["question"],
+                json!({ "question": text("The whole question"),
+                    "options": { "type": "array", "items": { "type": "string" },
+                        "description": "Short answers to choose from; own words are always possible" },
+                    "multiple": { "type": "boolean", "description": "Several may be chosen" } }),
+            ),
+        },
     ]
 }
 
@@ -224,6 +243,13 @@ impl Invocation {
                 Self::Search { pattern, glob, path: folder(&mut input) }
             }
             "list" => Self::List { path: folder(&mut input) },
+            "ask_user" => Self::Ask(Question {
+                options: input.options(&["options", "choices", "answers"]),
+                multi: input.flag(&["multiple", "multi", "multiSelect"]),
+                custom: true,
+                text: input.needed(&["question", "prompt", "text", "message"])?,
+                ..Question::default()
+            }),
             _ => return Err(unknown(tool)),
         })
     }
@@ -255,6 +281,17 @@ impl Invocation {
                 input
             }
             Self::List { path } => json!({ "path": path }),
+            Self::Ask(question) => {
+                let labels = question.options.iter().map(|(label, _)| label);
+                let mut input = json!({ "question": question.text });
+                if !question.options.is_empty() {
+                    input["options"] = labels.map(String::as_str).collect();
+                }
+                if question.multi {
+                    input["multiple"] = json!(true);
+                }
+                input
+            }
         }
     }
 
@@ -265,6 +302,7 @@ impl Invocation {
             | Self::Write { path, .. }
             | Self::Edit { path, .. }
             | Self::List { path } => path.clone(),
+            Self::Ask(question) => question.text.trim().lines().next().unwrap_or_default().into(),
             Self::Search { pattern, glob, .. } => {
                 if pattern.is_empty() {
                     glob.clone()
@@ -273,6 +311,17 @@ impl Invocation {
                 }
             }
         }
+    }
+
+    /// What it takes to be allowed, where somebody has to be asked.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let (power, subject, body) = match self {
+            Self::Bash { command, .. } => (Power::Command, command, None),
+            Self::Write { path, content } => (Power::Edit, path, Some(fenced("", content))),
+            Self::Edit { path, old, new, .. } => (Power::Edit, path, Some(replacement(old, new))),
+            _ => return None,
+        };
+        Some(Wanted { power, subject: subject.clone(), body })
     }
 
     /// Whether it waits for the calls before it, and those after it for its end. Two changes of one
@@ -310,6 +359,12 @@ mod tests {
         let expected = Invocation::Read { path: "a".into(), first: 5, lines: 10 };
         assert_eq!(read("cat", r#"{"file":"a","offset":"5","limit":10.0}"#), Ok(expected));
         assert_eq!(read("ls", ""), Ok(Invocation::List { path: "/workspace".into() }));
+        let options = r#"["red", {"label": "blue", "description": "like the sky"}, 7, ""]"#;
+        let asked = format!(r#"{{"question":"Which?","options":{options},"multiSelect":true}}"#);
+        let options = vec![("red".into(), None), ("blue".into(), Some("like the sky".into()))];
+        let expected =
+            Question { text: "Which?".into(), options, multi: true, custom: true, secret: false };
+        assert_eq!(read("AskUserQuestion", &asked), Ok(Invocation::Ask(expected)));
     }
 
     #[test]
@@ -327,8 +382,14 @@ mod tests {
             Invocation::Read { path: "a".into(), first: 3, lines: usize::MAX },
             Invocation::Search { pattern: String::new(), glob: "*.rs".into(), path: "src".into() },
             Invocation::Edit { path: "a".into(), old: "b".into(), new: "c".into(), all: false },
+            Invocation::Ask(Question {
+                text: "Which?".into(),
+                options: vec![("a".into(), None), ("b".into(), None)],
+                custom: true,
+                ..Question::default()
+            }),
         ];
-        let tools = ["bash", "read", "search", "edit"];
+        let tools = ["bash", "read", "search", "edit", "ask_user"];
         for (call, tool) in calls.into_iter().zip(tools) {
             assert_eq!(Invocation::read(tool, &call.input().to_string()), Ok(call));
         }
@@ -339,14 +400,14 @@ mod tests {
         let names = |profile: &Profile| -> Vec<_> {
             specs(profile).into_iter().map(|spec| spec.name).collect()
         };
-        assert_eq!(names(&Profile::default()).len(), 6);
+        assert_eq!(names(&Profile::default()).len(), 7);
         let with = |bash, edit| {
             let permissions = Permissions { bash, edit, ..Permissions::default() };
             Profile { permissions, ..Profile::default() }
         };
         let profile = with(Permission::Deny, Permission::Deny);
-        assert_eq!(names(&profile), ["read", "search", "list"]);
+        assert_eq!(names(&profile), ["read", "search", "list", "ask_user"]);
         let profile = with(Permission::Ask, Permission::Allow);
-        assert_eq!(names(&profile).len(), 6, "somebody may be asked");
+        assert_eq!(names(&profile).len(), 7, "somebody may be asked");
     }
 }

@@ -17,6 +17,7 @@ use super::{
     voice::Voice,
 };
 use crate::{
+    interactions::Asker,
     profile::{Permission, Profile},
     sidecar::{AgentRun, ModelAccess},
     tools::Tools,
@@ -35,8 +36,15 @@ const REPEATS_TOLD: usize = 3;
 /// And so often: it may call no more.
 const REPEATS_ENDED: usize = 6;
 
+/// What the agent works with.
+pub(super) struct Hands {
+    pub(super) tools: Tools,
+    pub(super) asker: Asker,
+}
+
 pub(super) struct Turn {
     tools: Tools,
+    asker: Asker,
     model: Model,
     profile: Profile,
     /// Tokens that the model may think for before it answers.
@@ -64,9 +72,10 @@ impl Turn {
         access: ModelAccess,
         profile: Profile,
         gateway_url: String,
-        tools: Tools,
+        hands: Hands,
         voice: Voice,
     ) -> Self {
+        let Hands { tools, asker } = hands;
         let (mut conversation, lost) = Conversation::load(&tools, &run.session_id).await;
         if lost {
             voice.warn("MEMORY_LOST", "What was said before can't be read any more.").await;
@@ -82,6 +91,7 @@ impl Turn {
             specs: toolbox::specs(&profile),
             model: Model::new(gateway_url, access),
             tools,
+            asker,
             profile,
             thinking: thinking(run),
             room,
@@ -293,12 +303,8 @@ impl Turn {
         }
         let tool = toolbox::canonical(&call.name).ok_or_else(|| toolbox::unknown(&call.name))?;
         match toolbox::permission(tool, &self.profile) {
-            Permission::Allow => Invocation::read(tool, &call.arguments),
+            Permission::Allow | Permission::Ask => Invocation::read(tool, &call.arguments),
             Permission::Deny => Err(format!("Denied: {tool} is not allowed in this turn.")),
-            Permission::Ask => Err(format!(
-                "Denied: {tool} needs the user's permission, and nobody can be asked. Do without \
-                 it, and tell the user what you would have done."
-            )),
         }
     }
 
@@ -335,20 +341,54 @@ impl Turn {
         invocations: Vec<(usize, Invocation)>,
         outcomes: &mut [Option<Outcome>],
     ) {
+        let invocations = self.permitted(calls, invocations, outcomes).await;
         for (index, invocation) in &invocations {
             let call = &calls[*index];
             let tool = toolbox::canonical(&call.name).unwrap_or_default();
             self.voice.work(call.shown, tool, invocation.input(), invocation.title()).await;
         }
-        let (tools, most) = (&self.tools, self.room.output());
+        let (tools, asker, most) = (&self.tools, &self.asker, self.room.output());
         let running = invocations.into_iter().map(|(index, invocation)| async move {
-            (index, invocation.perform(tools, most).await)
+            (index, invocation.perform(tools, asker, most).await)
         });
         let mut running = futures::stream::iter(running).buffer_unordered(PARALLEL);
         while let Some((index, outcome)) = running.next().await {
             self.voice.settle(calls[index].shown, &outcome).await;
             outcomes[index] = Some(outcome);
         }
+    }
+
+    /// What may be done, once the person was asked for all of it that needs it. The rest is settled.
+    async fn permitted(
+        &mut self,
+        calls: &[WantedCall],
+        invocations: Vec<(usize, Invocation)>,
+        outcomes: &mut [Option<Outcome>],
+    ) -> Vec<(usize, Invocation)> {
+        let (asker, profile) = (&self.asker, &self.profile);
+        let asked = invocations.into_iter().map(|(index, invocation)| async move {
+            let wanted = invocation.wanted().filter(|_| {
+                let tool = toolbox::canonical(&calls[index].name).unwrap_or_default();
+                toolbox::permission(tool, profile) == Permission::Ask
+            });
+            let decided = match wanted {
+                Some(wanted) => asker.permit(wanted).await,
+                None => Ok(()),
+            };
+            (index, invocation, decided)
+        });
+        let mut permitted = Vec::new();
+        for (index, invocation, decided) in futures::future::join_all(asked).await {
+            match decided {
+                Ok(()) => permitted.push((index, invocation)),
+                Err(words) => {
+                    let outcome = Outcome::failed(words);
+                    self.voice.settle(calls[index].shown, &outcome).await;
+                    outcomes[index] = Some(outcome);
+                }
+            }
+        }
+        permitted
     }
 }
 

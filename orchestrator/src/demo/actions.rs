@@ -3,13 +3,41 @@
 use super::{
     memory::Memory,
     narrator::{Narrator, Stopped},
-    request::interpreter,
+    request::{Asked, interpreter},
     tools::{Outcome, ToolCall},
     wording::{code, count, duration, fenced, quoted, shell_word},
 };
+use crate::interactions::{Power, Question};
 
+/// Where an answer to a question is written down.
+const ANSWER_FILE: &str = "answer.txt";
 /// A shell's exit code for a program that it cannot find.
 const NOT_FOUND: i32 = 127;
+
+/// Asks what it was told to ask, and does something with the answer.
+pub(super) async fn ask(
+    narrator: &mut Narrator,
+    memory: &mut Memory,
+    asked: Asked,
+) -> Result<(), Stopped> {
+    let options = asked.options.into_iter().map(|option| (option, None)).collect();
+    let question = Question { text: asked.question, options, custom: true, ..Question::default() };
+    let answer = match narrator.ask(question).await? {
+        Ok(answer) => answer.join(", "),
+        Err(words) => return narrator.say(&format!("{words} I leave it at that.")).await,
+    };
+    let path = ANSWER_FILE.to_owned();
+    let call = ToolCall::Write { path: path.clone(), content: format!("{answer}\n") };
+    let written = narrator.call(call).await?;
+    if !written.is_ok() {
+        let text =
+            format!("You answered {}. {}", code(&answer), could_not("write", &path, &written));
+        return narrator.say(&text).await;
+    }
+    memory.worked_on(&path);
+    let text = format!("You answered {}. I wrote it into {}.", code(&answer), code(&path));
+    narrator.say(&text).await
+}
 
 pub(super) async fn recall(narrator: &mut Narrator, memory: &Memory) -> Result<(), Stopped> {
     let Some(last) = memory.turns.last() else {
@@ -127,6 +155,9 @@ pub(super) async fn write(
     if run {
         return run_file(narrator, memory, path).await;
     }
+    if !narrator.is_free(&Power::Command) {
+        return narrator.say(&format!("{} is written.", code(&path))).await;
+    }
     let checked = narrator.bash(format!("wc -c {}", shell_word(&path))).await?;
     let bytes = checked.text.split_whitespace().next().unwrap_or("?").to_owned();
     narrator.say(&format!("{} is written: {bytes} bytes are on disk.", code(&path))).await
@@ -146,6 +177,7 @@ pub(super) async fn edit(
     let call = ToolCall::Edit { path: path.clone(), old: old.clone(), new: new.clone() };
     let edited = narrator.call(call).await?;
     if let Some(error) = edited.error {
+        let error = error.trim_end_matches('.');
         return narrator.say(&format!("Nothing was changed: {error}.")).await;
     }
     memory.worked_on(&path);
@@ -219,12 +251,15 @@ pub(super) fn could_not(verb: &str, path: &str, outcome: &Outcome) -> String {
             code(path)
         );
     }
-    let error = outcome.error.as_deref().unwrap_or("nobody knows why");
+    let error = outcome.error.as_deref().unwrap_or("nobody knows why").trim_end_matches('.');
     format!("I could not {verb} {}: {error}.", code(path))
 }
 
 /// What a command gave, in words.
 fn told(command: &str, outcome: &Outcome) -> String {
+    if let (true, Some(why)) = (outcome.denied, &outcome.error) {
+        return format!("I did not run {}. {why}", code(command));
+    }
     let mut text = match &outcome.error {
         None => format!("{} ran without an error in {}.", code(command), duration(outcome.millis)),
         Some(error) => format!("{} failed: {}.", code(command), error.to_lowercase()),

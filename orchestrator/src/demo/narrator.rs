@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandbox_sdk::types::{
     Event, Part, PartBody, PartUpdated, ReasoningPart, TextPart, TimeSpan, ToolPart, ToolState,
-    TurnState, event_type,
+    TurnError, TurnState, event_type,
 };
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::tools::{Outcome, ToolCall};
 use crate::{
     clock::now_ms,
+    interactions::{Asker, Power, Question},
+    profile::{Permission, Permissions},
     sidecar::{AGENT_FINISHED, AgentFinished, AgentRun},
     tools::Tools,
 };
@@ -27,6 +29,8 @@ pub(super) struct Narrator {
     session_id: String,
     turn_id: String,
     tools: Tools,
+    asker: Asker,
+    permissions: Permissions,
     pace: Duration,
     stopped: CancellationToken,
     events: mpsc::Sender<Event>,
@@ -39,6 +43,7 @@ impl Narrator {
     pub(super) fn new(
         run: &AgentRun,
         tools: Tools,
+        asker: Asker,
         pace: Duration,
         stopped: CancellationToken,
         events: mpsc::Sender<Event>,
@@ -47,12 +52,44 @@ impl Narrator {
             session_id: run.session_id.clone(),
             turn_id: run.turn_id.clone(),
             tools,
+            asker,
+            permissions: Permissions::default(),
             pace,
             stopped,
             events,
             parts: 0,
             prose: None,
         }
+    }
+
+    /// Does from now on only what is allowed, and asks where it has to.
+    pub(super) fn keep_to(&mut self, permissions: Permissions) {
+        self.permissions = permissions;
+    }
+
+    /// Whether it may do this without asking.
+    pub(super) fn is_free(&self, power: &Power) -> bool {
+        self.permission(power).is_allowed()
+    }
+
+    fn permission(&self, power: &Power) -> Permission {
+        match power {
+            Power::Command => self.permissions.bash,
+            Power::Edit => self.permissions.edit,
+            Power::Network | Power::Tool(_) => self.permissions.network,
+        }
+    }
+
+    /// Asks the person. Words where nobody answered, or wanted to.
+    pub(super) async fn ask(
+        &mut self,
+        question: Question,
+    ) -> Result<Result<Vec<String>, String>, Stopped> {
+        self.prose = None;
+        self.pause().await?;
+        let questions = [question];
+        let answers = self.unless_stopped(self.asker.question(&questions)).await?;
+        Ok(answers.map(|answers| answers.into_iter().flatten().collect()))
     }
 
     /// Thinks aloud: a reasoning part of its own.
@@ -108,17 +145,25 @@ impl Narrator {
         };
         self.pause().await?;
         self.emit(&id, part(ToolState::Pending { input: input.clone() }), None).await?;
+        let permitted = self.permit(&call).await;
         let mut time = TimeSpan { start: now_ms(), end: None };
+        let refusal = match &permitted {
+            Ok(Ok(())) => None,
+            Ok(Err(words)) => Some(words.clone()),
+            Err(Stopped) => Some("Stopped".to_owned()),
+        };
+        if let Some(words) = refusal {
+            time.end = Some(time.start);
+            let error = Some(words.clone());
+            let state = ToolState::Error { input, error, output: Default::default(), time };
+            self.emit(&id, part(state), None).await?;
+            return permitted.map(|_| Outcome::denied(words));
+        }
         let state = ToolState::Running { input: input.clone(), title: Some(title.clone()), time };
         self.emit(&id, part(state), None).await?;
-        let outcome = tokio::select! {
-            biased;
-            () = self.stopped.cancelled() => None,
-            () = self.events.closed() => None,
-            outcome = call.perform(&self.tools) => Some(outcome),
-        };
+        let outcome = self.unless_stopped(call.perform(&self.tools)).await;
         time.end = Some(now_ms());
-        let Some(outcome) = outcome else {
+        let Ok(outcome) = outcome else {
             let error = Some("Stopped".to_owned());
             let state = ToolState::Error { input, error, output: Default::default(), time };
             self.emit(&id, part(state), None).await?;
@@ -133,9 +178,36 @@ impl Narrator {
         Ok(outcome)
     }
 
+    /// Whether the call may be made; if not, why.
+    async fn permit(&self, call: &ToolCall) -> Result<Result<(), String>, Stopped> {
+        let Some(wanted) = call.wanted() else { return Ok(Ok(())) };
+        match self.permission(&wanted.power) {
+            Permission::Allow => Ok(Ok(())),
+            Permission::Deny => Ok(Err("This is not allowed in this turn.".to_owned())),
+            Permission::Ask => self.unless_stopped(self.asker.permit(wanted)).await,
+        }
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            biased;
+            () = self.stopped.cancelled() => Err(Stopped),
+            () = self.events.closed() => Err(Stopped),
+            done = work => Ok(done),
+        }
+    }
+
     /// Runs a command in the sandbox's shell.
     pub(super) async fn bash(&mut self, command: impl Into<String>) -> Result<Outcome, Stopped> {
         self.call(ToolCall::Bash { command: command.into() }).await
+    }
+
+    /// Says why the turn can't be done, and that it is over.
+    pub(super) async fn fail(self, error: &TurnError) {
+        if let Ok(event) = Event::new(event_type::ERROR, error) {
+            self.events.send(event).await.ok();
+        }
+        self.finish(TurnState::Failed).await;
     }
 
     /// Says that the turn is over.

@@ -1,11 +1,14 @@
 //! Understands what the person asks for, as far as plain patterns go.
 
+mod question;
 mod words;
 
+pub(super) use question::Asked;
 use words::{after, fenced_block, has_all, has_any, looks_like_path, marked};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
+    Ask(Asked),
     Help,
     Recall,
     Remember(String),
@@ -47,6 +50,7 @@ impl Request {
         let lower = message.to_lowercase();
         const READINGS: &[fn(&str, &str) -> Option<Request>] = &[
             explicit_command,
+            ask,
             help,
             recall,
             remember,
@@ -65,6 +69,7 @@ impl Request {
     /// What the agent thinks before it begins.
     pub(super) fn plan(&self) -> &'static str {
         match self {
+            Self::Ask(_) => "They want to be asked something. I will ask, and wait for the answer.",
             Self::Help => "They want to know what I can do. I have a list of that.",
             Self::Remember(_) => "Something to keep. I will put it into my notes of the session.",
             Self::Recall => "They ask about this conversation. My notes of the session tell.",
@@ -132,6 +137,11 @@ fn explicit_command(message: &str, lower: &str) -> Option<Request> {
     }
     let file = looks_like_path(command) && is_file(command);
     Some(if file { Request::RunFile(command.into()) } else { Request::Command(command.into()) })
+}
+
+/// `ask me …`
+fn ask(message: &str, lower: &str) -> Option<Request> {
+    Asked::read(message, lower).map(Request::Ask)
 }
 
 /// A greeting, or the question what there is to ask for.

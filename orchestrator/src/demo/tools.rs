@@ -4,8 +4,9 @@ use sandbox_sdk::types::{ErrorCode, Exec};
 use serde_json::{Value, json};
 
 use super::wording;
+use crate::interactions::{Power, Wanted, replacement};
 use crate::sidecar::Problem;
-use crate::tools::{Tools, cut_middle};
+use crate::tools::{Tools, cut_middle, fenced};
 
 /// Characters of a tool's output that go into an event; a person can read no more there.
 const SHOWN: usize = 16_000;
@@ -32,6 +33,8 @@ pub(super) struct Outcome {
     pub(super) error: Option<String>,
     /// It failed because what it was to work on is not there.
     pub(super) missing: bool,
+    /// It was not allowed, and not even tried.
+    pub(super) denied: bool,
     /// Milliseconds a command took.
     pub(super) millis: u64,
 }
@@ -42,14 +45,28 @@ impl Outcome {
     }
 
     fn done(output: impl Into<String>, text: String) -> Self {
-        let output = Value::String(output.into());
-        Self { output, text, stderr: String::new(), error: None, missing: false, millis: 0 }
+        Self { output: Value::String(output.into()), text, ..Self::nothing() }
     }
 
     fn failed(problem: Problem) -> Self {
         let missing = problem.code == ErrorCode::NotFound;
-        let (text, stderr) = (String::new(), String::new());
-        Self { output: Value::Null, text, stderr, error: Some(problem.message), missing, millis: 0 }
+        Self { error: Some(problem.message), missing, ..Self::nothing() }
+    }
+
+    pub(super) fn denied(words: String) -> Self {
+        Self { error: Some(words), denied: true, ..Self::nothing() }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            output: Value::Null,
+            text: String::new(),
+            stderr: String::new(),
+            error: None,
+            missing: false,
+            denied: false,
+            millis: 0,
+        }
     }
 }
 
@@ -87,6 +104,17 @@ impl ToolCall {
 }
 
 impl ToolCall {
+    /// What it takes to be allowed. Looking always is.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let (power, subject, body) = match self {
+            Self::Bash { command } => (Power::Command, command, None),
+            Self::Write { path, content } => (Power::Edit, path, Some(fenced("", content))),
+            Self::Edit { path, old, new } => (Power::Edit, path, Some(replacement(old, new))),
+            Self::Read { .. } | Self::List { .. } => return None,
+        };
+        Some(Wanted { power, subject: subject.clone(), body })
+    }
+
     /// Dropping the future kills a command.
     pub(super) async fn perform(&self, tools: &Tools) -> Outcome {
         match self {
@@ -122,7 +150,7 @@ async fn bash(tools: &Tools, command: &str) -> Outcome {
         "exitCode": result.exit_code,
     });
     let (text, stderr, millis) = (result.stdout, result.stderr, result.duration);
-    Outcome { output, text, stderr, error, missing: false, millis }
+    Outcome { output, text, stderr, error, millis, ..Outcome::nothing() }
 }
 
 async fn edit(tools: &Tools, path: &str, old: &str, new: &str) -> Outcome {

@@ -1,5 +1,7 @@
 //! Texts and small pieces of text.
 
+pub(super) use crate::tools::fenced;
+
 /// Said once in each session, first.
 pub(super) const INTRODUCTION: &str = "I am Skein's **demo agent**: a fixed script, not a language \
     model. What I do in this sandbox is real, though; how to connect a model is described in the \
@@ -13,6 +15,7 @@ const CAPABILITIES: &str = "You can ask me to\n\n\
     - **run** a file or a command: `run hello.py`, or `run uname -a`\n\
     - do a **longer job**: `write a small program, run it, and fix what fails`\n\
     - give a **long answer**: `write a long markdown answer`\n\
+    - **ask you** something: `ask me which colour to use: red, green or blue`\n\
     - **remember**: `remember: the demo is on Friday`, then `what do you remember?`\n\n\
     or one of these: `Explain a repository`, `Clean a spreadsheet`, `Write and run a script`, \
     `Find the slow part`.\n\n\
@@ -31,15 +34,6 @@ pub(super) fn beyond_me() -> String {
 /// Lines of a command's output that are repeated in an answer.
 const QUOTED_LINES: usize = 30;
 const QUOTED_CHARS: usize = 2_000;
-
-/// A fenced block that holds the text, whatever fences it holds itself.
-pub(super) fn fenced(language: &str, text: &str) -> String {
-    let mut fence = String::from("```");
-    while text.contains(&fence) {
-        fence.push('`');
-    }
-    format!("{fence}{language}\n{}\n{fence}", text.trim_end_matches('\n'))
-}
 
 /// The beginning of a text, fenced, with a remark when something was left out.
 pub(super) fn quoted(text: &str) -> String {
@@ -98,11 +92,6 @@ pub(super) fn shell_word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fence_is_longer_than_those_inside() {
-        assert_eq!(fenced("", "a\n```\nb"), "````\na\n```\nb\n````");
-    }
 
     #[test]
     fn long_output_is_cut_with_a_remark_and_short_output_is_not() {

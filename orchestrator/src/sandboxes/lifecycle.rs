@@ -109,7 +109,7 @@ impl Sandboxes {
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
             agents: installed.await.unwrap_or_default(),
-            patience: agents::Patience::default(),
+            patience: self.0.config.patience,
         };
         // Before the sandbox, which gets to see the socket that stands there when it starts.
         let models = self.0.models.listen(&spec.id, &spec.root);

@@ -9,7 +9,7 @@ use std::{
 
 use axum::response::sse::{self, Sse};
 use futures::{Stream, StreamExt};
-use sandbox_sdk::types::{ErrorCode, Event};
+use sandbox_sdk::types::{ErrorCode, Event, InteractionAnswer};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     api::Problem, commands::CommandRunner, files::FileStore, harness::Harness, message::AgentRun,
 };
-use crate::{agents::Cli, builtin, demo, tools::Tools};
+use crate::{agents::Cli, builtin, demo, interactions::Broker, tools::Tools};
 
 /// Events that an agent may be ahead of its reader.
 const AHEAD: usize = 64;
@@ -27,6 +27,7 @@ pub(super) struct Agents {
     commands: CommandRunner,
     files: FileStore,
     harness: Harness,
+    broker: Broker,
     pace: Duration,
     running: Running,
 }
@@ -45,9 +46,10 @@ impl Agents {
         commands: CommandRunner,
         files: FileStore,
         harness: Harness,
+        broker: Broker,
         pace: Duration,
     ) -> Self {
-        Self { commands, files, harness, pace, running: Running::default() }
+        Self { commands, files, harness, broker, pace, running: Running::default() }
     }
 
     /// Starts a turn. It ends with the agent's last event, with an abort, or when nobody reads.
@@ -62,18 +64,19 @@ impl Agents {
         let registered = self.register(&run.turn_id)?;
         let (sender, receiver) = mpsc::channel::<Event>(AHEAD);
         let (agents, stopped) = (self.clone(), registered.token.clone());
+        let asker = self.broker.asker(&run, sender.clone());
         tokio::spawn(async move {
             match agent {
                 Choice::Demo => {
                     let tools = demo::Tools::new(agents.commands, agents.files);
-                    demo::run(run, tools, agents.pace, stopped, sender).await;
+                    demo::run(run, tools, asker, agents.pace, stopped, sender).await;
                 }
                 Choice::BuiltIn => {
                     let tools = Tools::new(agents.commands, agents.files);
                     let url = agents.harness.gateway_url().await;
-                    builtin::run(run, tools, url, stopped, sender).await;
+                    builtin::run(run, tools, asker, url, stopped, sender).await;
                 }
-                Choice::Cli(cli) => agents.harness.run(cli, run, stopped, sender).await,
+                Choice::Cli(cli) => agents.harness.run(cli, run, asker, stopped, sender).await,
             }
             drop(registered);
         });
@@ -112,6 +115,11 @@ impl Agents {
             }
         }
         found
+    }
+
+    /// Hands an answer to the agent that waits for it. Whether one does.
+    pub(super) fn answer(&self, turn_id: &str, answer: InteractionAnswer) -> bool {
+        self.broker.answer(turn_id, answer)
     }
 
     fn register(&self, turn_id: &str) -> Result<Registered, Problem> {

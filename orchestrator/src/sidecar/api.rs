@@ -13,7 +13,10 @@ use super::{
     agents::Agents,
     commands::CommandRunner,
     files::FileStore,
-    message::{AbortAnswer, AgentRun, DataEnvelope, FileContent, Health, ResultEnvelope, Written},
+    message::{
+        AbortAnswer, AgentRun, AnswerTaken, DataEnvelope, FileContent, Health, PersonAnswered,
+        ResultEnvelope, Written,
+    },
     process_tree,
 };
 
@@ -80,6 +83,7 @@ pub(super) fn router(services: Services) -> Router {
         .route("/files/write", post(write_file))
         .route("/agents/run/stream", post(run_agent))
         .route("/agents/abort", post(abort_agent))
+        .route("/agents/interactions", post(answer_agent))
         .fallback(|| async { Problem::new(ErrorCode::NotFound, "no such path") })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(services)
@@ -135,4 +139,12 @@ async fn abort_agent(
 ) -> Result<Json<AbortAnswer>, Problem> {
     let Json(abort) = body?;
     Ok(Json(AbortAnswer { cancelled: services.agents.abort(abort.turn_id.as_deref()) }))
+}
+
+async fn answer_agent(
+    State(services): State<Services>,
+    body: Body<PersonAnswered>,
+) -> Result<Json<AnswerTaken>, Problem> {
+    let Json(PersonAnswered { turn_id, answer }) = body?;
+    Ok(Json(AnswerTaken { taken: services.agents.answer(&turn_id, answer) }))
 }

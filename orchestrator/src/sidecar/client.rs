@@ -15,14 +15,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use sandbox_sdk::types::{
-    Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, ReadFile, WriteFile,
+    Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, InteractionAnswer, ReadFile, WriteFile,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{
     api::MAX_BODY,
-    message::{AbortAnswer, AgentRun, DataEnvelope, FileContent, Health, ResultEnvelope, Written},
+    message::{
+        AbortAnswer, AgentRun, AnswerTaken, DataEnvelope, FileContent, Health, PersonAnswered,
+        ResultEnvelope, Written,
+    },
 };
 use crate::driver::launch::SOCKET;
 
@@ -32,6 +35,8 @@ const MAX_ANSWER: usize = 32 << 20;
 const MAX_EVENT: usize = 4 << 20;
 /// For everything but commands, which bring their own.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A person waits for it, and so does the turn.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const COMMAND_MARGIN: Duration = Duration::from_secs(10);
 const COMMAND_PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -90,6 +95,17 @@ impl SidecarClient {
         let abort = Abort { turn_id: Some(turn_id.to_owned()) };
         let call = self.post::<_, AbortAnswer>("/agents/abort", &abort);
         Ok(within(PATIENCE, call).await?.cancelled)
+    }
+
+    /// Hands a person's answer to the turn's agent. Whether it waited for one.
+    pub async fn give_answer(
+        &self,
+        turn_id: &str,
+        answer: &InteractionAnswer,
+    ) -> Result<bool, SidecarError> {
+        let body = PersonAnswered { turn_id: turn_id.to_owned(), answer: answer.clone() };
+        let call = self.post::<_, AnswerTaken>("/agents/interactions", &body);
+        Ok(within(ANSWER_PATIENCE, call).await?.taken)
     }
 
     /// Starts a turn and streams its events, [`AGENT_FINISHED`](super::AGENT_FINISHED) last. A stream

@@ -4,6 +4,7 @@
 //! is translated into the events of a session. An agent stays for a while after its turn, because
 //! starting one takes seconds; after a turn that did not end well it goes with all that it started.
 
+mod asks;
 mod claude_code;
 mod codex;
 mod conversation;
@@ -29,6 +30,7 @@ use super::{
 };
 use crate::{
     agents::{Cli, Patience},
+    interactions::Asker,
     profile::Profile,
 };
 use claude_code::ClaudeCode;
@@ -144,12 +146,13 @@ impl Harness {
         &self,
         cli: Cli,
         run: AgentRun,
+        asker: Asker,
         stopped: CancellationToken,
         events: mpsc::Sender<Event>,
     ) {
         let mut reporter = Reporter::new(&run, events.clone());
         let end = tokio::select! {
-            end = self.turn(cli, &run, &stopped, &mut reporter) => end,
+            end = self.turn(cli, &run, asker, &stopped, &mut reporter) => end,
             // Nobody listens any more. What runs is killed by being dropped.
             () = events.closed() => End::Aborted,
         };
@@ -160,6 +163,7 @@ impl Harness {
         &self,
         cli: Cli,
         run: &AgentRun,
+        asker: Asker,
         stopped: &CancellationToken,
         reporter: &mut Reporter,
     ) -> End {
@@ -177,14 +181,14 @@ impl Harness {
         let end = match native {
             Native::ClaudeCode(agent) => {
                 agent.say(message);
-                follow::follow(&mut **agent, reporter, stopped, watchdog).await
+                follow::follow(&mut **agent, reporter, asker, stopped, watchdog).await
             }
             Native::Codex(agent) => {
                 agent.say(message);
-                follow::follow(&mut **agent, reporter, stopped, watchdog).await
+                follow::follow(&mut **agent, reporter, asker, stopped, watchdog).await
             }
             Native::OpenCode(agent) => match agent.say(message).await {
-                Ok(()) => follow::follow(&mut **agent, reporter, stopped, watchdog).await,
+                Ok(()) => follow::follow(&mut **agent, reporter, asker, stopped, watchdog).await,
                 Err(error) => End::Failed(error),
             },
         };
@@ -212,9 +216,6 @@ impl Harness {
         };
         let profile = Profile::of(run.backend.as_ref())
             .map_err(|message| problem("AGENT_NOT_STARTED", message))?;
-        if let Some(unasked) = profile.unasked() {
-            reporter.warn("PERMISSION_NOT_ASKED", &unasked).await;
-        }
         let model = ModelAccess { token: String::new(), ..access.clone() };
         let setup = Setup { cli, model, profile };
         if let Some(agent) = self.0.warm.take(&run.session_id, &setup).await {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sandbox_sdk::types::{BackendChoice, TurnState, WireFormat};
+use sandbox_sdk::types::{BackendChoice, InteractionAnswer, TurnState, WireFormat};
 use serde::{Deserialize, Serialize};
 
 /// Event type that ends an agent's stream. It is for the orchestrator, not for the session's log.
@@ -96,6 +96,20 @@ pub struct Health {
 pub(crate) struct Written {
     pub(crate) path: String,
     pub(crate) size: u64,
+}
+
+/// Body of `POST /agents/interactions`: what a person says to an agent that waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PersonAnswered {
+    pub(crate) turn_id: String,
+    pub(crate) answer: InteractionAnswer,
+}
+
+/// Whether an agent waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AnswerTaken {
+    pub(crate) taken: bool,
 }
 
 /// Answer of an abort.

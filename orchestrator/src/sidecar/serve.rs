@@ -23,7 +23,7 @@ use super::{
     harness::Harness,
     reaper::Reaper,
 };
-use crate::driver::Limits;
+use crate::{driver::Limits, interactions::Broker};
 
 pub(super) fn run() -> Result<u8, String> {
     let config = std::fs::read(CONFIG_PATH).map_err(|error| format!("{CONFIG_PATH}: {error}"))?;
@@ -65,7 +65,8 @@ async fn serve(config: SidecarConfig) -> io::Result<()> {
     let pace = Duration::from_millis(config.demo_pace_ms);
     let (programs, patience) = (config.agents.clone(), config.patience);
     let harness = Harness::new(commands.clone(), files.clone(), programs, patience);
-    let agents = Agents::new(commands.clone(), files.clone(), harness, pace);
+    let broker = Broker::new(patience.answer);
+    let agents = Agents::new(commands.clone(), files.clone(), harness, broker, pace);
     let router = api::router(Services { commands, files, agents });
     tokio::spawn(async move { guard.run().await });
     tokio::select! {

@@ -4,8 +4,8 @@
 //! and none larger than a viewer's connection carries.
 
 use sandbox_sdk::types::{
-    Event, EventBody, Part, PartBody, PartUpdated, ReasoningPart, TextPart, ToolState, TurnError,
-    TurnState, event_type,
+    Event, EventBody, InteractionAsked, InteractionCancelled, Part, PartBody, PartUpdated,
+    ReasoningPart, TextPart, ToolState, TurnError, TurnState, cancel_reason, event_type,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,10 @@ pub(super) const MAX_TEXT: usize = 16 * 1024;
 pub(super) const MAX_EVENT: usize = 128 * 1024;
 /// Longest message of an error.
 pub(super) const MAX_MESSAGE: usize = 4096;
+/// What the ids of requests to people begin with; the turn's follows.
+pub(super) const REQUEST_PREFIX: &str = "int_";
+/// Longest id that the agent may give to a piece.
+const MAX_ID: usize = 128;
 /// Longest string in the input or the output of a tool whose event would be too large.
 const MAX_OUTPUT: usize = 8 * 1024;
 
@@ -24,6 +28,10 @@ const MAX_OUTPUT: usize = 8 * 1024;
 #[derive(Debug, PartialEq)]
 pub(super) enum Word {
     Updates(Vec<PartUpdated>),
+    /// It asks a person, and waits.
+    Asks(Box<InteractionAsked>),
+    /// It waits no longer.
+    Withdraws(InteractionCancelled),
     /// Goes into the log as it is.
     Notice(Event),
     /// Told at the turn's end, if it fails.
@@ -38,6 +46,7 @@ pub(super) struct Names {
     session_id: String,
     message_id: String,
     part_prefix: String,
+    request_prefix: String,
 }
 
 impl Names {
@@ -46,11 +55,12 @@ impl Names {
             session_id: session_id.to_owned(),
             message_id: format!("msg_{turn_id}"),
             part_prefix: format!("prt_{turn_id}_"),
+            request_prefix: format!("{REQUEST_PREFIX}{turn_id}_"),
         }
     }
 
-    pub(super) fn owns(&self, part: &Part) -> bool {
-        part.message_id == self.message_id
+    pub(super) fn owns(&self, message_id: &str) -> bool {
+        message_id == self.message_id
     }
 
     /// Reads an event of the agent.
@@ -59,6 +69,10 @@ impl Names {
             (event_type::PART_UPDATED, EventBody::PartUpdated(mut update)) => {
                 self.adopt(&mut update.part);
                 Word::Updates(fit(*update))
+            }
+            (event_type::INTERACTION, EventBody::Interaction(asked)) => self.asked(asked),
+            (event_type::INTERACTION_CANCEL, EventBody::InteractionCancelled(cancelled)) => {
+                Word::Withdraws(self.cancelled(cancelled))
             }
             (event_type::STATUS, EventBody::Status(_)) if is_small(&event) => Word::Notice(event),
             (event_type::WARNING, _) if is_small(&event) => Word::Notice(event),
@@ -78,10 +92,37 @@ impl Names {
     fn adopt(&self, part: &mut Part) {
         part.session_id.clone_from(&self.session_id);
         part.message_id.clone_from(&self.message_id);
-        if !part.id.starts_with(&self.part_prefix) {
-            let id: String = part.id.chars().take(128).collect();
-            part.id = format!("{}{id}", self.part_prefix);
+        prefix(&mut part.id, &self.part_prefix);
+    }
+
+    /// A request under the turn's own names. What nobody could answer is not asked.
+    fn asked(&self, mut asked: Box<InteractionAsked>) -> Word {
+        asked.session_id.clone_from(&self.session_id);
+        asked.message_id.clone_from(&self.message_id);
+        asked.extra.clear();
+        prefix(&mut asked.request.id, &self.request_prefix);
+        let size = serde_json::to_string(&asked).map_or(usize::MAX, |json| json.len());
+        if size > MAX_EVENT || !asked.request.is_answerable() {
+            tracing::warn!(size, "a request to a person that nobody could answer, not taken");
+            return Word::Nothing;
         }
+        Word::Asks(asked)
+    }
+
+    fn cancelled(&self, cancelled: InteractionCancelled) -> InteractionCancelled {
+        let mut id = cancelled.id;
+        prefix(&mut id, &self.request_prefix);
+        let expired = cancelled.reason.as_deref() == Some(cancel_reason::EXPIRED);
+        let reason = if expired { cancel_reason::EXPIRED } else { cancel_reason::WITHDRAWN };
+        InteractionCancelled { id, reason: Some(reason.to_owned()), extra: Default::default() }
+    }
+}
+
+/// Makes an id of the agent's unique in the session.
+fn prefix(id: &mut String, prefix: &str) {
+    if !id.starts_with(prefix) {
+        let own: String = id.chars().take(MAX_ID).collect();
+        *id = format!("{prefix}{own}");
     }
 }
 
@@ -208,10 +249,47 @@ mod tests {
         );
     }
 
+    fn asks(request: Value) -> Word {
+        let data = json!({"request": request, "sessionID": "s2", "messageID": "m2", "x": 1});
+        names().read(event(json!({"type": "interaction", "data": data})))
+    }
+
+    #[test]
+    fn a_request_comes_under_the_names_of_the_turn_and_can_be_answered() {
+        let Word::Asks(asked) = asks(json!({"id": "x", "title": "?"})) else { panic!() };
+        assert_eq!(
+            (asked.request.id.as_str(), asked.session_id.as_str(), asked.message_id.as_str()),
+            ("int_t1_x", "s1", "msg_t1")
+        );
+        assert!(asked.extra.is_empty());
+        let field = |key: &str| json!({"key": key, "kind": "text"});
+        for request in [
+            json!({"id": "x", "answerSpec": {"fields": [field("__proto__")]}}),
+            json!({"id": "x", "answerSpec": {"fields": [field("a"), field("a")]}}),
+            json!({"id": "x", "allowedOutcomes": []}),
+            json!({"id": "x", "body": "x".repeat(MAX_EVENT)}),
+        ] {
+            assert_eq!(asks(request.clone()), Word::Nothing, "{}", &request.to_string()[..40]);
+        }
+    }
+
+    #[test]
+    fn an_agent_waits_no_longer_only_in_words_that_are_its_own_to_say() {
+        for (said, told) in [("expired", "expired"), ("aborted", "withdrawn"), ("x", "withdrawn")] {
+            let cancel = json!({"type": "interaction.cancel", "data": {"id": "x", "reason": said}});
+            let Word::Withdraws(cancelled) = names().read(event(cancel)) else { panic!() };
+            let reason = cancelled.reason.as_deref();
+            assert_eq!((cancelled.id.as_str(), reason), ("int_t1_x", Some(told)));
+        }
+    }
+
     #[test]
     fn events_that_only_the_orchestrator_may_write_are_not_taken() {
-        for kind in ["result", "done", "execution.started", "container.removed", ""] {
-            let data = json!({"outcome": "completed", "executionId": "t1", "finalText": "x"});
+        for kind in
+            ["result", "interaction.resolved", "done", "execution.started", "container.removed", ""]
+        {
+            let data = json!({"outcome": "completed", "executionId": "t1", "finalText": "x",
+                "id": "int_t1_x", "status": "accepted"});
             assert_eq!(names().read(event(json!({"type": kind, "data": data}))), Word::Nothing);
         }
     }

@@ -7,7 +7,10 @@ use std::collections::HashMap;
 
 use sandbox_sdk::{
     transcript::{Change, Transcript},
-    types::{Part, PartBody, PartUpdated},
+    types::{
+        Event, Extra, InteractionAsked, InteractionCancelled, InteractionPart, InteractionRequest,
+        InteractionResolved, InteractionStatus, Part, PartBody, PartUpdated, event_type,
+    },
 };
 use serde_json::Value;
 
@@ -60,6 +63,53 @@ impl Message {
         self.parts.insert(id.clone(), part);
         self.transcript.apply(update);
         true
+    }
+
+    /// The agent asks. That costs nothing.
+    pub(super) fn ask(&mut self, asked: InteractionAsked) {
+        self.transcript.ask(asked);
+    }
+
+    pub(super) fn resolve(&mut self, resolved: InteractionResolved) {
+        self.transcript.resolve(resolved);
+    }
+
+    pub(super) fn cancel(&mut self, cancelled: InteractionCancelled) {
+        self.transcript.cancel(cancelled);
+    }
+
+    /// Takes back what still waits for a person. Events that say so.
+    pub(super) fn cancel_open(&mut self, reason: &str) -> Vec<Event> {
+        let ids: Vec<String> = self.open_requests().map(|request| request.id.clone()).collect();
+        let cancelled = ids.into_iter().filter_map(|id| {
+            let reason = Some(reason.to_owned());
+            let cancelled = InteractionCancelled { id, reason, extra: Extra::new() };
+            let event = Event::new(event_type::INTERACTION_CANCEL, &cancelled).ok();
+            self.transcript.cancel(cancelled);
+            event
+        });
+        cancelled.collect()
+    }
+
+    /// What waits for a person, oldest first.
+    pub(super) fn open_requests(&self) -> impl Iterator<Item = &InteractionRequest> {
+        let open = |part: &&InteractionPart| part.status == InteractionStatus::Pending;
+        self.interactions().filter(open).map(|part| &part.request)
+    }
+
+    pub(super) fn open_request(&self, id: &str) -> Option<&InteractionRequest> {
+        self.open_requests().find(|request| request.id == id)
+    }
+
+    pub(super) fn has_interaction(&self, id: &str) -> bool {
+        self.interactions().any(|part| part.request.id == id)
+    }
+
+    fn interactions(&self) -> impl Iterator<Item = &InteractionPart> {
+        self.transcript.parts().iter().filter_map(|part| match &part.body {
+            PartBody::Interaction(interaction) => Some(&**interaction),
+            _ => None,
+        })
     }
 
     pub(super) fn output_tokens(&self) -> u64 {

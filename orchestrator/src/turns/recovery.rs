@@ -1,6 +1,6 @@
 //! What a crash left: turns that say they run, and nobody runs them.
 
-use sandbox_sdk::types::{EventBody, TurnLimits};
+use sandbox_sdk::types::{Event, EventBody, TurnLimits};
 
 use super::{
     TurnError, Turns,
@@ -37,11 +37,7 @@ impl Turns {
             let Some(last) = page.last() else { break };
             at = last.seq;
             for event in &page {
-                if let EventBody::PartUpdated(update) = event.decode()?.body()
-                    && names.owns(&update.part)
-                {
-                    message.take(*update, u64::MAX);
-                }
+                hear(&mut message, &names, &event.decode()?);
             }
         }
         let metered = row.metered()?;
@@ -63,5 +59,18 @@ impl Turns {
             metered.unwrap_or_else(|| token_usage(turn.input_tokens, message.output_tokens()));
         // Not for ever: somebody waits for the start, and can do something about the disk.
         Ok(self.end(&turn, message, stop.outcome(), usage, RETRY.into_iter()).await?)
+    }
+}
+
+/// Takes what an event of the log adds to the turn's message.
+fn hear(message: &mut Message, names: &Names, event: &Event) {
+    match event.body() {
+        EventBody::PartUpdated(update) if names.owns(&update.part.message_id) => {
+            message.take(*update, u64::MAX);
+        }
+        EventBody::Interaction(asked) if names.owns(&asked.message_id) => message.ask(*asked),
+        EventBody::InteractionResolved(resolved) => message.resolve(resolved),
+        EventBody::InteractionCancelled(cancelled) => message.cancel(cancelled),
+        _ => {}
     }
 }

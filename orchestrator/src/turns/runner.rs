@@ -1,11 +1,14 @@
 //! Runs one turn: takes what the agent says into the log, watches time and limits, ends it once.
 
+mod clock;
+mod interactions;
+
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
 use sandbox_sdk::types::{
     BackendChoice, Event, ModelChoice, PartUpdated, TokenUsage, TurnError, TurnLimits, TurnState,
-    event_type,
+    cancel_reason, event_type,
 };
 use tokio::{
     sync::watch,
@@ -28,6 +31,9 @@ use crate::{
     store::{EndedTurn, token_usage},
     webhook::TurnEnded,
 };
+use clock::Clock;
+use interactions::Inquiries;
+pub(super) use interactions::{InquiriesHandle, inquiries, status};
 
 /// Events of the agent that become one append.
 const BATCH: usize = 64;
@@ -72,6 +78,8 @@ pub(super) struct Turn {
 struct Progress {
     names: Names,
     message: Message,
+    /// What of it waits for a person, and the answers.
+    inquiries: Inquiries,
     max_output: u64,
     error: Option<TurnError>,
     finished: Option<TurnState>,
@@ -86,11 +94,17 @@ struct Progress {
 
 impl Turns {
     /// Runs the turn to its end. It ends whatever happens.
-    pub(super) async fn run(&self, turn: Turn, choice: Choice, stopped: Stopped) {
+    pub(super) async fn run(
+        &self,
+        turn: Turn,
+        choice: Choice,
+        stopped: Stopped,
+        inquiries: Inquiries,
+    ) {
         let names = Names::new(turn.log.id(), &turn.id);
         // What a model writes is counted where it comes from.
         let most = if choice.is_metered() { Some(u64::MAX) } else { turn.limits.max_output_tokens };
-        let mut progress = Progress::new(names, most);
+        let mut progress = Progress::new(names, most, inquiries);
         let (outcome, usage) =
             match self.0.models.open(&turn.sandbox_id, &turn.id, &choice, &turn.limits) {
                 Ok(Opened { access, meter }) => {
@@ -104,6 +118,8 @@ impl Turns {
                 }
                 Err(error) => (Outcome::because(error), TokenUsage::default()),
             };
+        // Nobody can answer any more.
+        drop(progress.inquiries);
         let longest = RETRY[RETRY.len() - 1];
         let pauses = RETRY.into_iter().chain(std::iter::repeat(longest));
         if let Err(error) = self.end(&turn, progress.message, outcome, usage, pauses).await {
@@ -218,12 +234,13 @@ impl Turns {
     ) -> Outcome {
         let asked = turn.limits.max_duration_ms.map(Duration::from_millis);
         let duration = self.0.max_duration.min(asked.unwrap_or(self.0.max_duration));
-        let mut deadline = Instant::now() + duration;
+        let mut clock = Clock::new(Instant::now(), duration);
         let mut said = said.ready_chunks(BATCH);
         let mut used_up = pin!(used_up(meter));
         // Set once the agent was told to end; it may still have a word until the deadline.
         let mut ending: Option<Outcome> = None;
         while progress.finished.is_none() {
+            clock.stand(Instant::now(), progress.waits());
             let end = tokio::select! {
                 biased;
                 stop = stop_of(&mut stopped), if ending.is_none() => match stop {
@@ -231,9 +248,13 @@ impl Turns {
                     Stop::Aborted => Some(stop.outcome()),
                 },
                 why = &mut used_up, if ending.is_none() => Some(Outcome::because(why)),
-                () = sleep_until(deadline) => {
+                () = sleep_until(clock.due()) => {
                     abort(sidecar, &turn.id).await;
                     return ending.unwrap_or_else(|| too_long(duration));
+                }
+                given = progress.inquiries.next() => {
+                    self.take_answer(turn, progress, sidecar, given).await;
+                    None
                 }
                 chunk = said.next() => {
                     let Some(chunk) = chunk else { break };
@@ -246,9 +267,14 @@ impl Turns {
                 }
             };
             if let (Some(end), None) = (end, &ending) {
+                let aborted = end.state == TurnState::Aborted;
                 ending = Some(end);
-                deadline = Instant::now() + ABORT_GRACE;
+                clock = Clock::new(Instant::now(), ABORT_GRACE);
+                let over = progress.cancel_all(cancel_reason_of(aborted));
                 abort(sidecar, &turn.id).await;
+                if let Err(error) = self.append(&turn.log, over).await {
+                    return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
+                }
             }
         }
         progress.broke_off = progress.finished.is_none() && ending.is_none();
@@ -274,15 +300,18 @@ impl Turns {
     pub(super) async fn end(
         &self,
         turn: &Turn,
-        message: Message,
+        mut message: Message,
         outcome: Outcome,
         usage: TokenUsage,
         mut pauses: impl Iterator<Item = Duration>,
     ) -> Result<(), LogError> {
         let final_text = message.text();
         let session_id = turn.log.id();
-        let events = last_events(session_id, &turn.id, &outcome, &final_text, &usage)
-            .map_err(|error| LogError::Store(Arc::new(error.into())))?;
+        let mut events = message.cancel_open(cancel_reason_of(outcome.state == TurnState::Aborted));
+        events.extend(
+            last_events(session_id, &turn.id, &outcome, &final_text, &usage)
+                .map_err(|error| LogError::Store(Arc::new(error.into())))?,
+        );
         let ended = EndedTurn {
             id: turn.id.clone(),
             state: outcome.state,
@@ -325,10 +354,11 @@ impl Turns {
 }
 
 impl Progress {
-    fn new(names: Names, max_output: Option<u64>) -> Self {
+    fn new(names: Names, max_output: Option<u64>, inquiries: Inquiries) -> Self {
         Self {
             names,
             message: Message::default(),
+            inquiries,
             max_output: max_output.unwrap_or(MAX_OUTPUT_TOKENS),
             error: None,
             finished: None,
@@ -364,6 +394,8 @@ impl Progress {
                     self.take_update(update, events);
                 }
             }
+            Word::Asks(asked) => self.take_request(*asked, events),
+            Word::Withdraws(cancelled) => self.take_cancel(cancelled, events),
             Word::Notice(event) if self.bytes < MAX_BYTES => {
                 self.bytes += NOTICE_BYTES;
                 events.push(event);
@@ -442,6 +474,11 @@ async fn stop_of(stopped: &mut Stopped) -> Stop {
     }
 }
 
+/// Why what was still asked at the end is not asked any more.
+fn cancel_reason_of(aborted: bool) -> &'static str {
+    if aborted { cancel_reason::ABORTED } else { cancel_reason::TURN_ENDED }
+}
+
 async fn abort(sidecar: &SidecarClient, turn_id: &str) {
     let aborted = tokio::time::timeout(ABORT_GRACE, sidecar.abort(turn_id)).await;
     if !matches!(aborted, Ok(Ok(_))) {
@@ -473,7 +510,7 @@ mod tests {
 
     #[test]
     fn once_a_piece_was_too_much_no_smaller_one_is_taken() {
-        let mut progress = Progress::new(Names::new("s", "t"), Some(3));
+        let mut progress = Progress::new(Names::new("s", "t"), Some(3), inquiries().0);
         let mut events = Vec::new();
         let mut take = |text: String| {
             let data = json!({"part": {"id": "a", "type": "text", "text": ""}, "delta": text});

@@ -5,6 +5,7 @@
 mod commands;
 mod gateway;
 mod hostile_input;
+mod interactions;
 mod models;
 mod restart;
 mod sandboxes;

@@ -37,6 +37,8 @@ pub struct ErrorDetail {
 pub enum ErrorCode {
     /// The request is not what the route takes.
     Validation,
+    /// It is no answer to what the agent asked.
+    InvalidInteractionAnswer,
     /// No credentials, or wrong ones.
     Auth,
     /// The account has too little left.
@@ -68,6 +70,7 @@ pub enum ErrorCode {
 impl ErrorCode {
     const TABLE: &[(Self, u16, &str)] = &[
         (Self::Validation, 400, "VALIDATION_ERROR"),
+        (Self::InvalidInteractionAnswer, 400, "INVALID_INTERACTION_ANSWER"),
         (Self::Auth, 401, "AUTH_ERROR"),
         (Self::PaymentRequired, 402, "PAYMENT_REQUIRED"),
         (Self::Forbidden, 403, "FORBIDDEN"),

@@ -53,6 +53,20 @@ impl Arguments {
         }
     }
 
+    /// A list of texts, or of objects with a label and perhaps a description.
+    pub(super) fn options(&mut self, names: &[&str]) -> Vec<(String, Option<String>)> {
+        let Some(Value::Array(items)) = self.take(names) else { return Vec::new() };
+        let text = |value: &Value| value.as_str().map(str::trim).map(str::to_owned);
+        let options = items.iter().filter_map(|item| match item {
+            Value::Object(fields) => {
+                let label = ["label", "value", "text"].iter().find_map(|name| fields.get(*name));
+                Some((label.and_then(text)?, fields.get("description").and_then(text)))
+            }
+            item => Some((text(item)?, None)),
+        });
+        options.filter(|(label, _)| !label.is_empty()).collect()
+    }
+
     fn take(&mut self, names: &[&str]) -> Option<Value> {
         names.iter().find_map(|name| self.fields.remove(*name))
     }

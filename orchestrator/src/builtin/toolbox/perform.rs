@@ -4,14 +4,22 @@ use sandbox_sdk::types::{Exec, ExecResult};
 use serde_json::json;
 
 use super::{Invocation, Outcome, edit, search};
-use crate::tools::{Tools, cut_middle};
+use crate::{
+    interactions::Asker,
+    tools::{Tools, cut_middle},
+};
 
 /// Characters of an output that go into an event; a person can read no more there.
 const SHOWN: usize = 16_000;
 
 impl Invocation {
     /// `most`: characters that the model may read of it. Dropping the future kills a command.
-    pub(in crate::builtin) async fn perform(&self, tools: &Tools, most: usize) -> Outcome {
+    pub(in crate::builtin) async fn perform(
+        &self,
+        tools: &Tools,
+        asker: &Asker,
+        most: usize,
+    ) -> Outcome {
         let outcome = match self {
             Self::Bash { command, timeout_ms } => {
                 let exec =
@@ -40,6 +48,12 @@ impl Invocation {
                 search::search(tools, pattern, glob, path).await
             }
             Self::List { path } => list(tools, path).await,
+            Self::Ask(question) => match asker.question(std::slice::from_ref(question)).await {
+                Ok(answers) => {
+                    Outcome::done(format!("The user answered: {}", answers.concat().join(", ")))
+                }
+                Err(words) => Outcome::failed(words),
+            },
         };
         fitted(outcome, most)
     }

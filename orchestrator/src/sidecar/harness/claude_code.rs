@@ -1,5 +1,6 @@
 //! Claude Code, by its stream of JSON lines on standard input and output.
 
+mod control;
 mod translate;
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
@@ -8,12 +9,14 @@ use sandbox_sdk::types::TurnError;
 use serde_json::{Value, json};
 
 use super::{
-    Start, conversation,
+    Start,
+    asks::Decision,
+    conversation,
     follow::{Conversation, Step},
     process::AgentProcess,
     reporter::Reporter,
 };
-use crate::profile::{McpServer, Profile};
+use crate::profile::{McpServer, Permission, Profile};
 use translate::Translator;
 
 /// Where it keeps what was said in the workspace.
@@ -84,16 +87,20 @@ impl Conversation for ClaudeCode {
 
     async fn take(&mut self, line: &str, reporter: &mut Reporter) -> Step {
         let Ok(line) = serde_json::from_str::<Value>(line) else { return Step::Goes };
-        if line["type"] == "control_request" {
-            // It asks for something that only a person could decide.
-            let error = "nobody can be asked";
-            let id = &line["request_id"];
-            let response = json!({ "subtype": "error", "request_id": id, "error": error });
-            let answer = json!({ "type": "control_response", "response": response });
-            self.process.send(answer.to_string());
-            return Step::Goes;
+        match line["type"].as_str().unwrap_or_default() {
+            "control_request" => control::request(&line).unwrap_or_else(|refusal| {
+                self.process.send(refusal.to_string());
+                Step::Goes
+            }),
+            "control_cancel_request" => {
+                Step::Withdraws(line["request_id"].as_str().unwrap_or_default().to_owned())
+            }
+            _ => self.translator.take(&line, reporter).await,
         }
-        self.translator.take(&line, reporter).await
+    }
+
+    async fn decided(&mut self, native: Value, decision: Decision) {
+        self.process.send(control::response(&native, decision).to_string());
     }
 
     async fn interrupt(&mut self) {
@@ -135,22 +142,23 @@ fn environment(start: &Start<'_>) -> BTreeMap<String, String> {
     variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// Its own flags for what a profile asks for. What it would have to ask for is denied: nobody can answer.
+/// Its own flags for what a profile asks for. All that is not named is allowed: the sandbox is the
+/// boundary. What it asks for comes as control requests.
 fn profile_arguments(profile: &Profile) -> Vec<String> {
-    let permissions = profile.permissions;
-    let tools = [
-        (permissions.bash, "Bash"),
-        (permissions.edit, "Edit,Write,NotebookEdit"),
-        (permissions.network, "WebFetch,WebSearch"),
-    ];
-    let named = |allowed: bool| {
-        let matching = tools.iter().filter(|(permission, _)| permission.is_allowed() == allowed);
-        matching.map(|(_, tools)| *tools).collect::<Vec<_>>().join(",")
+    let tools = control::tools(profile.permissions);
+    let named = |wanted: Permission| -> Vec<&str> {
+        let matching = tools.iter().filter(|(permission, _)| *permission == wanted);
+        matching.flat_map(|(_, tools)| *tools).copied().collect()
     };
-    let denied = named(false);
-    let mut arguments = vec!["--dangerously-skip-permissions".to_owned()];
+    let (denied, asked) = (named(Permission::Deny), named(Permission::Ask));
+    let fixed = ["--dangerously-skip-permissions", "--permission-prompt-tool", "stdio"];
+    let mut arguments = fixed.map(str::to_owned).to_vec();
     if !denied.is_empty() {
-        arguments.extend(["--disallowedTools".to_owned(), denied]);
+        arguments.extend(["--disallowedTools".to_owned(), denied.join(",")]);
+    }
+    if !asked.is_empty() {
+        let settings = json!({ "permissions": { "ask": asked } }).to_string();
+        arguments.extend(["--settings".to_owned(), settings]);
     }
     if let Some(prompt) = &profile.system_prompt {
         arguments.extend(["--system-prompt".to_owned(), prompt.clone()]);
@@ -181,13 +189,15 @@ fn mcp_server(server: &McpServer) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{Permission, Permissions};
+    use crate::profile::Permissions;
 
     #[test]
     fn tools_that_are_not_allowed_are_named() {
-        let permissions = Permissions { edit: Permission::Deny, ..Permissions::default() };
+        let (bash, edit) = (Permission::Ask, Permission::Deny);
+        let permissions = Permissions { bash, edit, ..Permissions::default() };
         let arguments = profile_arguments(&Profile { permissions, ..Profile::default() });
-        assert_eq!(arguments[1..], ["--disallowedTools", "Edit,Write,NotebookEdit"]);
-        assert_eq!(profile_arguments(&Profile::default()).len(), 1);
+        assert_eq!(arguments[3..5], ["--disallowedTools", "Edit,Write,NotebookEdit"]);
+        assert_eq!(arguments[5..], ["--settings", r#"{"permissions":{"ask":["Bash"]}}"#]);
+        assert_eq!(profile_arguments(&Profile::default()).len(), 3);
     }
 }

@@ -1,5 +1,6 @@
 //! Codex, by its app server: JSON-RPC in lines on standard input and output.
 
+mod asking;
 mod config;
 mod translate;
 
@@ -9,7 +10,9 @@ use sandbox_sdk::types::TurnError;
 use serde_json::{Value, json};
 
 use super::{
-    Start, conversation,
+    Start,
+    asks::Decision,
+    conversation,
     follow::{Conversation, Step},
     problem,
     process::AgentProcess,
@@ -153,26 +156,6 @@ impl Codex {
     pub(super) fn conversation(&self) -> Option<String> {
         (self.translator.began() && !self.thread.is_empty()).then(|| self.thread.clone())
     }
-
-    /// Answers what Codex asks: by the profile, for there is no person who could be asked.
-    fn answer(&mut self, request: &Value) {
-        let decide = |allowed| json!({ "decision": if allowed { "accept" } else { "decline" } });
-        let bash = self.permissions.bash.is_allowed();
-        let edit = self.permissions.edit.is_allowed();
-        let result = match request["method"].as_str().unwrap_or_default() {
-            "item/commandExecution/requestApproval" => Some(decide(bash)),
-            "item/fileChange/requestApproval" => Some(decide(edit)),
-            _ => None,
-        };
-        let answer = match result {
-            Some(result) => json!({ "id": request["id"], "result": result }),
-            None => {
-                let error = json!({ "code": -32601, "message": "nobody can be asked" });
-                json!({ "id": request["id"], "error": error })
-            }
-        };
-        self.process.send(answer.to_string());
-    }
 }
 
 impl Conversation for Codex {
@@ -183,10 +166,29 @@ impl Conversation for Codex {
     async fn take(&mut self, line: &str, reporter: &mut Reporter) -> Step {
         let Ok(message) = serde_json::from_str::<Value>(line) else { return Step::Goes };
         if message.get("id").is_some() && message.get("method").is_some() {
-            self.answer(&message);
-            return Step::Goes;
+            let changes = self.translator.changes(&message["params"]["itemId"]);
+            return match asking::request(&message, self.permissions, changes) {
+                Ok(step) => step,
+                Err(answer) => {
+                    self.process.send(answer.to_string());
+                    Step::Goes
+                }
+            };
+        }
+        if message["method"] == "serverRequest/resolved" {
+            return Step::Withdraws(message["params"]["requestId"].to_string());
         }
         self.translator.take(&message, reporter).await
+    }
+
+    async fn decided(&mut self, native: Value, decision: Decision) {
+        self.process.send(asking::response(&native, &decision).to_string());
+        // Its answer has no room for words.
+        if let (Decision::Denied(words), Some(turn)) = (decision, self.translator.turn()) {
+            let input = json!([{ "type": "text", "text": words, "text_elements": [] }]);
+            let steer = json!({ "threadId": self.thread, "expectedTurnId": turn, "input": input });
+            self.send("turn/steer", steer);
+        }
     }
 
     async fn interrupt(&mut self) {

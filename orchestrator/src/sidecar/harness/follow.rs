@@ -3,10 +3,17 @@
 use std::time::Duration;
 
 use sandbox_sdk::types::TurnError;
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{End, reporter::Reporter, watchdog::Watchdog};
+use super::{
+    End,
+    asks::{Ask, Asks, Decision},
+    reporter::Reporter,
+    watchdog::Watchdog,
+};
+use crate::interactions::Asker;
 
 /// How long an agent may take to stop by itself; the orchestrator waits a little longer.
 const INTERRUPT_GRACE: Duration = Duration::from_millis(1500);
@@ -18,6 +25,9 @@ pub(super) trait Conversation {
 
     /// Translates it. An end ends the turn; a pause is how long the agent will say nothing.
     async fn take(&mut self, line: &str, reporter: &mut Reporter) -> Step;
+
+    /// Tells it what a person has decided. `native` is what its request came with.
+    async fn decided(&mut self, native: Value, decision: Decision);
 
     /// Asks it to stop.
     async fn interrupt(&mut self);
@@ -35,6 +45,10 @@ pub(super) enum Step {
     /// It is no sign that the agent goes on.
     Quiet,
     Pauses(Duration),
+    /// It waits for a person.
+    Asks(Box<Ask>),
+    /// It does not wait for the one of that name any more.
+    Withdraws(String),
     Ends(End),
 }
 
@@ -42,10 +56,11 @@ pub(super) enum Step {
 pub(super) async fn follow(
     agent: &mut impl Conversation,
     reporter: &mut Reporter,
+    asker: Asker,
     stopped: &CancellationToken,
     watchdog: Watchdog<'_>,
 ) -> End {
-    let end = listen(agent, reporter, stopped, watchdog).await;
+    let end = listen(agent, reporter, asker, stopped, watchdog).await;
     if end != End::Completed {
         agent.kill();
     }
@@ -55,9 +70,11 @@ pub(super) async fn follow(
 async fn listen(
     agent: &mut impl Conversation,
     reporter: &mut Reporter,
+    asker: Asker,
     stopped: &CancellationToken,
     mut watchdog: Watchdog<'_>,
 ) -> End {
+    let mut asks = Asks::new(asker);
     let mut interrupted: Option<Instant> = None;
     loop {
         let deadline = interrupted.unwrap_or_else(Instant::now) + INTERRUPT_GRACE;
@@ -65,6 +82,7 @@ async fn listen(
             biased;
             () = stopped.cancelled(), if interrupted.is_none() => {
                 interrupted = Some(Instant::now());
+                asks.clear();
                 tokio::time::timeout(INTERRUPT_GRACE, agent.interrupt()).await.ok();
             }
             () = sleep_until(deadline), if interrupted.is_some() => return End::Aborted,
@@ -77,11 +95,18 @@ async fn listen(
                     Step::Ends(_) if interrupted.is_some() => return End::Aborted,
                     Step::Ends(end) => return end,
                     Step::Goes => watchdog.heard(reporter.running_tools()),
-                    Step::Quiet => {}
+                    Step::Asks(ask) if interrupted.is_none() => asks.push(*ask),
+                    Step::Withdraws(key) => asks.withdraw(&key),
+                    Step::Asks(_) | Step::Quiet => {}
                     Step::Pauses(pause) => watchdog.pauses(pause),
                 }
             }
-            stuck = watchdog.bites() => return End::Failed(stuck),
+            (native, decision) = asks.next() => {
+                agent.decided(native, decision).await;
+                watchdog.heard(reporter.running_tools());
+            }
+            // Nobody is stuck who waits for a person.
+            stuck = watchdog.bites(), if !asks.any() => return End::Failed(stuck),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! OpenCode, by its server: HTTP on the sandbox's loopback, guarded by a password, and a stream of events.
 
+mod asking;
 mod config;
 mod server;
 mod translate;
@@ -7,11 +8,13 @@ mod translate;
 use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 
 use sandbox_sdk::types::TurnError;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Start, conversation,
+    Start,
+    asks::Decision,
+    conversation,
     follow::{Conversation, Step},
     problem,
     process::AgentProcess,
@@ -62,6 +65,8 @@ impl OpenCode {
             ("OPENCODE_DISABLE_AUTOUPDATE", "1"),
             ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
             ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
+            // Only its own terminal has it otherwise.
+            ("OPENCODE_ENABLE_QUESTION_TOOL", "1"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -158,7 +163,16 @@ impl Conversation for OpenCode {
 
     async fn take(&mut self, line: &str, reporter: &mut Reporter) -> Step {
         let Ok(event) = serde_json::from_str(line) else { return Step::Quiet };
-        self.translator.take(&event, reporter).await
+        match asking::step(&event) {
+            Some(step) => step,
+            None => self.translator.take(&event, reporter).await,
+        }
+    }
+
+    async fn decided(&mut self, native: Value, decision: Decision) {
+        let (path, reply) = asking::reply(&native, decision);
+        // One that it does not take it does not wait for any more; if it hangs, that is noticed.
+        timeout(PATIENCE, self.server.post(&path, &reply)).await.ok();
     }
 
     async fn interrupt(&mut self) {

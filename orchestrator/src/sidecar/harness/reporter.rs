@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use sandbox_sdk::types::{
     Event, Part, PartBody, PartUpdated, StatusUpdate, TurnError, TurnState, event_type,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{super::message::AgentRun, End};
@@ -103,12 +103,6 @@ impl Reporter {
         let detail = Some(detail.into());
         let update = StatusUpdate { status: status.to_owned(), detail, extra: Default::default() };
         self.emit(event_type::STATUS, &update).await;
-    }
-
-    /// Something to know that stops nothing.
-    pub(super) async fn warn(&self, code: &str, message: &str) {
-        let message = parts::clip(message);
-        self.emit(event_type::WARNING, &json!({ "code": code, "message": message })).await;
     }
 
     /// The turn is over.

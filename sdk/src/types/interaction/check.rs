@@ -41,6 +41,15 @@ impl fmt::Display for InvalidAnswer {
 impl std::error::Error for InvalidAnswer {}
 
 impl InteractionRequest {
+    /// Whether there can be an answer at all: an outcome, and fields that can be told apart.
+    pub fn is_answerable(&self) -> bool {
+        let fields = &self.answer_spec.fields;
+        let single =
+            |field: &AnswerField| fields.iter().filter(|f| f.key == field.key).count() == 1;
+        !self.allowed_outcomes.is_empty()
+            && fields.iter().all(|field| is_key(&field.key) && single(field))
+    }
+
     /// Whether the answer is one to this request. Nothing has to be filled in to refuse, but what is
     /// filled in has to be right.
     ///
@@ -126,7 +135,7 @@ impl AnswerField {
 }
 
 /// Whether a field may be called this.
-pub(super) fn is_key(key: &str) -> bool {
+fn is_key(key: &str) -> bool {
     let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     !key.is_empty() && key.bytes().all(named) && !RESERVED.contains(&key)
 }

@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::{InteractionPart, InteractionRequest, InteractionStatus, cancel_reason};
-use crate::types::{
-    Extra, Part, PartBody,
-    fields::{optional, read_fields, required},
-};
+use crate::types::{Extra, Part, PartBody, fields::read_fields};
 
 /// Data of `interaction`: an agent asks, and waits.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -107,7 +107,7 @@ pub(super) fn config(setup: &Setup, url: &str) -> Result<String, toml::ser::Erro
 /// Parameters of a thread. The sandbox around it is the boundary; Codex's own can't be made in it.
 pub(super) fn thread(setup: &Setup, cwd: &str) -> Map<String, Value> {
     let Permissions { bash, edit, .. } = setup.profile.permissions;
-    // Asked for everything but what only reads, the sidecar answers by the profile.
+    // Asked for everything but what only reads, the sidecar answers by the profile, or asks a person.
     let policy = if bash.is_allowed() && edit.is_allowed() { "never" } else { "untrusted" };
     let mut parameters = Map::new();
     let mut set = |name: &str, value: Value| drop(parameters.insert(name.to_owned(), value));

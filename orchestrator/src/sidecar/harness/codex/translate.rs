@@ -15,6 +15,8 @@ pub(super) struct Translator {
     /// The request that started the turn.
     request: u64,
     turn: Option<String>,
+    /// What the last item is to change in files, by its id.
+    changes: Option<(String, Value)>,
     /// Why the model failed the last time.
     failure: Option<Value>,
 }
@@ -32,6 +34,12 @@ impl Translator {
     /// Codex's own id of the turn, once it has one.
     pub(super) fn turn(&self) -> Option<&str> {
         self.turn.as_deref()
+    }
+
+    /// What the item is to change in files.
+    pub(super) fn changes(&self, item: &Value) -> Option<&Value> {
+        let (id, changes) = self.changes.as_ref()?;
+        (item == id.as_str()).then_some(changes)
     }
 
     pub(super) async fn take(&mut self, message: &Value, reporter: &mut Reporter) -> Step {
@@ -67,7 +75,13 @@ impl Translator {
             "item/reasoning/textDelta" | "item/reasoning/summaryTextDelta" => {
                 grow(Prose::Reasoning, parameters, reporter).await;
             }
-            "item/started" => started(item, reporter).await,
+            "item/started" => {
+                if item["type"] == "fileChange" {
+                    let id = item["id"].as_str().unwrap_or_default().to_owned();
+                    self.changes = Some((id, item["changes"].clone()));
+                }
+                started(item, reporter).await;
+            }
             "item/completed" => completed(item, reporter).await,
             "thread/compacted" => {
                 reporter.status("compacting", "The conversation was shortened.").await;
@@ -194,15 +208,22 @@ fn outcome(item: &Value) -> ToolStep {
         return ToolStep::Completed { output };
     }
     let error = match (item["status"].as_str(), item["exitCode"].as_i64()) {
-        (Some("declined"), _) => "Not allowed by the profile".to_owned(),
+        (Some("declined"), _) => "Not allowed".to_owned(),
         (_, Some(code)) => format!("Exited with code {code}"),
         _ => item["error"]["message"].as_str().unwrap_or("failed").to_owned(),
     };
     ToolStep::Failed { error, output }
 }
 
+/// All changes of an item, one after the other.
+pub(super) fn diff(changes: &Value) -> String {
+    let changes = changes.as_array().into_iter().flatten();
+    let text = |change: &Value, name: &str| change[name].as_str().unwrap_or_default().to_owned();
+    changes.map(|change| format!("{}\n{}\n", text(change, "path"), text(change, "diff"))).collect()
+}
+
 /// Without the shell that Codex puts around it.
-fn command(command: &str) -> String {
+pub(super) fn command(command: &str) -> String {
     let inner = ["/bin/bash -lc ", "bash -lc ", "/bin/sh -c "]
         .iter()
         .find_map(|shell| command.strip_prefix(shell));

@@ -40,6 +40,8 @@ pub(super) fn config(setup: &Setup, url: &str, key: &str, instructions: Option<S
         "enabled_providers": [PROVIDER],
         "provider": { PROVIDER: provider },
         "permission": permissions(setup),
+        // A refusal is an answer, not the end of the turn.
+        "experimental": { "continue_loop_on_deny": true },
         // Nobody sees the title that it would ask the model for.
         "agent": { "title": { "disable": true } },
         "mcp": profile.mcp.iter().map(|(name, server)| (name.clone(), mcp_server(server)))
@@ -54,16 +56,20 @@ pub(super) fn config(setup: &Setup, url: &str, key: &str, instructions: Option<S
     config.to_string()
 }
 
-/// What would have to be asked is denied: nobody can answer.
+/// What may be done, and what is asked for by its events.
 fn permissions(setup: &Setup) -> Value {
     let asked = setup.profile.permissions;
-    let word = |permission: Permission| if permission.is_allowed() { "allow" } else { "deny" };
+    let word = |permission: Permission| match permission {
+        Permission::Allow => "allow",
+        Permission::Ask => "ask",
+        Permission::Deny => "deny",
+    };
     json!({
         "bash": word(asked.bash),
         "edit": word(asked.edit),
         "webfetch": word(asked.network),
         "websearch": word(asked.network),
-        "question": "deny",
+        "question": "allow",
         "external_directory": "allow",
         "doom_loop": "deny",
     })

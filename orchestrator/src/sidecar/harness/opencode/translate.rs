@@ -212,9 +212,11 @@ mod tests {
     use super::*;
     use crate::{
         agents::{Cli, Patience},
+        interactions::Broker,
         sidecar::{
             AgentRun,
             harness::{
+                asks::Decision,
                 follow::{Conversation, follow},
                 forwarder::Forwarder,
                 watchdog::Watchdog,
@@ -235,6 +237,8 @@ mod tests {
             self.0.take(&serde_json::from_str(line).unwrap(), reporter).await
         }
 
+        async fn decided(&mut self, _: Value, _: Decision) {}
+
         async fn interrupt(&mut self) {}
 
         fn died(&self) -> TurnError {
@@ -247,13 +251,14 @@ mod tests {
     #[tokio::test]
     async fn a_heartbeat_of_the_server_is_no_sign_of_the_agent() {
         let (events, _taken) = mpsc::channel(64);
+        let asker = Broker::new(Duration::MAX).asker(&AgentRun::unasked(), events.clone());
         let mut reporter = Reporter::new(&AgentRun::unasked(), events);
         let door = Forwarder::start().await.unwrap().door().unwrap();
         let patience = Patience { idle: Duration::from_millis(600), ..Patience::default() };
         let watchdog = Watchdog::new(Cli::OpenCode, patience, &door);
         let mut agent = Hanging(Translator::new("ses_1"));
         let stopped = CancellationToken::new();
-        let followed = follow(&mut agent, &mut reporter, &stopped, watchdog);
+        let followed = follow(&mut agent, &mut reporter, asker, &stopped, watchdog);
         let end = time::timeout(Duration::from_secs(20), followed).await.expect("it is noticed");
         let End::Failed(error) = end else { panic!("{end:?}") };
         assert_eq!(error.code.as_deref(), Some("AGENT_STUCK"));

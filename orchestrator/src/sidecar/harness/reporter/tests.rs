@@ -3,6 +3,8 @@ use sandbox_sdk::{
     types::{EventBody, ToolState},
 };
 
+use serde_json::json;
+
 use super::*;
 
 fn reporter() -> (Reporter, mpsc::Receiver<Event>) {

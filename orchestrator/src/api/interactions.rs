@@ -1,0 +1,54 @@
+//! What agents ask people: told, and answered.
+
+use axum::{Json as JsonBody, extract::State};
+use sandbox_sdk::types::{ErrorCode, InteractionAnswer};
+use serde_json::{Map, Value, json};
+
+use super::{
+    App, Shared,
+    extract::{Json, Path},
+};
+use crate::error::ApiError;
+
+pub(super) async fn list(
+    State(app): Shared,
+    Path((id, sid)): Path<(String, String)>,
+) -> Result<JsonBody<Value>, ApiError> {
+    app.session_in(&id, &sid).await?;
+    let open = app.turns.interactions(&sid);
+    Ok(JsonBody(json!({"success": true, "data": {"interactions": open}})))
+}
+
+pub(super) async fn answer(
+    State(app): Shared,
+    Path((id, sid)): Path<(String, String)>,
+    Json(answer): Json<Map<String, Value>>,
+) -> Result<JsonBody<Value>, ApiError> {
+    take(&app, &id, &sid, answer).await
+}
+
+/// The same with the request's id in the path.
+pub(super) async fn answer_one(
+    State(app): Shared,
+    Path((id, sid, request)): Path<(String, String, String)>,
+    Json(mut answer): Json<Map<String, Value>>,
+) -> Result<JsonBody<Value>, ApiError> {
+    answer.insert("id".to_owned(), request.into());
+    take(&app, &id, &sid, answer).await
+}
+
+async fn take(
+    app: &App,
+    id: &str,
+    sid: &str,
+    answer: Map<String, Value>,
+) -> Result<JsonBody<Value>, ApiError> {
+    app.session_in(id, sid).await?;
+    // The reader's own words would repeat what was answered.
+    let answer: InteractionAnswer = serde_json::from_value(answer.into()).map_err(|_| {
+        let words = "An answer is {id, outcome: accepted | declined | cancelled, data?}.";
+        ApiError::new(ErrorCode::InvalidInteractionAnswer, words)
+    })?;
+    app.turns.answer(sid, answer).await?;
+    Ok(JsonBody(json!({"success": true})))
+}
