@@ -26,6 +26,8 @@ pub struct Act {
     pub outcome: Outcome,
     /// What it permits, by the agent's own word.
     pub grant: Option<String>,
+    /// What that means, in more words.
+    pub about: Option<String>,
     /// The way on.
     pub first: bool,
 }
@@ -33,7 +35,7 @@ pub struct Act {
 impl Act {
     fn new(words: &str, outcome: Outcome) -> Self {
         let first = outcome == Outcome::Accepted;
-        Self { words: words.to_owned(), outcome, grant: None, first }
+        Self { words: words.to_owned(), outcome, grant: None, about: None, first }
     }
 }
 
@@ -66,7 +68,8 @@ fn grants(request: &InteractionRequest) -> Option<Vec<Act>> {
             grant::DENY => "Deny",
             _ => &option.label,
         };
-        let mut act = Act { grant: Some(option.value.clone()), ..Act::new(words, outcome) };
+        let mut act = Act::new(words, outcome);
+        (act.grant, act.about) = (Some(option.value.clone()), option.description.clone());
         act.first = first && option.value != grant::DENY;
         first &= !act.first;
         act

@@ -24,8 +24,14 @@ const GRANT = {
   key: "grant",
   kind: "select",
   required: true,
-  options: [{ value: "allow_once" }, { value: "allow_session" }, { value: "deny" }],
+  options: [
+    { value: "allow_once" },
+    { value: "allow_session", description: "All commands in this chat." },
+    { value: "deny" },
+  ],
 };
+
+const FEEDBACK = { key: "feedback", kind: "text", label: "What the agent should do instead" };
 
 export const QUESTION: Asked = {
   status: "pending",
@@ -90,9 +96,9 @@ export const PERMISSION: Asked = {
   request: {
     id: "permission",
     kind: "permission",
-    title: "Run this command?",
+    title: "Run a command",
     subject: "rm -rf build && cargo build --release 2>&1 | tee build.log",
-    answerSpec: { fields: [GRANT, { key: "feedback", kind: "text" }] },
+    answerSpec: { fields: [GRANT, FEEDBACK] },
   },
 };
 
@@ -109,7 +115,7 @@ export const PLAN: Asked = {
       "",
       "The tests stay as they are; two new ones restart the server in between.",
     ].join("\n"),
-    answerSpec: { fields: [{ key: "feedback", kind: "text" }] },
+    answerSpec: { fields: [FEEDBACK] },
   },
 };
 

@@ -67,6 +67,7 @@ fn AskForm(
     let delivery = ask.delivery.clone();
     let (title, acts) = (ask::title(&request), ask::acts(&request));
     let (subject, body) = (request.subject.clone(), request.body.clone());
+    let more = acts.iter().find_map(|act| Some((act.words.clone(), act.about.clone()?)));
     let by_enter = acts.first().filter(|_| ask::enter_answers(&request)).cloned();
     let kept = StoredValue::new((turn_id, ask, request));
     let send = move |act: &Act| {
@@ -154,6 +155,10 @@ fn AskForm(
                         }}
                     </span>
                 </div>
+                {more
+                    .map(|(words, about)| {
+                        view! { <p class="about needs-js">{words} ": " {about}</p> }
+                    })}
             </fieldset>
             <noscript inner_html=NO_SCRIPT></noscript>
         </form>

@@ -83,17 +83,19 @@ fn choose_own(event: ev::Event) {
 fn Written(field: AnswerField, answer: Extra, asked: String) -> impl IntoView {
     let name = format!("{}{WRITTEN}", field.key);
     let text = ask::text(&field, &answer);
-    let hint = match field.kind {
-        AnswerKind::Secret => "Goes to the agent and is kept nowhere",
-        _ if field.key == grant::FEEDBACK => "Tell the agent why, or what to do instead",
-        _ => "",
+    // Beside a decision words are an offer: they take one line until they are written.
+    let beside = field.key == grant::FEEDBACK;
+    let hint = match (&field.kind, &field.label) {
+        (AnswerKind::Secret, _) => "Goes to the agent and is kept nowhere".to_owned(),
+        (_, Some(label)) if beside => label.clone(),
+        _ => String::new(),
     };
     let kind = match field.kind {
         AnswerKind::Number => Some("number"),
         AnswerKind::Secret => Some("password"),
         _ => None,
     };
-    let class = if field.label.is_some() { "" } else { "sr-only" };
+    let class = if field.label.is_some() && !beside { "" } else { "sr-only" };
     let label = field.label.unwrap_or(asked);
     view! {
         <label class="written">

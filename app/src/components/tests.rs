@@ -356,8 +356,9 @@ fn permission() -> Value {
     json!({"id": "a1", "kind": "permission", "title": "Run a command",
         "subject": "rm -rf build\necho \u{202e}<b>", "answerSpec": {"fields": [
             {"key": "grant", "kind": "select", "required": true, "options": [
-                {"value": "allow_once"}, {"value": "allow_session"}, {"value": "deny"}]},
-            {"key": "feedback", "kind": "text"}]}})
+                {"value": "allow_once"}, {"value": "deny"},
+                {"value": "allow_session", "description": "All commands of this chat."}]},
+            {"key": "feedback", "kind": "text", "label": "What to do instead"}]}})
 }
 
 /// An answer in progress that holds this part, after a change.
@@ -378,7 +379,7 @@ fn live(part: Value, change: impl FnOnce(&AgentMessage)) -> String {
 fn a_question_that_waits_is_a_card_with_all_that_can_be_answered() {
     let html = live(asked(question(), "pending", json!(null)), |_| {});
     for said in [
-        "<details class=\"ask waiting\" open",
+        "<details open tabindex=\"-1\" class=\"ask waiting\"",
         ">Which one?</span>",
         "<em>both</em>",
         "type=\"radio\" name=\"which\"",
@@ -401,17 +402,19 @@ fn a_question_that_waits_is_a_card_with_all_that_can_be_answered() {
 fn a_permission_shows_all_of_what_is_to_be_permitted_as_it_is() {
     let html = live(asked(permission(), "pending", json!(null)), |_| {});
     assert!(html.contains("rm -rf build\necho \\u{202e}&lt;b&gt;</pre>"), "{html}");
-    let buttons = [">Allow once<", ">Allow for this chat<", ">Deny<"].map(|it| html.find(it));
+    let buttons = [">Allow once<", ">Deny<", ">Allow for this chat<"].map(|it| html.find(it));
     assert!(buttons.is_sorted() && buttons[0].is_some(), "{buttons:?}");
     assert_eq!(html.matches("class=\"button first\"").count(), 1, "{html}");
     assert!(!html.contains("name=\"grant\""), "the buttons say it: {html}");
+    assert!(html.contains("Allow for this chat: All commands of this chat.</p>"), "{html}");
+    assert!(html.contains("placeholder=\"What to do instead\""), "{html}");
 }
 
 #[test]
 fn what_was_answered_is_one_line_that_says_so_and_unfolds_to_the_answer() {
     let line = |part: Value| agent(message(MessageState::Complete, parts(json!([part]))));
     let answered = line(asked(question(), "accepted", json!({"which": "b", "more": "Green"})));
-    assert!(answered.contains("<details class=\"ask\" tabindex"), "folded: {answered}");
+    assert!(answered.contains("<details tabindex=\"-1\" class=\"ask\""), "folded: {answered}");
     assert!(answered.contains("· Blue, Green</span>"), "{answered}");
     assert!(answered.contains("value=\"1\" checked") && answered.contains("disabled"));
     let allowed = line(asked(permission(), "accepted", json!({"grant": "allow_session"})));
