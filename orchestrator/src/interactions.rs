@@ -26,7 +26,7 @@ use tokio::{
     time::timeout,
 };
 
-pub(crate) use permission::{Power, Wanted, replacement};
+pub(crate) use permission::{DENIED, Power, Wanted, replacement};
 pub(crate) use question::Question;
 
 use crate::sidecar::AgentRun;

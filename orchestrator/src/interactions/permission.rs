@@ -11,6 +11,8 @@ use crate::tools::{cut_middle, fenced};
 
 /// Characters of what is shown beside the thing itself.
 const SHOWN: usize = 16_000;
+/// What an agent is told of a no without words.
+pub(crate) const DENIED: &str = "The user denied this.";
 /// What an agent is told when nobody decided.
 const NOBODY: &str = "Declined: nobody answered in time.";
 
@@ -146,7 +148,7 @@ fn decided(reply: Reply) -> Result<InteractionAnswer, String> {
         return Ok(answer);
     }
     Err(match said(grant::FEEDBACK).trim() {
-        "" => "The user denied this.".to_owned(),
+        "" => DENIED.to_owned(),
         feedback => format!("The user denied this and said: {feedback}"),
     })
 }

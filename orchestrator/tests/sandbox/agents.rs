@@ -2,6 +2,7 @@
 //! says. Agents are taken from the folder that `SKEIN_AGENTS` names, or from the `PATH`; the tests of
 //! one that is not there are skipped, and say so.
 
+mod asking;
 mod bench;
 mod cells;
 mod figures;
@@ -35,6 +36,13 @@ macro_rules! agents {
                 a_profile_that_forbids_commands_is_kept_to,
                 two_sessions_do_not_mix,
             );
+            agents!(@asking
+                a_command_runs_only_if_the_person_allows_it,
+                a_file_is_changed_only_if_the_person_allows_it,
+                a_question_is_answered,
+                what_nobody_answers_is_not_done,
+                a_turn_that_is_stopped_while_it_asks_does_nothing,
+            );
         }
     )*};
     (@tests $($test:ident),* $(,)?) => {$(
@@ -43,12 +51,23 @@ macro_rules! agents {
             cells::$test(CLI).await;
         }
     )*};
+    (@asking $($test:ident),* $(,)?) => {$(
+        #[tokio::test]
+        async fn $test() {
+            asking::$test(CLI).await;
+        }
+    )*};
 }
 
 agents! {
     claude_code: Cli::ClaudeCode,
     codex: Cli::Codex,
     opencode: Cli::OpenCode,
+}
+
+#[tokio::test]
+async fn claude_code_has_its_plan_approved() {
+    asking::claude_code_has_its_plan_approved().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The built-in agent, from the request to the last event, with a model that does what the prompt
 //! says.
 
+mod asking;
 mod bench;
 mod failures;
 mod memory;
@@ -125,12 +126,12 @@ async fn what_may_not_be_done_is_not_done_and_told() {
         let offered = bench.last_request().body["tools"].to_string();
         assert!(offered.contains("search") && !offered.contains("\"bash\""), "{offered}");
 
-        let careful = json!({ "permissions": { "bash": "ask" }, "instructions": "Speak Latin." });
-        let turn = bench.ask_as(careful, "t2", "RUN[touch denied] SAY[A pity.]").await;
+        let told = json!({ "permissions": { "bash": "deny" }, "instructions": "Speak Latin." });
+        let turn = bench.ask_as(told, "t2", "RUN[touch denied] SAY[A pity.]").await;
         turn.assert_completed("A pity.");
         assert_eq!(turn.steps(), ["bash failed"]);
         let body = bench.last_request().body.to_string();
-        assert!(body.contains("needs the user's permission") && body.contains("Speak Latin."));
+        assert!(body.contains("not allowed in this turn") && body.contains("Speak Latin."));
         assert!(!bench.sandbox.on_host("workspace/denied").exists());
     }
 }

@@ -18,7 +18,7 @@ use super::{
     process::AgentProcess,
     reporter::Reporter,
 };
-use crate::{profile::Permissions, sidecar::WORKSPACE};
+use crate::{interactions::DENIED, profile::Permissions, sidecar::WORKSPACE};
 use translate::Translator;
 
 /// Its folder. It refuses to work from one below `/tmp`.
@@ -184,7 +184,9 @@ impl Conversation for Codex {
     async fn decided(&mut self, native: Value, decision: Decision) {
         self.process.send(asking::response(&native, &decision).to_string());
         // Its answer has no room for words.
-        if let (Decision::Denied(words), Some(turn)) = (decision, self.translator.turn()) {
+        if let (Decision::Denied(words), Some(turn)) = (decision, self.translator.turn())
+            && words != DENIED
+        {
             let input = json!([{ "type": "text", "text": words, "text_elements": [] }]);
             let steer = json!({ "threadId": self.thread, "expectedTurnId": turn, "input": input });
             self.send("turn/steer", steer);

@@ -110,3 +110,127 @@ async fn listen(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sandbox_sdk::types::{Event, EventBody, InteractionAnswer, Outcome};
+    use serde_json::json;
+    use tokio::{
+        sync::mpsc,
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+    use crate::{
+        agents::{Cli, Patience},
+        interactions::{Broker, Power, Wanted},
+        sidecar::{
+            AgentRun,
+            harness::{asks::What, forwarder::Forwarder, problem},
+        },
+    };
+
+    const LONG: Duration = Duration::from_secs(60);
+    const IDLE: Duration = Duration::from_millis(400);
+
+    /// Asks, says what it is given to say, and ends once it was told.
+    struct Asking {
+        lines: Vec<&'static str>,
+        told: Vec<Decision>,
+    }
+
+    impl Conversation for Asking {
+        async fn next(&mut self) -> Option<String> {
+            match self.lines.pop() {
+                Some(line) => Some(line.to_owned()),
+                None if self.told.is_empty() => std::future::pending().await,
+                None => Some("end".to_owned()),
+            }
+        }
+
+        async fn take(&mut self, line: &str, _: &mut Reporter) -> Step {
+            let wanted = Wanted { power: Power::Command, subject: line.to_owned(), body: None };
+            match line {
+                "end" => Step::Ends(End::Completed),
+                "never mind" => Step::Withdraws("ls".to_owned()),
+                line => Step::Asks(Box::new(Ask {
+                    key: line.to_owned(),
+                    what: What::Permission(wanted),
+                    native: Value::Null,
+                })),
+            }
+        }
+
+        async fn decided(&mut self, _: Value, decision: Decision) {
+            self.told.push(decision);
+        }
+
+        async fn interrupt(&mut self) {}
+
+        fn died(&self) -> TurnError {
+            problem("AGENT_DIED", "")
+        }
+
+        fn kill(&mut self) {}
+    }
+
+    /// Follows the agent while the person does something.
+    async fn followed(
+        agent: &mut Asking,
+        person: impl AsyncFnOnce(Broker, mpsc::Receiver<Event>),
+    ) -> End {
+        let (events, heard) = mpsc::channel(64);
+        let broker = Broker::new(LONG);
+        let asker = broker.asker(&AgentRun::unasked(), events.clone());
+        let mut reporter = Reporter::new(&AgentRun::unasked(), events);
+        let door = Forwarder::start().await.unwrap().door().unwrap();
+        let patience = Patience { idle: IDLE, ..Patience::default() };
+        let watchdog = Watchdog::new(Cli::OpenCode, patience, &door);
+        let stopped = CancellationToken::new();
+        let following = follow(agent, &mut reporter, asker, &stopped, watchdog);
+        let both = async { tokio::join!(following, person(broker, heard)).0 };
+        timeout(LONG, both).await.expect("it ends")
+    }
+
+    fn allowed(id: &str) -> InteractionAnswer {
+        let data = json!({"grant": "allow_once"}).as_object().unwrap().clone();
+        InteractionAnswer { id: id.to_owned(), outcome: Outcome::Accepted, data }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_waits_for_a_person_is_not_stuck() {
+        let mut agent = Asking { lines: vec!["ls"], told: Vec::new() };
+        let end = followed(&mut agent, async |broker, mut heard| {
+            assert_eq!(heard.recv().await.unwrap().kind, "interaction");
+            sleep(IDLE * 4).await;
+            assert!(broker.answer("t", allowed("int_t_1")), "it still waits");
+        })
+        .await;
+        assert_eq!((end, agent.told), (End::Completed, vec![Decision::Allowed]));
+    }
+
+    #[tokio::test]
+    async fn what_an_agent_does_not_wait_for_any_more_is_taken_back() {
+        let mut agent = Asking { lines: vec!["never mind", "pwd", "ls"], told: Vec::new() };
+        let end = followed(&mut agent, async |broker, mut heard| {
+            let mut asked = Vec::new();
+            while let Some(event) = heard.recv().await {
+                match event.body() {
+                    EventBody::Interaction(request) => asked.push(request.request),
+                    EventBody::InteractionCancelled(cancelled) => {
+                        assert_eq!(cancelled.reason.as_deref(), Some("withdrawn"));
+                        asked.retain(|request| request.id != cancelled.id);
+                    }
+                    other => panic!("{other:?}"),
+                }
+                let open: Vec<_> = asked.iter().map(|asked| asked.subject.as_deref()).collect();
+                if open == [Some("pwd")] {
+                    assert!(broker.answer("t", allowed(&asked[0].id)));
+                    break;
+                }
+            }
+        })
+        .await;
+        assert_eq!((end, agent.told), (End::Completed, vec![Decision::Allowed]));
+    }
+}

@@ -17,7 +17,8 @@ use orchestrator::{
 use sandbox_sdk::{
     transcript::Transcript,
     types::{
-        BackendChoice, Event, EventBody, PartBody, ToolPart, TurnError, WireFormat, event_type,
+        BackendChoice, Event, EventBody, InteractionAnswer, InteractionRequest, Outcome, PartBody,
+        ToolPart, TurnError, WireFormat, event_type,
     },
 };
 use scripted_model::ScriptedModel;
@@ -42,6 +43,8 @@ pub(super) struct Turn {
     pub(super) events: Vec<Event>,
     pub(super) transcript: Transcript,
     pub(super) outcome: String,
+    /// What the agent asked.
+    pub(super) asked: Vec<InteractionRequest>,
     pub(super) error: Option<TurnError>,
     pub(super) first_delta: Option<Duration>,
 }
@@ -115,7 +118,36 @@ impl Bench {
         profile: Value,
     ) -> Turn {
         let stream = self.begin(&self.run(session, turn, message, profile)).await;
-        Turn::collect(stream, |_| async {}).await
+        Turn::collect(stream, |_| async {}, nobody).await
+    }
+
+    /// Asks, and lets a person answer whatever the agent asks: an outcome, and what is filled in.
+    pub(super) async fn ask_with(
+        &self,
+        run: &AgentRun,
+        person: impl Fn(&InteractionRequest) -> (Outcome, Value),
+    ) -> Turn {
+        let sidecar = self.sandbox.running.sidecar().clone();
+        let answer = async |request: &InteractionRequest| {
+            let (outcome, data) = person(request);
+            let data = data.as_object().unwrap().clone();
+            let answer = InteractionAnswer { id: request.id.clone(), outcome, data };
+            request.check(&answer).unwrap();
+            assert!(sidecar.give_answer(&run.turn_id, &answer).await.unwrap());
+        };
+        Turn::collect(self.begin(run).await, |_| async {}, answer).await
+    }
+
+    /// Asks, and answers nothing.
+    pub(super) async fn ask_and_wait(&self, run: &AgentRun) -> Turn {
+        let silent = async |_: &InteractionRequest| {};
+        Turn::collect(self.begin(run).await, |_| async {}, silent).await
+    }
+
+    /// Asks, and stops the turn once the agent asks something.
+    pub(super) async fn stop_when_asked(&self, run: &AgentRun) -> Turn {
+        let stop = async |_: &InteractionRequest| self.stop(&run.turn_id).await;
+        Turn::collect(self.begin(run).await, |_| async {}, stop).await
     }
 
     /// Asks, and does something once the agent has said the first words.
@@ -126,7 +158,7 @@ impl Bench {
         then: impl FnMut(&Event) -> F,
     ) -> Turn {
         let stream = self.begin(&self.run("s1", turn, message, Value::Null)).await;
-        Turn::collect(stream, then).await
+        Turn::collect(stream, then, nobody).await
     }
 
     pub(super) async fn stop(&self, turn: &str) {
@@ -141,6 +173,11 @@ impl Bench {
         );
         self.sandbox.output(&command).await;
     }
+}
+
+/// For turns in which nothing is asked.
+async fn nobody(request: &InteractionRequest) {
+    panic!("nobody is there to answer {request:?}");
 }
 
 /// Stands in for the model gateway: copies the sandbox's socket to the scripted model.
@@ -165,12 +202,14 @@ impl Turn {
     async fn collect<F: Future<Output = ()>>(
         mut stream: impl Stream<Item = Result<Event, SidecarError>> + Unpin,
         mut at_first_delta: impl FnMut(&Event) -> F,
+        mut answer: impl AsyncFnMut(&InteractionRequest),
     ) -> Self {
         let started = Instant::now();
         let mut turn = Self {
             events: Vec::new(),
             transcript: Transcript::default(),
             outcome: String::new(),
+            asked: Vec::new(),
             error: None,
             first_delta: None,
         };
@@ -188,6 +227,14 @@ impl Turn {
                         at_first_delta(&event).await;
                     }
                     turn.transcript.apply(*update);
+                }
+                EventBody::Interaction(asked) => {
+                    answer(&asked.request).await;
+                    turn.asked.push(asked.request.clone());
+                    turn.transcript.ask(*asked);
+                }
+                EventBody::InteractionCancelled(cancelled) => {
+                    turn.transcript.cancel(cancelled);
                 }
                 EventBody::Error(error) => turn.error = Some(error),
                 EventBody::Status(_) => {}

@@ -11,7 +11,10 @@ use futures::{Stream, StreamExt};
 use orchestrator::sidecar::{AGENT_FINISHED, AgentRun, ModelAccess, SidecarError};
 use sandbox_sdk::{
     transcript::Transcript,
-    types::{Event, EventBody, PartBody, ToolPart, ToolState, TurnError, WireFormat, event_type},
+    types::{
+        Event, EventBody, InteractionAnswer, InteractionRequest, Outcome, PartBody, ToolPart,
+        ToolState, TurnError, WireFormat, event_type,
+    },
 };
 use scripted_model::{Recorded, ScriptedModel};
 use serde_json::{Value, json};
@@ -78,10 +81,35 @@ impl Bench {
     }
 
     pub(super) async fn ask_as(&self, profile: Value, turn_id: &str, message: &str) -> Turn {
-        let mut run = self.turn(turn_id, message);
+        ask(&self.sandbox, &self.turn_as(profile, turn_id, message)).await
+    }
+
+    /// Asks, and lets a person answer whatever the agent asks: an outcome, and what is filled in.
+    pub(super) async fn ask_with(
+        &self,
+        profile: Value,
+        turn_id: &str,
+        message: &str,
+        person: impl Fn(&InteractionRequest) -> (Outcome, Value),
+    ) -> Turn {
+        let run = self.turn_as(profile, turn_id, message);
+        let sidecar = self.sandbox.running.sidecar();
+        let stream = sidecar.run_agent(&run).await.unwrap();
+        Turn::collect(stream, async |event| {
+            let EventBody::Interaction(asked) = event.body() else { return };
+            let (outcome, data) = person(&asked.request);
+            let data = data.as_object().unwrap().clone();
+            let answer = InteractionAnswer { id: asked.request.id.clone(), outcome, data };
+            asked.request.check(&answer).unwrap();
+            assert!(sidecar.give_answer(turn_id, &answer).await.unwrap());
+        })
+        .await
+    }
+
+    pub(super) fn turn_as(&self, profile: Value, turn_id: &str, message: &str) -> AgentRun {
         let backend = json!({ "type": "skein", "profile": profile });
-        run.backend = Some(serde_json::from_value(backend).unwrap());
-        ask(&self.sandbox, &run).await
+        let backend = Some(serde_json::from_value(backend).unwrap());
+        AgentRun { backend, ..self.turn(turn_id, message) }
     }
 
     /// Asks, and stops the turn once `when` says so of an event.
@@ -91,13 +119,20 @@ impl Bench {
         message: &str,
         when: impl AsyncFn(&Event) -> bool,
     ) -> Turn {
-        let run = self.turn(turn_id, message);
-        let stream = self.sandbox.running.sidecar().run_agent(&run).await.unwrap();
+        self.stop_run(&self.turn(turn_id, message), when).await
+    }
+
+    pub(super) async fn stop_run(
+        &self,
+        run: &AgentRun,
+        when: impl AsyncFn(&Event) -> bool,
+    ) -> Turn {
+        let stream = self.sandbox.running.sidecar().run_agent(run).await.unwrap();
         let mut stopped = false;
         Turn::collect(stream, async |event| {
             if !stopped && when(event).await {
                 stopped = true;
-                assert!(self.sandbox.running.sidecar().abort(turn_id).await.unwrap());
+                assert!(self.sandbox.running.sidecar().abort(&run.turn_id).await.unwrap());
             }
         })
         .await
@@ -137,6 +172,8 @@ impl Turn {
             heard(&event).await;
             match event.body() {
                 EventBody::PartUpdated(update) => drop(turn.transcript.apply(*update)),
+                EventBody::Interaction(asked) => drop(turn.transcript.ask(*asked)),
+                EventBody::InteractionCancelled(end) => drop(turn.transcript.cancel(end)),
                 EventBody::Error(error) => turn.error = Some(error),
                 EventBody::Status(status) => turn.notices.push(status.status),
                 _ if event.kind == event_type::WARNING => {
@@ -162,6 +199,16 @@ impl Turn {
             _ => None,
         });
         tools.collect()
+    }
+
+    /// What the agent asked a person.
+    pub(super) fn asked(&self) -> Vec<&InteractionRequest> {
+        let parts = self.transcript.parts().iter();
+        let asked = parts.filter_map(|part| match &part.body {
+            PartBody::Interaction(interaction) => Some(&interaction.request),
+            _ => None,
+        });
+        asked.collect()
     }
 
     /// `bash ok`, `edit failed`, …

@@ -20,9 +20,12 @@ struct Config<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     model_context_window: Option<u64>,
     check_for_update_on_startup: bool,
+    /// Nobody reads what it says of its features.
+    suppress_unstable_features_warning: bool,
     /// Without this every turn takes five seconds more where there is no network.
     analytics: Switch,
     otel: Otel,
+    features: Features,
     tools: Tools,
     model_providers: BTreeMap<&'static str, Provider<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -37,6 +40,12 @@ struct Switch {
 #[derive(Serialize)]
 struct Otel {
     exporter: &'static str,
+}
+
+#[derive(Serialize)]
+struct Features {
+    /// Its question to the person, outside of its plan mode, too.
+    default_mode_request_user_input: bool,
 }
 
 #[derive(Serialize)]
@@ -90,8 +99,10 @@ pub(super) fn config(setup: &Setup, url: &str) -> Result<String, toml::ser::Erro
         model_provider: PROVIDER,
         model_context_window: setup.model.context_tokens,
         check_for_update_on_startup: false,
+        suppress_unstable_features_warning: true,
         analytics: Switch { enabled: false },
         otel: Otel { exporter: "none" },
+        features: Features { default_mode_request_user_input: true },
         tools: Tools { web_search: setup.profile.permissions.network.is_allowed() },
         model_providers: [(PROVIDER, provider)].into(),
         mcp_servers: setup
