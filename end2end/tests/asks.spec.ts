@@ -2,8 +2,8 @@ import { call, messages, newTurnId } from "../support/api.ts";
 import { QUESTION, openWith } from "../support/cards.ts";
 import { ChatPage, expect, test } from "../support/test.ts";
 
-/** The demo agent asks this as a question with options. */
-const ASK = "ask me which colour the page should have";
+/** The demo agent asks this, with three options. */
+const ASK = "ask me which colour to use: red, green or blue";
 const RUN = "run: echo permitted > proof.txt; cat proof.txt";
 
 test.use({ stackOptions: { paceMs: 25 } });
@@ -19,16 +19,15 @@ test("a question is answered with the keyboard alone, and the answer stands ther
   await expect(chat.strip).toContainText("Waiting for your answer");
   await expect(page.locator("p[role=status]")).toContainText("The agent asks:");
   await expect(chat.card, "nothing else had the focus").toBeFocused();
-  const first = chat.card.getByRole("radio").first();
+  const first = chat.card.getByRole("radio", { name: "red" });
   await page.keyboard.press("Tab");
   await expect(first).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(chat.card.locator(".problem"), "nothing is chosen by itself").toBeVisible();
   await page.keyboard.press("Space");
   await expect(first).toBeChecked();
-  const chosen = await chat.card.locator(".option", { has: first }).locator(".name").innerText();
   await page.keyboard.press("Enter");
-  await expect(chat.asked.locator(".came-of")).toHaveText(`· ${chosen}`);
+  await expect(chat.asked.locator(".came-of")).toHaveText("· red");
   await expect(chat.card).toHaveCount(0);
   await chat.settled();
   await expect(chat.strip).not.toContainText("Waiting for your answer");
@@ -49,11 +48,11 @@ test("what was filled in survives a reload, and the question does without script
 }) => {
   await chat.open("/");
   await chat.ask(ASK);
-  const last = chat.card.getByRole("radio").last();
-  await last.check();
+  const blue = chat.card.getByRole("radio", { name: "blue" });
+  await blue.check();
   await chat.reload();
   await expect(chat.card).toHaveCount(1);
-  await expect(last).toBeChecked();
+  await expect(blue).toBeChecked();
 
   const withoutScripts = await browser.newContext({
     javaScriptEnabled: false,
@@ -68,7 +67,7 @@ test("what was filled in survives a reload, and the question does without script
 
   await chat.card.getByRole("button", { name: "Answer" }).click();
   await chat.settled();
-  await expect(chat.asked).toHaveCount(1);
+  await expect(chat.asked.locator(".came-of")).toHaveText("· blue");
 });
 
 test("another tab shows the question at once, and its answer settles both", async ({
@@ -82,14 +81,34 @@ test("another tab shows the question at once, and its answer settles both", asyn
   await other.open(`/chat/${await chat.chatId()}`);
   await expect(other.card).toBeVisible();
   await expect(other.chats.getByLabel("waiting for your answer")).toBeVisible();
-  await other.card.getByRole("radio").first().check();
+  await other.card.getByRole("radio", { name: "green" }).check();
   await other.card.getByRole("button", { name: "Answer" }).click();
-  await expect(chat.asked.locator(".came-of")).toBeVisible();
+  await expect(chat.asked.locator(".came-of")).toHaveText("· green");
   await expect(chat.card).toHaveCount(0);
   await chat.settled();
   await other.settled();
   const line = await chat.asked.locator("summary").innerText();
   await expect(other.asked.locator("summary")).toHaveText(line, { useInnerText: true });
+});
+
+test("own words are as good as an option, and a question without options takes nothing else", async ({
+  chat,
+  page,
+}) => {
+  await chat.open("/");
+  await chat.ask(ASK);
+  await chat.card.getByPlaceholder("Something else…").fill("dark orange");
+  await expect(chat.card.getByRole("radio", { name: "Something else" })).toBeChecked();
+  await page.keyboard.press("Enter");
+  await chat.settled();
+  await expect(chat.asked.locator(".came-of")).toHaveText("· dark orange");
+  await expect(chat.lastAnswer).toContainText("You answered dark orange.");
+
+  await chat.ask("ask me what my name is");
+  await chat.card.getByRole("textbox").fill("Ada");
+  await page.keyboard.press("Enter");
+  await chat.settled();
+  await expect(chat.asked.last().locator(".came-of")).toHaveText("· Ada");
 });
 
 test("a question that is skipped lets the agent go on", async ({ chat }) => {
@@ -133,7 +152,7 @@ test("somebody else can't answer", async ({ chat, page, otherPerson, consoleGate
   });
   consoleGate.allow(/Failed to load resource/);
   await chat.ask(ASK);
-  await chat.card.getByRole("radio").first().check();
+  await chat.card.getByRole("radio", { name: "red" }).check();
   await chat.card.getByRole("button", { name: "Answer" }).click();
   await expect(chat.card.locator(".problem")).toContainText("kept");
 
