@@ -9,6 +9,8 @@ pub mod options;
 pub mod turns;
 
 #[cfg(feature = "ssr")]
+mod answers;
+#[cfg(feature = "ssr")]
 mod convert;
 #[cfg(feature = "ssr")]
 mod guests;
@@ -18,4 +20,6 @@ pub mod request;
 pub use chats::{delete_chat, earlier_messages, list_chats, open_chat, rename_chat};
 pub use credits::balance;
 pub use options::list_options;
-pub use turns::{complete_turn, refresh_token, start_turn, stop_turn, turn_status};
+pub use turns::{
+    answer_interaction, complete_turn, refresh_token, start_turn, stop_turn, turn_status,
+};

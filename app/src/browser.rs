@@ -195,6 +195,25 @@ pub fn focus_conversation() {
     focus(if is_touched() { "conversation" } else { "message" });
 }
 
+/// Puts the focus on something new that asks the person, who is at nothing else.
+pub fn offer_focus(card: &web_sys::HtmlElement) {
+    let Some(at) = document().active_element() else { return };
+    let field = at.dyn_ref::<web_sys::HtmlTextAreaElement>();
+    let writing = field.is_none_or(|field| field.id() != "message" || !field.value().is_empty());
+    if !is_touched() && (at.tag_name() == "BODY" || !writing) {
+        card.focus().ok();
+    }
+}
+
+/// Takes the focus from a card that has nothing more to fill in.
+pub fn leave_card() {
+    let at = document().active_element();
+    let inside = |at: web_sys::Element| at.closest(".ask").ok().flatten().is_some();
+    if at.is_none_or(|at| at.tag_name() == "BODY" || inside(at)) {
+        focus_conversation();
+    }
+}
+
 fn focus_first(selector: String, frames: u32) {
     request_animation_frame(move || {
         let element = document().query_selector(&selector).ok().flatten();

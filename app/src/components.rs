@@ -2,6 +2,8 @@
 
 mod account;
 mod agent_message;
+mod ask;
+mod ask_field;
 mod chat_list;
 mod chat_row;
 mod composer;

@@ -25,6 +25,9 @@ pub enum AppError {
     Conflict { message: String },
     #[error("Too many requests. Try again in {retry_after_s} s.")]
     RateLimited { retry_after_s: u64 },
+    /// Nobody waits for this answer any more: it was given, withdrawn, or came too late.
+    #[error("The agent no longer waits for this answer.")]
+    NotWaiting,
     #[error("{message}")]
     Unavailable { message: String },
     /// Ours to repair. The request id finds the cause in the log.
@@ -47,6 +50,7 @@ impl AppError {
             Self::InsufficientCredits { .. } => 402,
             Self::Invalid { .. } => 400,
             Self::Conflict { .. } => 409,
+            Self::NotWaiting => 410,
             Self::RateLimited { .. } => 429,
             Self::Internal { .. } => 500,
             Self::Unavailable { .. } | Self::Offline => 503,

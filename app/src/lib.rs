@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod api;
+mod ask;
 mod browser;
 mod components;
 pub mod error;

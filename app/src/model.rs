@@ -79,13 +79,15 @@ pub struct EarlierPage {
 }
 
 /// A turn in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActiveTurn {
     pub turn_id: String,
     pub state: TurnState,
     pub started_at: i64,
     /// Something the person should know, such as that the sandbox was replaced.
     pub notice: Option<String>,
+    /// What the agent waits for the person to say: parts of its message.
+    pub waiting: Vec<Part>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,11 +138,25 @@ pub struct Receipt {
     pub duration_ms: u64,
 }
 
-/// An agent and a model, by name.
+/// An agent and a model, by name, and what the agent may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     pub agent: String,
     pub model: String,
+    pub permissions: Permissions,
+}
+
+/// What an agent may do without asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permissions {
+    /// Whatever the sandbox allows.
+    #[default]
+    Everything,
+    /// It asks before commands and edits.
+    AskFirst,
+    /// Neither commands nor edits.
+    ReadOnly,
 }
 
 /// What a message can be sent to.
@@ -199,7 +215,8 @@ impl Options {
         let agent = self.agent(id)?;
         let usual = [&before.model, &self.default.model].into_iter();
         let model = usual.chain(&agent.models).find(|model| agent.models.contains(model))?;
-        Some(Choice { agent: agent.id.clone(), model: model.clone() })
+        let (agent, model) = (agent.id.clone(), model.clone());
+        Some(Choice { agent, model, permissions: before.permissions })
     }
 }
 
@@ -214,6 +231,9 @@ pub struct StartTurn {
     /// None: as in the chat's last turn, or else as usual.
     pub agent: Option<String>,
     pub model: Option<String>,
+    /// None: as in the chat's last turn, or else everything.
+    #[serde(default)]
+    pub permissions: Option<Permissions>,
     /// The chat's last question is asked again.
     #[serde(default)]
     pub repeats: bool,
@@ -339,7 +359,11 @@ mod tests {
             problem: None,
             models: models.iter().map(|model| (*model).to_owned()).collect(),
         };
-        let choice = |agent: &str, model: &str| Choice { agent: agent.into(), model: model.into() };
+        let choice = |agent: &str, model: &str| Choice {
+            agent: agent.into(),
+            model: model.into(),
+            permissions: Permissions::AskFirst,
+        };
         let options = Options {
             agents: vec![agent("a", &["x", "y", "z"]), agent("b", &["z", "y"]), agent("c", &[])],
             models: Vec::new(),

@@ -20,7 +20,7 @@ use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options};
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use earlier::{Batch, Earlier};
 pub use groups::by_day;
-pub use message::{AgentMessage, Ending, Entry, Prose, Run, Segment, Step, StepKind};
+pub use message::{AgentMessage, Ask, Delivery, Ending, Entry, Prose, Run, Segment, Step, StepKind};
 
 /// Where the address leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,8 +174,13 @@ impl Page {
         let chosen = conversation.choice.get();
         self.options.with(|options| {
             let options = options.as_ref()?;
-            let chosen = chosen.filter(|choice| options.offers(choice));
-            Some(chosen.unwrap_or_else(|| options.default.clone()))
+            let usual = options.default.clone();
+            Some(match chosen {
+                Some(choice) if options.offers(&choice) => choice,
+                // Whatever became of agent and model: who wants to be asked is asked.
+                Some(choice) => Choice { permissions: choice.permissions, ..usual },
+                None => usual,
+            })
         })
     }
 

@@ -133,24 +133,28 @@ fn text_of<'a>(input: &'a Value, keys: &[&str]) -> Option<&'a str> {
     keys.iter().find_map(|key| input.get(*key)?.as_str())
 }
 
-/// First line of a name or a command. Characters that could make it look like another one are
-/// written out.
-fn shown(text: &str) -> String {
+/// First line of a name or a command, as it is.
+pub fn shown(text: &str) -> String {
     let mut lines = text.trim().lines();
-    let mut line = String::new();
-    for c in lines.next().unwrap_or_default().chars().take(MAX_OBJECT) {
-        if c == '\t' {
-            line.push(' ');
-        } else if c.is_control() || is_invisible(c) {
-            line.extend(c.escape_unicode());
-        } else {
-            line.push(c);
-        }
-    }
+    let first: String = lines.next().unwrap_or_default().chars().take(MAX_OBJECT).collect();
+    let mut line = visible(&first).replace('\t', " ");
     if lines.next().is_some() || text.trim().chars().nth(MAX_OBJECT).is_some() {
         line.push('…');
     }
     line
+}
+
+/// The text with those characters written out that could make it look like another one.
+pub fn visible(text: &str) -> String {
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (c.is_control() && !matches!(c, '\n' | '\t')) || is_invisible(c) {
+            seen.extend(c.escape_unicode());
+        } else {
+            seen.push(c);
+        }
+    }
+    seen
 }
 
 /// Characters that turn the direction of text, or have no width.

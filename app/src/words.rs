@@ -1,6 +1,6 @@
 //! Numbers and states in words.
 
-use crate::model::{Credits, MessageState, ModelOption, SandboxState};
+use crate::model::{Credits, MessageState, ModelOption, Permissions, SandboxState};
 
 /// How long something took, as short as it can be said.
 pub fn duration(ms: i64) -> String {
@@ -75,6 +75,15 @@ pub fn model(name: &str) -> (&str, &str) {
             (model, provider)
         }
         None => (name, ""),
+    }
+}
+
+/// What an agent may do, by its name and in more words.
+pub fn permissions(permissions: Permissions) -> (&'static str, &'static str) {
+    match permissions {
+        Permissions::Everything => ("Allow everything", "All that the sandbox allows"),
+        Permissions::AskFirst => ("Ask first", "You are asked before commands and edits"),
+        Permissions::ReadOnly => ("Read only", "Neither commands nor edits"),
     }
 }
 

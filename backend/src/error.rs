@@ -37,6 +37,9 @@ pub enum Error {
         /// What stands in the way.
         message: String,
     },
+    /// Nobody waits for this answer any more: it was given, withdrawn, or came too late.
+    #[error("The agent no longer waits for this answer.")]
+    NotWaiting,
     /// Something this depends on does not answer; trying again later may help.
     #[error("{message}")]
     Unavailable {

@@ -28,7 +28,7 @@ pub use error::Error;
 pub use ids::{AccountId, ChatId, TurnId};
 pub use ledger::Audit;
 pub use messages::{Message, MessageState, Receipt, Role};
-pub use options::{AgentOption, Choice, ModelOption, Options};
+pub use options::{AgentOption, Choice, ModelOption, Options, Permissions};
 pub use prices::{PriceError, Prices};
 pub use sandboxes::SandboxState;
 pub use tokens::StreamGrant;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod choose;
+mod permissions;
 #[cfg(test)]
 mod tests;
 
@@ -10,18 +11,29 @@ use std::sync::Arc;
 use sandbox_sdk::types::{AgentCatalog, AgentInfo};
 
 pub(crate) use catalog::Known;
+pub use permissions::Permissions;
 
 use crate::{
     Account, AccountId, Backend, ChatId, Credits, Error, Prices, StartTurn, db::args, prices::Model,
 };
 
-/// An agent and a model, by name.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+/// An agent and a model, by name, and what the agent may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Choice {
     /// `demo`, `opencode`, `claude-code`, …
     pub agent: String,
     /// `provider/model`, or the name of an entry of the price file that names its agent.
     pub model: String,
+    /// What it may do without asking.
+    #[sqlx(try_from = "String")]
+    pub permissions: Permissions,
+}
+
+impl Choice {
+    /// A choice of an agent that may do everything.
+    pub fn new(agent: impl Into<String>, model: impl Into<String>) -> Self {
+        Self { agent: agent.into(), model: model.into(), permissions: Permissions::default() }
+    }
 }
 
 /// All that can be chosen, and what can't at the moment.
@@ -68,6 +80,7 @@ pub struct ModelOption {
 pub(crate) struct Offer {
     pub(crate) agent: String,
     pub(crate) model: Model,
+    pub(crate) permissions: Permissions,
     pub(crate) context_tokens: Option<u64>,
 }
 
@@ -81,9 +94,12 @@ impl Backend {
         let mut options = Options::clone(&*self.current_options().await);
         if let Some(account) = account
             && let Some(last) = self.last_choice(account.id()).await?
-            && options.offers(&last)
         {
-            options.default = last;
+            // Whatever became of agent and model: who wanted to be asked is asked.
+            options.default.permissions = last.permissions;
+            if options.offers(&last) {
+                options.default = last;
+            }
         }
         Ok(options)
     }
@@ -95,10 +111,10 @@ impl Backend {
         account: &AccountId,
         request: &StartTurn,
     ) -> Result<Offer, Error> {
-        let last = match (&request.chat_id, &request.agent, &request.model) {
-            (Some(chat), None, _) | (Some(chat), _, None) => {
-                self.choice_of_chat(account, chat).await?
-            }
+        let says_all =
+            request.agent.is_some() && request.model.is_some() && request.permissions.is_some();
+        let last = match &request.chat_id {
+            Some(chat) if !says_all => self.choice_of_chat(account, chat).await?,
             _ => None,
         };
         self.offer_after(last, request).await
@@ -111,11 +127,13 @@ impl Backend {
         request: &StartTurn,
     ) -> Result<Offer, Error> {
         let options = self.known_options().await;
+        let before = last.as_ref().map(|last| last.permissions);
+        let permissions = request.permissions.or(before).unwrap_or_default();
         let choice = options.choose(request.agent.as_deref(), request.model.as_deref(), last)?;
         let model = self.config().prices.model(&choice.model);
         let model = model.ok_or_else(|| Error::invalid("model", NO_MODEL))?;
         let context_tokens = options.model(&choice.model).and_then(|known| known.context_tokens);
-        Ok(Offer { agent: choice.agent, model, context_tokens })
+        Ok(Offer { agent: choice.agent, model, permissions, context_tokens })
     }
 
     /// What the last turn of the account's chat was run with.
@@ -126,7 +144,7 @@ impl Backend {
     ) -> Result<Option<Choice>, Error> {
         self.db()
             .optional(
-                "SELECT t.agent, t.model FROM messages m JOIN turns t ON t.id = m.turn_id
+                "SELECT t.agent, t.model, t.permissions FROM messages m JOIN turns t ON t.id = m.turn_id
                  WHERE m.chat_id = $1 AND t.account_id = $2 ORDER BY m.position DESC LIMIT 1",
                 args![chat, account],
             )
@@ -136,7 +154,7 @@ impl Backend {
     async fn last_choice(&self, account: &AccountId) -> Result<Option<Choice>, Error> {
         self.db()
             .optional(
-                "SELECT agent, model FROM turns WHERE account_id = $1
+                "SELECT agent, model, permissions FROM turns WHERE account_id = $1
                  ORDER BY created_at DESC, id DESC LIMIT 1",
                 args![account],
             )
@@ -151,11 +169,8 @@ impl Options {
     /// Puts together what the orchestrator has and what it costs. Without a catalog there is what the
     /// price file lists with its agent.
     fn new(prices: &Prices, catalog: Option<&AgentCatalog>) -> Self {
-        let mut options = Self {
-            agents: Vec::new(),
-            models: Vec::new(),
-            default: Choice { agent: String::new(), model: String::new() },
-        };
+        let mut options =
+            Self { agents: Vec::new(), models: Vec::new(), default: Choice::default() };
         match catalog {
             Some(catalog) => {
                 for agent in &catalog.agents {
@@ -226,7 +241,7 @@ impl Options {
     /// The orchestrator's default if it can be used, else the price file's, else the first there is.
     fn usual(&self, prices: &Prices, catalog: Option<&AgentCatalog>) -> Choice {
         let listed = prices.default_model().and_then(|model| {
-            Some(Choice { agent: model.agent.clone()?, model: model.name.clone() })
+            Some(Choice::new(model.agent.clone()?, model.name.as_str()))
         });
         let named = catalog.and_then(|catalog| {
             let agent = self.agent(&catalog.default_agent)?;
@@ -234,13 +249,13 @@ impl Options {
             let defaults = [catalog.default_model.as_ref(), fixed.map(|listed| &listed.model)];
             let default = defaults.into_iter().flatten().find(|name| agent.models.contains(name));
             let model = default.or(agent.models.first())?;
-            Some(Choice { agent: agent.id.clone(), model: model.clone() })
+            Some(Choice::new(agent.id.as_str(), model.as_str()))
         });
         let first = self.agents.iter().find_map(|agent| {
-            Some(Choice { agent: agent.id.clone(), model: agent.models.first()?.clone() })
+            Some(Choice::new(agent.id.as_str(), agent.models.first()?.as_str()))
         });
         let usable = [named, listed.clone(), first].into_iter().flatten().find(|c| self.offers(c));
-        usable.or(listed).unwrap_or(Choice { agent: String::new(), model: String::new() })
+        usable.or(listed).unwrap_or_default()
     }
 
     fn agent(&self, id: &str) -> Option<&AgentOption> {

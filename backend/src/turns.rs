@@ -2,6 +2,7 @@
 
 mod drive;
 mod finish;
+mod interactions;
 mod report;
 mod row;
 mod settle;
@@ -10,8 +11,10 @@ mod status;
 mod stop;
 mod sweep;
 
+use sandbox_sdk::types::Part;
+
 use crate::{
-    ChatId, ChatSummary, Credits, Message, SandboxState, StreamGrant, TurnId,
+    ChatId, ChatSummary, Credits, Message, Permissions, SandboxState, StreamGrant, TurnId,
     words::stored_as_words,
 };
 
@@ -53,6 +56,8 @@ pub struct StartTurn {
     pub agent: Option<String>,
     /// The model, by its name in [`Options`](crate::Options); none is as with the agent.
     pub model: Option<String>,
+    /// What the agent may do without asking; none is as in the chat's last turn, or else everything.
+    pub permissions: Option<Permissions>,
     /// The chat's last question is asked again. It is a turn like any other; its message says so.
     pub repeats: bool,
 }
@@ -103,7 +108,7 @@ pub struct TurnOutcome {
 }
 
 /// The turn of a chat that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ActiveTurn {
     /// The turn.
     pub turn_id: TurnId,
@@ -113,6 +118,8 @@ pub struct ActiveTurn {
     pub started_at: i64,
     /// Something the person should know, in words.
     pub notice: Option<String>,
+    /// What the agent waits for the person to say: parts of its message.
+    pub waiting: Vec<Part>,
 }
 
 /// What a browser believes a turn used. Stored beside the bill and compared with it; money never

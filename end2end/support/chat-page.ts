@@ -18,6 +18,12 @@ export class ChatPage {
   readonly earlier: Locator;
   /** Leads to the end of a conversation that one has left. */
   readonly latest: Locator;
+  /** What the agent asks and waits for. */
+  readonly card: Locator;
+  /** What it has asked before, a line each. */
+  readonly asked: Locator;
+  /** One line above the composer. */
+  readonly strip: Locator;
   /** What the person wrote. */
   readonly questions: Locator;
   /** What the agent answered. */
@@ -35,6 +41,9 @@ export class ChatPage {
     this.sandbox = page.getByRole("status", { name: "Sandbox" });
     this.earlier = page.getByRole("button", { name: "Show earlier messages" });
     this.latest = page.getByRole("button", { name: "Jump to the latest" });
+    this.card = this.conversation.locator(".ask.waiting");
+    this.asked = this.conversation.locator(".ask:not(.waiting)");
+    this.strip = page.locator(".strip");
     this.questions = this.conversation.locator(".message.person .bubble");
     this.answers = this.conversation.locator(".message.agent");
   }
@@ -70,6 +79,15 @@ export class ChatPage {
     await this.ask(text);
     await expect(this.questions).toHaveCount(before + 1);
     await this.settled();
+  }
+
+  /** Chooses what the agent may do in this chat. */
+  async permit(permissions: "Allow everything" | "Ask first" | "Read only"): Promise<void> {
+    await this.page.getByRole("button", { name: /Permissions|Agent and model/ }).click();
+    const dialog = this.page.getByRole("dialog", { name: /Permissions|Agent and model/ });
+    await dialog.getByRole("radio", { name: permissions }).check();
+    await this.page.keyboard.press("Escape");
+    await expect(dialog).toBeHidden();
   }
 
   /** Waits until the last answer is complete, its receipt included. */

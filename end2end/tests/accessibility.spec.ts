@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Page } from "@playwright/test";
+import { PERMISSION, PLAN, QUESTION, QUESTIONS, openWith } from "../support/cards.ts";
 import { TWO_PRICES } from "../support/prices.ts";
 import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
@@ -22,6 +23,25 @@ for (const colorScheme of ["dark", "light"] as const) {
       await chat.stop.click();
       await chat.settled();
       expect(await violations(page), "stopped").toEqual([]);
+    });
+
+    test("axe finds nothing in what an agent asks and has asked", async ({ chat, page }) => {
+      await chat.open("/");
+      await chat.askAndWait("list the files");
+      const id = await chat.chatId();
+      await openWith(page, id, [QUESTION, QUESTIONS, PERMISSION, PLAN]);
+      await expect(chat.card).toHaveCount(4);
+      expect(await violations(page), "waiting").toEqual([]);
+      await page.unrouteAll({ behavior: "ignoreErrors" });
+      const answered = [QUESTION, QUESTIONS, PERMISSION, PLAN].map((asked) => ({
+        ...asked,
+        status: "accepted" as const,
+      }));
+      await openWith(page, id, answered);
+      await expect(chat.asked).toHaveCount(4);
+      expect(await violations(page), "answered").toEqual([]);
+      await unfoldAll(page);
+      expect(await violations(page), "answered and unfolded").toEqual([]);
     });
 
     test.describe("with something to choose", () => {

@@ -2,6 +2,7 @@
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { call, newTurnId, startTurn } from "../support/api.ts";
+import { PERMISSION, PLAN, QUESTION, QUESTIONS, openWith, type Asked } from "../support/cards.ts";
 import { docsFolder, resultsFolder } from "../support/environment.ts";
 import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
@@ -50,6 +51,41 @@ for (const [size, device] of Object.entries(SIZES)) {
         await shoot("7-stopped");
         await chat.reload();
         await shoot("8-after-reload");
+      });
+
+      test("pictures of what an agent asks", async ({ chat, page }) => {
+        const shoot = pictures(chat, `${size}-${colorScheme}`);
+        await chat.open("/");
+        await chat.askAndWait("list the files");
+        const id = await chat.chatId();
+        const show = async (name: string, ...asked: Asked[]) => {
+          await openWith(page, id, asked);
+          await expect(page.locator(".ask").first()).toBeVisible();
+          await shoot(name);
+          await page.unrouteAll({ behavior: "ignoreErrors" });
+        };
+        await show("13-question", QUESTION);
+        await show("14-questions", QUESTIONS);
+        await show("15-permission", PERMISSION);
+        await show("16-plan", PLAN);
+        const over = (asked: Asked, status: Asked["status"], answer = {}): Asked => ({
+          ...asked,
+          status,
+          answer,
+        });
+        await show(
+          "17-answered",
+          over(QUESTION, "accepted", { database: "postgres" }),
+          over(PERMISSION, "accepted", { grant: "allow_once" }),
+          over(QUESTIONS, "expired"),
+          over(PLAN, "declined", { feedback: "Keep the map for the tests." }),
+        );
+        await page.route("**/api/answer_interaction", (route) => route.abort());
+        await openWith(page, id, [QUESTION]);
+        await chat.card.getByRole("radio", { name: /Postgres/ }).check();
+        await chat.card.getByRole("button", { name: "Answer" }).click();
+        await expect(chat.card.locator(".problem")).toBeVisible();
+        await shoot("18-not-sent");
       });
 
       test("pictures of what went wrong", async ({ chat, page, stack, consoleGate }) => {

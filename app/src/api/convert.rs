@@ -20,6 +20,17 @@ same_variants! {
     MessageState { Complete, Stopped, Failed, Interrupted }
     TurnState { Provisioning, Running, Completed, Failed, Stopped, Interrupted }
     SandboxState { None, Provisioning, Running, Stopped, Failed }
+    Permissions { Everything, AskFirst, ReadOnly }
+}
+
+impl From<model::Permissions> for backend::Permissions {
+    fn from(permissions: model::Permissions) -> Self {
+        match permissions {
+            model::Permissions::Everything => Self::Everything,
+            model::Permissions::AskFirst => Self::AskFirst,
+            model::Permissions::ReadOnly => Self::ReadOnly,
+        }
+    }
 }
 
 impl From<backend::Credits> for model::Credits {
@@ -69,6 +80,7 @@ impl From<backend::ActiveTurn> for model::ActiveTurn {
             state: turn.state.into(),
             started_at: turn.started_at,
             notice: turn.notice,
+            waiting: turn.waiting,
         }
     }
 }
@@ -106,7 +118,8 @@ impl From<backend::Receipt> for model::Receipt {
 
 impl From<backend::Choice> for model::Choice {
     fn from(choice: backend::Choice) -> Self {
-        Self { agent: choice.agent, model: choice.model }
+        let permissions = choice.permissions.into();
+        Self { agent: choice.agent, model: choice.model, permissions }
     }
 }
 
@@ -149,6 +162,7 @@ impl TryFrom<model::StartTurn> for backend::StartTurn {
             text: request.text,
             agent: request.agent,
             model: request.model,
+            permissions: request.permissions.map(Into::into),
             repeats: request.repeats,
         })
     }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 
+use super::answers::AnswerLimiter;
 use super::guests::GuestLimiter;
 use crate::error::{AppError, chain};
 
@@ -25,6 +26,7 @@ const MAX_TOKEN_LENGTH: usize = 64;
 pub struct ServerContext {
     pub backend: Backend,
     pub guests: GuestLimiter,
+    answers: AnswerLimiter,
     /// Browsers keep the cookies of a host apart by name only, not by port: two installations on one
     /// machine need two names.
     cookie: String,
@@ -34,7 +36,8 @@ impl ServerContext {
     /// `guests_per_hour`: new guests an hour and client; 0 sets no limit.
     pub fn new(backend: Backend, guests_per_hour: u32) -> Self {
         let cookie = format!("{SESSION_COOKIE}{}", backend.installation());
-        Self { backend, guests: GuestLimiter::new(guests_per_hour), cookie }
+        let guests = GuestLimiter::new(guests_per_hour);
+        Self { backend, guests, answers: AnswerLimiter::default(), cookie }
     }
 
     /// Name of the session cookie.
@@ -84,6 +87,11 @@ impl Caller {
     /// The caller; nobody else gets past this.
     pub(super) async fn known() -> Result<Self, AppError> {
         Self::if_known().await?.ok_or_else(|| answered(AppError::Unauthenticated))
+    }
+
+    /// Whether the caller may answer an agent now.
+    pub(super) fn may_answer(&self) -> Result<(), AppError> {
+        context()?.answers.check(self.account.id().as_str()).map_err(answered)
     }
 
     /// The caller, made a guest on the spot if there is none and the request makes sense.
@@ -195,6 +203,7 @@ impl From<backend::Error> for AppError {
             }
             Error::Invalid { field, message } => Self::Invalid { field: field.into(), message },
             Error::Conflict { message } => Self::Conflict { message },
+            Error::NotWaiting => Self::NotWaiting,
             Error::RateLimited { retry_after_s } => Self::RateLimited { retry_after_s },
             Error::Unavailable { message } => {
                 tracing::warn!(request.id = request_id(), error = %message, "a service is away");

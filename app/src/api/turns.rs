@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
+use sandbox_sdk::types::InteractionAnswer;
 
 use crate::error::AppError;
 use crate::model::{ReportedUsage, StartTurn, StartedTurn, StreamGrant, TurnStatus};
@@ -36,6 +37,17 @@ pub async fn refresh_token(chat_id: String) -> Result<StreamGrant, AppError> {
 pub async fn stop_turn(turn_id: String) -> Result<TurnStatus, AppError> {
     let caller = Caller::known().await?;
     Ok(caller.backend.stop_turn(&caller.account, &turn_id.parse()?).await?.into())
+}
+
+/// Answers what the agent of a running turn asks. What becomes of it comes with the stream.
+#[server(endpoint = "answer_interaction", input = Json)]
+pub async fn answer_interaction(
+    turn_id: String,
+    answer: InteractionAnswer,
+) -> Result<(), AppError> {
+    let caller = Caller::known().await?;
+    caller.may_answer()?;
+    Ok(caller.backend.answer_interaction(&caller.account, &turn_id.parse()?, &answer).await?)
 }
 
 /// Tells the server that the stream has ended, so that it settles the turn from the orchestrator's

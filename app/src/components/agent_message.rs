@@ -1,8 +1,9 @@
 //! What the agent did and said in one turn.
 
-use leptos::either::EitherOf4;
+use leptos::either::EitherOf5;
 use leptos::prelude::*;
 
+use super::ask::AskView;
 use super::prose::ProseView;
 use super::receipt::ReceiptLine;
 use super::run::RunView;
@@ -19,18 +20,23 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
         let segments = segments.clone();
         Memo::new(move |_| segments.with(|all| all.last().map(|last| last.id().to_owned())))
     };
+    let turn_id = message.turn_id.clone();
     let show = move |segment: Segment| {
         let id = segment.id().to_owned();
         // The piece that is being written.
         let current =
             Signal::derive(move || live.get() && last.with(|last| last.as_ref() == Some(&id)));
         match segment {
-            Segment::Prose(prose) => EitherOf4::A(view! { <ProseView prose live current /> }),
-            Segment::Thought(step) => EitherOf4::B(view! { <ThoughtView page step current /> }),
-            Segment::Run(run) => EitherOf4::C(view! { <RunView page run current live /> }),
+            Segment::Prose(prose) => EitherOf5::A(view! { <ProseView prose live current /> }),
+            Segment::Thought(step) => EitherOf5::B(view! { <ThoughtView page step current /> }),
+            Segment::Run(run) => EitherOf5::C(view! { <RunView page run current live /> }),
+            Segment::Ask(ask) => {
+                let turn_id = turn_id.clone();
+                EitherOf5::D(view! { <AskView turn_id ask live /> })
+            }
             Segment::File { file, .. } => {
                 let name = file.filename.unwrap_or_else(|| "a file".into());
-                EitherOf4::D(view! { <p class="step flat">"Made " <code>{plain(&name)}</code></p> })
+                EitherOf5::E(view! { <p class="step flat">"Made " <code>{plain(&name)}</code></p> })
             }
         }
     };

@@ -22,6 +22,16 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
     let title = move || chat.with(|chat| chat.title.clone());
     let current =
         move || page.current.get().id.get().is_some_and(|open| id.with_value(|id| *id == open));
+    // What the agent asks is known of chats that were opened here.
+    let mark = move || {
+        let running = chat.with(|chat| chat.running);
+        let asks = running && id.with_value(|id| page.find(id)?.asks()).is_some();
+        match (running, asks) {
+            (_, true) => Some(("dot starting", "waiting for your answer")),
+            (true, false) => Some(("dot live", "running")),
+            (false, false) => None,
+        }
+    };
     let link = move || {
         view! {
             <a
@@ -31,8 +41,8 @@ pub fn ChatRow(page: Page, chat: ChatSummary) -> impl IntoView {
             >
                 <span>{title}</span>
                 {move || {
-                    chat.with(|chat| chat.running)
-                        .then(|| view! { <i class="dot live" role="img" aria-label="running"></i> })
+                    let (class, name) = mark()?;
+                    Some(view! { <i class=class role="img" aria-label=name></i> })
                 }}
             </a>
             <span class="actions needs-js">

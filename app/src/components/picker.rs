@@ -1,4 +1,5 @@
-//! Agent and model of the next message: one quiet line, and a window to choose in.
+//! Agent and model of the next message, and what the agent may do: one quiet line, and a window to
+//! choose in.
 
 use leptos::either::Either;
 use leptos::prelude::*;
@@ -6,7 +7,7 @@ use leptos::wasm_bindgen::JsCast;
 use leptos::{ev, html};
 
 use super::icon::{Icon, Sign};
-use crate::model::{AgentOption, Choice, ModelOption, Options};
+use crate::model::{AgentOption, Choice, ModelOption, Options, Permissions};
 use crate::state::{Page, actions};
 use crate::words;
 
@@ -15,27 +16,43 @@ const MANY: usize = 10;
 
 #[component]
 pub fn Picker(page: Page) -> impl IntoView {
-    let shown = Memo::new(move |_| {
+    let known = Memo::new(move |_| page.options.with(Option::is_some));
+    let several = Memo::new(move |_| {
         page.options.with(|known| known.as_ref().is_some_and(Options::is_choice))
     });
     let choice = Memo::new(move |_| page.choice(&page.current.get()));
     move || {
-        shown.get().then(|| {
+        known.get().then(|| {
             view! {
-                <Line page choice />
-                <Window page choice />
+                <Line page choice several />
+                <Window page choice several />
             }
         })
     }
 }
 
+/// What there is to choose. With one agent and one model, that is what they may do.
+fn title(several: bool) -> &'static str {
+    if several { "Agent and model" } else { "Permissions" }
+}
+
 #[component]
-fn Line(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
+fn Line(page: Page, choice: Memo<Option<Choice>>, several: Memo<bool>) -> impl IntoView {
     let words = move || {
-        let Choice { agent, model } = choice.get()?;
-        let name = page.agent_name(&agent);
+        let Choice { agent, model, permissions } = choice.get()?;
+        let allowed = words::permissions(permissions).0;
+        if !several.get() {
+            return Some(allowed.to_owned());
+        }
+        let mut words = page.agent_name(&agent);
         // An agent that needs no model is its own.
-        Some(if model == agent { name } else { format!("{name} · {}", words::model(&model).0) })
+        if model != agent {
+            words = format!("{words} · {}", words::model(&model).0);
+        }
+        if permissions != Permissions::default() {
+            words = format!("{words} · {allowed}");
+        }
+        Some(words)
     };
     let open = move |_| {
         page.choosing.set(true);
@@ -45,12 +62,12 @@ fn Line(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
         <button
             type="button"
             class="quiet pick"
-            title="Agent and model"
+            title=move || title(several.get())
             aria-haspopup="dialog"
             aria-expanded=move || page.choosing.get().to_string()
             on:click=open
         >
-            <span class="sr-only">"Agent and model: "</span>
+            <span class="sr-only">{move || title(several.get())} ": "</span>
             <span class="words">{words}</span>
             <Icon sign=Sign::Chevron class="icon turn" />
         </button>
@@ -58,7 +75,7 @@ fn Line(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
 }
 
 #[component]
-fn Window(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
+fn Window(page: Page, choice: Memo<Option<Choice>>, several: Memo<bool>) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     let search = RwSignal::new(String::new());
     // A window that goes because there is no choice any more does not say that it was closed.
@@ -91,13 +108,14 @@ fn Window(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
         >
             <form method="dialog">
                 <header>
-                    <h2 id="picker-title">"Agent and model"</h2>
+                    <h2 id="picker-title">{move || title(several.get())}</h2>
                     <button type="submit" class="quiet" aria-label="Close" title="Close">
                         <Icon sign=Sign::Close />
                     </button>
                 </header>
-                <Agents page choice />
-                <Models page choice search />
+                {move || several.get().then(|| view! { <Agents page choice /> })}
+                <Allowed page choice several />
+                {move || several.get().then(|| view! { <Models page choice search /> })}
             </form>
         </dialog>
     }
@@ -142,6 +160,41 @@ fn Agents(page: Page, choice: Memo<Option<Choice>>) -> impl IntoView {
         <fieldset>
             <legend>"Agent"</legend>
             {move || agents.get().unwrap_or_default().into_iter().map(row).collect_view()}
+        </fieldset>
+    }
+}
+
+#[component]
+fn Allowed(page: Page, choice: Memo<Option<Choice>>, several: Memo<bool>) -> impl IntoView {
+    let row = move |permissions: Permissions| {
+        let (name, about) = words::permissions(permissions);
+        let checked = move || {
+            choice.with(|choice| choice.as_ref().is_some_and(|it| it.permissions == permissions))
+        };
+        let pick = move |_| {
+            if let Some(before) = choice.get_untracked() {
+                let next = Choice { permissions, ..before };
+                actions::choose(&page.current.get_untracked(), next);
+            }
+        };
+        // With a pointer it is the last step, where there is nothing else.
+        let done = move |event: ev::MouseEvent| {
+            if event.detail() > 0 && !several.get_untracked() {
+                request_animation_frame(move || page.choosing.set(false));
+            }
+        };
+        view! {
+            <label class="option" on:click=done>
+                <input type="radio" name="permissions" prop:checked=checked on:change=pick />
+                <span class="name">{name}</span>
+                <span class="about">{about}</span>
+            </label>
+        }
+    };
+    view! {
+        <fieldset>
+            <legend>"Permissions"</legend>
+            {[Permissions::Everything, Permissions::AskFirst, Permissions::ReadOnly].map(row)}
         </fieldset>
     }
 }

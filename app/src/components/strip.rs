@@ -16,11 +16,24 @@ struct Said {
     button: Option<Button>,
     /// The person may put it away.
     dismissible: bool,
+    /// What is read out, where that is more than the words.
+    aloud: Option<String>,
 }
 
 impl Said {
     fn new(words: impl Into<String>, dot: &'static str) -> Self {
-        Self { words: words.into(), dot, bad: false, button: None, dismissible: false }
+        let words = words.into();
+        Self { words, dot, bad: false, button: None, dismissible: false, aloud: None }
+    }
+
+    /// The agent has asked this.
+    fn waiting(asked: String) -> Self {
+        let aloud = Some(format!("The agent asks: {asked}"));
+        Self { aloud, ..Self::new("Waiting for your answer", "dot live") }
+    }
+
+    fn aloud(&self) -> &str {
+        self.aloud.as_ref().unwrap_or(&self.words)
     }
 
     fn notice(notice: &Notice) -> Self {
@@ -30,6 +43,7 @@ impl Said {
             bad: notice.bad,
             button: notice.action.map(Button::Act),
             dismissible: true,
+            aloud: None,
         }
     }
 }
@@ -56,14 +70,17 @@ pub fn Strip(page: Page) -> impl IntoView {
     // A screen reader hears what changed, but not every second.
     let kind = Memo::new(move |_| {
         said.with(|said| {
-            said.as_ref().map(|said| said.words.replace(|c: char| c.is_ascii_digit(), ""))
+            said.as_ref().map(|said| match &said.aloud {
+                Some(aloud) => aloud.clone(),
+                None => said.words.replace(|c: char| c.is_ascii_digit(), ""),
+            })
         })
     });
     Effect::new(move |_| {
         if kind.with(Option::is_some)
             && let Some(said) = said.get_untracked()
         {
-            page.announce(said.words);
+            page.announce(said.aloud());
         }
     });
     let press = move |button| {
@@ -126,7 +143,13 @@ fn said(page: Page, chat: &Conversation) -> Option<Said> {
         return Some(Said::notice(notice));
     }
     let trouble = turn.is_some().then(|| trouble(page, chat.link.get())).flatten();
+    let waiting = || match chat.asks() {
+        Some(_) if turn.as_ref().is_none_or(Turn::is_stopping) => None,
+        asked => asked.map(Said::waiting),
+    };
     trouble
+        .or_else(|| notice.as_ref().filter(|notice| notice.bad).map(Said::notice))
+        .or_else(waiting)
         .or_else(|| notice.as_ref().map(Said::notice))
         .or_else(|| turn.and_then(|turn| progress(page, &turn, chat.link.get())))
 }

@@ -13,9 +13,10 @@ use super::{Composer, Header};
 use crate::error::AppError;
 use crate::first::First;
 use crate::model::{
-    AgentOption, Choice, Credits, Message, MessageState, ModelOption, Options, Receipt, Role,
+    AgentOption, Choice, Credits, Message, MessageState, ModelOption, Options, Permissions, Receipt,
+    Role,
 };
-use crate::state::{AgentMessage, Conversation, Entry, Link, Page, Place, Stage};
+use crate::state::{AgentMessage, Conversation, Delivery, Entry, Link, Page, Place, Segment, Stage};
 
 /// The component's HTML, without the marks that hydration needs.
 fn html<V: IntoView>(view: impl FnOnce(Page) -> V) -> String {
@@ -88,7 +89,7 @@ fn a_settled_answer_is_all_there_without_a_script() {
     ] {
         assert!(html.contains(said), "{said} is missing in {html}");
     }
-    assert!(!html.contains("<details class=\"run\" open"), "a finished run is folded");
+    assert!(!html.contains("<details open class=\"run\""), "a finished run is folded");
 }
 
 #[test]
@@ -229,6 +230,10 @@ fn a_list_that_could_not_be_loaded_does_not_look_like_an_empty_one() {
     assert!(listed(Ok(vec![])).contains("Your chats will be here."));
 }
 
+fn choice(agent: &str, model: &str) -> Choice {
+    Choice { agent: agent.into(), model: model.into(), permissions: Permissions::Everything }
+}
+
 /// The demo agent; one that works with two models, of which one runs here; one that is not there.
 fn options() -> Options {
     let agent = |id: &str, name: &str, problem: Option<&str>, models: &[&str]| AgentOption {
@@ -255,7 +260,7 @@ fn options() -> Options {
             model("anthropic/sonnet", 300_000_000, 1_500_000_000),
             model("ollama/qwen", 0, 0),
         ],
-        default: Choice { agent: "opencode".into(), model: "anthropic/sonnet".into() },
+        default: choice("opencode", "anthropic/sonnet"),
     }
 }
 
@@ -277,6 +282,7 @@ fn the_composer_says_who_gets_the_message_and_what_else_there_is() {
     }
     assert_eq!(html.matches("disabled").count(), 1, "{html}");
     assert_eq!(html.matches("name=\"model\"").count(), 2, "those of the agent: {html}");
+    assert_eq!(html.matches("name=\"permissions\"").count(), 3, "{html}");
     assert!(!html.contains(" style="), "{html}");
 }
 
@@ -285,8 +291,7 @@ fn a_chats_own_choice_comes_before_the_default_while_it_is_offered() {
     let line = |agent: &str, model: &str| {
         html(|page| {
             page.options.set(Some(options()));
-            let choice = Choice { agent: agent.into(), model: model.into() };
-            page.current.get_untracked().choice.set(Some(choice));
+            page.current.get_untracked().choice.set(Some(choice(agent, model)));
             view! { <Composer page /> }
         })
     };
@@ -296,12 +301,171 @@ fn a_chats_own_choice_comes_before_the_default_while_it_is_offered() {
 }
 
 #[test]
-fn where_there_is_nothing_to_choose_nothing_is_said_of_it() {
+fn where_there_is_one_agent_what_it_may_do_is_all_there_is_to_choose() {
     let html = html(|page| {
         let mut demo = options();
         demo.agents.remove(1);
+        demo.default = choice("demo", "demo");
         page.options.set(Some(demo));
         view! { <Composer page /> }
     });
-    assert!(!html.contains("<dialog") && !html.contains("Agent and model"), "{html}");
+    assert!(!html.contains("Agent and model"), "{html}");
+    assert!(!html.contains("name=\"agent\"") && !html.contains("name=\"model\""), "{html}");
+    assert!(html.contains(">Allow everything</span>") && html.contains(">Ask first</span>"));
+    assert!(html.contains("id=\"picker-title\">Permissions</h2>"), "{html}");
+}
+
+#[test]
+fn what_is_not_known_is_not_offered() {
+    let html = html(|page| view! { <Composer page /> });
+    assert!(!html.contains("<dialog"), "{html}");
+}
+
+#[test]
+fn the_line_says_when_an_agent_may_not_do_everything_and_keeps_to_it() {
+    let line = |choice: Choice| {
+        html(|page| {
+            page.options.set(Some(options()));
+            page.current.get_untracked().choice.set(Some(choice));
+            view! { <Composer page /> }
+        })
+    };
+    let careful = Choice { permissions: Permissions::AskFirst, ..choice("demo", "demo") };
+    assert!(line(careful.clone()).contains("<span class=\"words\">Demo · Ask first</span>"));
+    // An agent that is gone does not take the person's caution with it.
+    let gone = Choice { agent: "codex".into(), ..careful };
+    assert!(line(gone).contains("opencode · sonnet · Ask first</span>"));
+}
+
+fn asked(request: Value, status: &str, answer: Value) -> Value {
+    json!({"id": "a1", "type": "interaction", "request": request, "status": status,
+        "answer": answer})
+}
+
+fn question() -> Value {
+    json!({"id": "a1", "title": "Which one?", "body": "The tests pass with *both*.",
+        "answerSpec": {"fields": [
+            {"key": "which", "kind": "select", "allowCustom": true, "options": [
+                {"value": "r", "label": "Red", "description": "Warm"},
+                {"value": "b", "label": "Blue"}]},
+            {"key": "more", "kind": "text", "label": "What else?"},
+            {"key": "pin", "kind": "secret"}]}})
+}
+
+fn permission() -> Value {
+    json!({"id": "a1", "kind": "permission", "title": "Run a command",
+        "subject": "rm -rf build\necho \u{202e}<b>", "answerSpec": {"fields": [
+            {"key": "grant", "kind": "select", "required": true, "options": [
+                {"value": "allow_once"}, {"value": "deny"},
+                {"value": "allow_session", "description": "All commands of this chat."}]},
+            {"key": "feedback", "kind": "text", "label": "What to do instead"}]}})
+}
+
+/// An answer in progress that holds this part, after a change.
+fn live(part: Value, change: impl FnOnce(&AgentMessage)) -> String {
+    html(|page| {
+        let chat = page.current.get_untracked();
+        let message = chat.begin("t1", "hello", false, 0);
+        message.show(&parts(json!([part])));
+        change(&message);
+        view! {
+            <Strip page />
+            <AgentMessageView page chat message />
+        }
+    })
+}
+
+#[test]
+fn a_question_that_waits_is_a_card_with_all_that_can_be_answered() {
+    let html = live(asked(question(), "pending", json!(null)), |_| {});
+    for said in [
+        "<details open tabindex=\"-1\" class=\"ask waiting\"",
+        ">Which one?</span>",
+        "<em>both</em>",
+        "type=\"radio\" name=\"which\"",
+        ">Red</span><span class=\"about\">Warm</span>",
+        "placeholder=\"Something else…\"",
+        ">What else?</span>",
+        "type=\"password\"",
+        ">Answer</button>",
+        ">Skip</button>",
+        "<noscript><p class=\"no-js\">Answering needs JavaScript.</p></noscript>",
+        "Waiting for your answer",
+    ] {
+        assert!(html.contains(said), "{said} is missing in {html}");
+    }
+    assert!(!html.contains("checked") && !html.contains("class=\"came-of\""), "{html}");
+    assert!(!html.contains(" style=") && !html.contains(" onclick"), "{html}");
+}
+
+#[test]
+fn a_permission_shows_all_of_what_is_to_be_permitted_as_it_is() {
+    let html = live(asked(permission(), "pending", json!(null)), |_| {});
+    assert!(html.contains("rm -rf build\necho \\u{202e}&lt;b&gt;</pre>"), "{html}");
+    let buttons = [">Allow once<", ">Deny<", ">Allow for this chat<"].map(|it| html.find(it));
+    assert!(buttons.is_sorted() && buttons[0].is_some(), "{buttons:?}");
+    assert_eq!(html.matches("class=\"button first\"").count(), 1, "{html}");
+    assert!(!html.contains("name=\"grant\""), "the buttons say it: {html}");
+    assert!(html.contains("Allow for this chat: All commands of this chat.</p>"), "{html}");
+    assert!(html.contains("placeholder=\"What to do instead\""), "{html}");
+}
+
+#[test]
+fn what_was_answered_is_one_line_that_says_so_and_unfolds_to_the_answer() {
+    let line = |part: Value| agent(message(MessageState::Complete, parts(json!([part]))));
+    let answered = line(asked(question(), "accepted", json!({"which": "b", "more": "Green"})));
+    assert!(answered.contains("<details tabindex=\"-1\" class=\"ask\""), "folded: {answered}");
+    assert!(answered.contains("· Blue, Green</span>"), "{answered}");
+    assert!(answered.contains("value=\"1\" checked") && answered.contains("disabled"));
+    let allowed = line(asked(permission(), "accepted", json!({"grant": "allow_session"})));
+    assert!(allowed.contains("<code>rm -rf build…</code>"), "{allowed}");
+    assert!(allowed.contains("· allowed for this chat</span>"), "{allowed}");
+    let expired = line(asked(question(), "expired", json!(null)));
+    assert!(expired.contains("· nobody answered in time</span>"), "{expired}");
+    let cut_off = line(asked(question(), "pending", json!(null)));
+    assert!(cut_off.contains("· not answered</span>"), "{cut_off}");
+    assert!(!cut_off.contains("ask waiting"), "{cut_off}");
+}
+
+#[test]
+fn an_answer_on_its_way_locks_the_card_and_one_that_failed_gives_it_back() {
+    let with = |delivery: Delivery| {
+        live(asked(question(), "pending", json!(null)), |message| {
+            let segments = message.segments.get_untracked();
+            let Segment::Ask(ask) = &segments[0] else { panic!() };
+            ask.delivery.set(delivery);
+        })
+    };
+    let sending = with(Delivery::Sending);
+    assert!(sending.contains("Sending…") && sending.contains("<fieldset disabled"), "{sending}");
+    let failed = with(Delivery::Failed("It did not go through.".into()));
+    assert!(failed.contains("class=\"problem\">It did not go through."), "{failed}");
+    assert!(!failed.contains("disabled"), "{failed}");
+    let sent = with(Delivery::Sent);
+    assert!(!sent.contains("Waiting for your answer"), "nothing is left to do: {sent}");
+    let late = with(Delivery::TooLate);
+    assert!(late.contains("· not answered</span>") && !late.contains("ask waiting"), "{late}");
+}
+
+#[test]
+fn the_strip_says_that_an_answer_is_waited_for_and_what_is_worse() {
+    let said = |change: fn(&Conversation)| {
+        html(|page| {
+            let chat = page.current.get_untracked();
+            let message = chat.begin("t1", "hello", false, 0);
+            message.show(&parts(json!([asked(question(), "pending", json!(null))])));
+            chat.set_stage("t1", Stage::Running, 1);
+            change(&chat);
+            view! { <Strip page /> }
+        })
+    };
+    assert!(said(|_| {}).contains("Waiting for your answer"));
+    let replaced = said(|chat| chat.say("The sandbox was replaced."));
+    assert!(replaced.contains("Waiting for your answer"), "{replaced}");
+    let failed = said(|chat| chat.complain(&AppError::RateLimited { retry_after_s: 3 }));
+    assert!(failed.contains("Too many"), "{failed}");
+    let lost = said(|chat| chat.link.set(Link::Lost));
+    assert!(lost.contains("connection to the agent is lost"), "{lost}");
+    let stopping = said(|chat| chat.set_stage("t1", Stage::Stopping, 2));
+    assert!(stopping.contains("Stopping…"), "{stopping}");
 }

@@ -42,6 +42,7 @@ impl From<AppError> for Wire {
             AppError::RateLimited { retry_after_s } => {
                 Self { retry_after_s: Some(retry_after_s), ..plain("rate_limited") }
             }
+            AppError::NotWaiting => plain("not_waiting"),
             AppError::Unavailable { message } => {
                 Self { message: Some(message), ..plain("unavailable") }
             }
@@ -72,6 +73,7 @@ impl TryFrom<Wire> for AppError {
             "rate_limited" => {
                 retry_after_s.map(|retry_after_s| Self::RateLimited { retry_after_s })
             }
+            "not_waiting" => Some(Self::NotWaiting),
             "unavailable" => message.map(|message| Self::Unavailable { message }),
             "internal" => request_id.map(|request_id| Self::Internal { request_id }),
             "outdated" => Some(Self::Outdated),
@@ -98,6 +100,7 @@ mod tests {
             AppError::Invalid { field: "text".into(), message: "Write something.".into() },
             AppError::Conflict { message: text() },
             AppError::RateLimited { retry_after_s: 7 },
+            AppError::NotWaiting,
             AppError::Unavailable { message: text() },
             AppError::Internal { request_id: text() },
             AppError::Outdated,

@@ -2,6 +2,7 @@
 //!
 //! All of it runs in the browser only: event handlers start it, and tasks go on with it.
 
+mod answers;
 mod earlier;
 mod turns;
 
@@ -17,6 +18,7 @@ use crate::browser;
 use crate::error::AppError;
 use crate::model::{ChatSummary, Choice};
 
+pub use answers::answer;
 pub use earlier::show_earlier;
 pub use turns::{follow_active, retry, send, stop};
 

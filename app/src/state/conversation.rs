@@ -193,7 +193,11 @@ impl Conversation {
         if let Some(active) = chat.active {
             self.hear(active.notice);
             let live = earlier::answer(known, &active.turn_id);
-            let live = live.unwrap_or_else(|| AgentMessage::live(active.turn_id.clone()));
+            let live = live.unwrap_or_else(|| {
+                let live = AgentMessage::live(active.turn_id.clone());
+                live.show(&active.waiting);
+                live
+            });
             entries.push(Entry::Agent(live));
             let stage = match active.state {
                 TurnState::Provisioning => Stage::Provisioning,
@@ -283,6 +287,15 @@ impl Conversation {
     /// The agent's message of a turn.
     pub fn answer(&self, turn_id: &str) -> Option<AgentMessage> {
         self.entries.with_untracked(|entries| earlier::answer(entries, turn_id))
+    }
+
+    /// What the agent waits for the person to say.
+    pub fn asks(&self) -> Option<String> {
+        let last = self.entries.with(|entries| match entries.last() {
+            Some(Entry::Agent(message)) => Some(message.clone()),
+            _ => None,
+        });
+        last.and_then(|message| message.asks())
     }
 
     /// What the person said in a turn.

@@ -1,8 +1,9 @@
 //! What was typed or chosen and not sent, kept in the browser by chat.
 
 use leptos::prelude::window;
+use sandbox_sdk::types::Extra;
 
-use crate::model::Choice;
+use crate::model::{Choice, Permissions};
 
 fn storage() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
@@ -69,15 +70,37 @@ fn choice_key(chat: Option<&str>) -> String {
 /// Agent and model that were chosen in a chat, if nothing was sent since.
 pub fn choice(chat: Option<&str>) -> Option<Choice> {
     let kept = storage()?.get_item(&choice_key(chat)).ok()??;
-    let (agent, model) = kept.split_once(' ')?;
-    Some(Choice { agent: agent.to_owned(), model: model.to_owned() })
+    choice_of(&kept)
+}
+
+fn choice_of(kept: &str) -> Option<Choice> {
+    let mut words = kept.split(' ');
+    let (agent, model) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let permissions = match words.next() {
+        Some(ASK_FIRST) => Permissions::AskFirst,
+        Some(READ_ONLY) => Permissions::ReadOnly,
+        _ => Permissions::Everything,
+    };
+    Some(Choice { agent, model, permissions })
+}
+
+const ASK_FIRST: &str = "ask-first";
+const READ_ONLY: &str = "read-only";
+
+fn kept_as(choice: &Choice) -> String {
+    let Choice { agent, model, permissions } = choice;
+    let permissions = match permissions {
+        Permissions::Everything => "everything",
+        Permissions::AskFirst => ASK_FIRST,
+        Permissions::ReadOnly => READ_ONLY,
+    };
+    format!("{agent} {model} {permissions}")
 }
 
 /// Keeps what was chosen.
 pub fn set_choice(chat: Option<&str>, choice: &Choice) {
     let Some(storage) = storage() else { return };
-    let Choice { agent, model } = choice;
-    storage.set_item(&choice_key(chat), &format!("{agent} {model}")).ok();
+    storage.set_item(&choice_key(chat), &kept_as(choice)).ok();
 }
 
 /// Forgets what was chosen: the server knows it now.
@@ -85,9 +108,46 @@ pub fn forget_choice(chat: Option<&str>) {
     storage().and_then(|storage| storage.remove_item(&choice_key(chat)).ok());
 }
 
+/// Answers that were begun go with their tab: the agent does not wait for long.
+fn session() -> Option<web_sys::Storage> {
+    window().session_storage().ok().flatten()
+}
+
+fn answer_key(ask: &str) -> String {
+    format!("skein-answer:{ask}")
+}
+
+/// What was filled in of an answer; empty where nothing was.
+pub fn answer(ask: &str) -> Extra {
+    let kept = session().and_then(|session| session.get_item(&answer_key(ask)).ok().flatten());
+    kept.and_then(|kept| serde_json::from_slice(kept.as_bytes()).ok()).unwrap_or_default()
+}
+
+/// Keeps what was filled in. It must hold no secret.
+pub fn set_answer(ask: &str, data: &Extra) {
+    if let (Some(session), Ok(text)) = (session(), serde_json::to_string(data)) {
+        session.set_item(&answer_key(ask), &text).ok();
+    }
+}
+
+/// Forgets an answer that came to its end.
+pub fn forget_answer(ask: &str) {
+    session().and_then(|session| session.remove_item(&answer_key(ask)).ok());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_chosen_is_kept_whole_and_what_was_kept_before_is_still_read() {
+        for permissions in [Permissions::Everything, Permissions::AskFirst, Permissions::ReadOnly] {
+            let choice = Choice { agent: "a".into(), model: "x/y".into(), permissions };
+            assert_eq!(choice_of(&kept_as(&choice)), Some(choice));
+        }
+        let before = choice_of("demo demo").map(|choice| choice.permissions);
+        assert_eq!(before, Some(Permissions::Everything));
+    }
 
     #[test]
     fn a_message_that_comes_back_is_not_doubled() {

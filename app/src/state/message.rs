@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use leptos::prelude::*;
-use sandbox_sdk::types::{FilePart, Part, PartBody, TimeSpan, ToolPart};
+use sandbox_sdk::types::{
+    FilePart, InteractionPart, InteractionStatus, Part, PartBody, TimeSpan, ToolPart,
+};
 
 use crate::model::{Message, MessageState, Receipt};
 
@@ -71,6 +73,7 @@ pub enum Segment {
     /// Thinking that no step came before.
     Thought(Step),
     Run(Run),
+    Ask(Ask),
     File {
         id: String,
         file: FilePart,
@@ -83,6 +86,7 @@ impl Segment {
             Self::Prose(prose) => &prose.id,
             Self::Thought(step) => &step.id,
             Self::Run(run) => &run.id,
+            Self::Ask(ask) => &ask.id,
             Self::File { id, .. } => id,
         }
     }
@@ -136,6 +140,35 @@ pub enum StepKind {
     Tool(ArcRwSignal<ToolPart>),
 }
 
+/// Something that the agent asks.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub id: String,
+    pub part: ArcRwSignal<InteractionPart>,
+    pub delivery: ArcRwSignal<Delivery>,
+}
+
+/// How far the person's answer is. That it has arrived says the part alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Not given, or not taken: then with the reason.
+    #[default]
+    None,
+    Failed(String),
+    Sending,
+    Sent,
+    /// The server says that nobody waits for it any more.
+    TooLate,
+}
+
+impl Ask {
+    /// Whether the person is to say something, in a turn that goes on.
+    pub fn waits(&self) -> bool {
+        self.part.with(|part| part.status == InteractionStatus::Pending)
+            && self.delivery.with(|delivery| *delivery != Delivery::TooLate)
+    }
+}
+
 /// What shows a part.
 #[derive(Debug)]
 struct Shown {
@@ -147,6 +180,7 @@ struct Shown {
 enum View {
     Prose(ArcRwSignal<GrowingText>),
     Step(StepKind),
+    Ask(ArcRwSignal<InteractionPart>),
     /// Nothing to see, or nothing that changes.
     None,
 }
@@ -228,6 +262,21 @@ impl AgentMessage {
             && !self.receipt.with(|receipt| receipt.as_ref().is_some_and(charged))
     }
 
+    /// What the person is asked now.
+    pub fn asks(&self) -> Option<String> {
+        if self.ending.with(|ending| *ending != Ending::Live) {
+            return None;
+        }
+        self.segments.with(|segments| {
+            segments.iter().find_map(|segment| match segment {
+                Segment::Ask(ask) if ask.waits() && ask.delivery.with(|it| *it != Delivery::Sent) => {
+                    Some(ask.part.with(|part| crate::ask::title(&part.request)))
+                }
+                _ => None,
+            })
+        })
+    }
+
     /// Text of the answer, as it is copied.
     pub fn text(&self) -> String {
         let segments = self.segments.read_untracked();
@@ -265,10 +314,13 @@ impl AgentMessage {
                 self.segments.update(|segments| segments.push(segment));
                 View::None
             }
-            PartBody::StepStart(_)
-            | PartBody::StepFinish(_)
-            | PartBody::Interaction(_)
-            | PartBody::Other(_) => View::None,
+            PartBody::Interaction(asked) => {
+                let part = ArcRwSignal::new(InteractionPart::clone(asked));
+                let ask = Ask { id, part: part.clone(), delivery: ArcRwSignal::default() };
+                self.segments.update(|segments| segments.push(Segment::Ask(ask)));
+                View::Ask(part)
+            }
+            PartBody::StepStart(_) | PartBody::StepFinish(_) | PartBody::Other(_) => View::None,
         };
         Shown { id: part.id.clone(), view }
     }
@@ -298,11 +350,16 @@ impl Shown {
         self.id == part.id
             && match (&self.view, &part.body) {
                 (View::Prose(_), PartBody::Text(_))
+                | (View::Ask(_), PartBody::Interaction(_))
                 | (View::Step(StepKind::Thought { .. }), PartBody::Reasoning(_))
                 | (View::Step(StepKind::Tool(_)), PartBody::Tool(_)) => true,
-                (View::None, body) => {
-                    !matches!(body, PartBody::Text(_) | PartBody::Reasoning(_) | PartBody::Tool(_))
-                }
+                (View::None, body) => !matches!(
+                    body,
+                    PartBody::Text(_)
+                        | PartBody::Reasoning(_)
+                        | PartBody::Tool(_)
+                        | PartBody::Interaction(_)
+                ),
                 _ => false,
             }
     }
@@ -320,6 +377,11 @@ impl Shown {
                 if *tool.read_untracked() != *part =>
             {
                 tool.set(part.clone());
+            }
+            (View::Ask(asked), PartBody::Interaction(part))
+                if *asked.read_untracked() != **part =>
+            {
+                asked.set(InteractionPart::clone(part));
             }
             _ => {}
         }
@@ -342,6 +404,11 @@ mod tests {
         part(id, "text", json!({"text": text}))
     }
 
+    fn ask(id: &str, status: &str) -> Part {
+        let request = json!({"id": id, "title": "Which one?"});
+        part(id, "interaction", json!({"request": request, "status": status}))
+    }
+
     fn tool(id: &str) -> Part {
         part(id, "tool", json!({"tool": "bash", "state": {"status": "running", "input": {}}}))
     }
@@ -353,6 +420,7 @@ mod tests {
             Segment::Prose(_) => "prose".to_owned(),
             Segment::Thought(_) => "thought".to_owned(),
             Segment::Run(run) => format!("run({})", run.steps.read_untracked().len()),
+            Segment::Ask(_) => "ask".to_owned(),
             Segment::File { .. } => "file".to_owned(),
         });
         words.collect::<Vec<_>>().join(" ")
@@ -431,6 +499,28 @@ mod tests {
         });
         message.update(&[text("1", "Hello"), text("2", "late")], [0, 1].into_iter());
         assert_eq!(message.text(), "Hello.");
+    }
+
+    #[test]
+    fn what_the_agent_asks_stands_where_it_was_asked_and_waits_until_it_is_answered() {
+        Owner::new().with(|| {
+            let message = AgentMessage::live("t".into());
+            message.show(&[tool("1"), ask("2", "pending"), tool("3")]);
+            assert_eq!(shape(&message), "run(1) ask run(1)");
+            assert_eq!(message.asks().as_deref(), Some("Which one?"));
+            let segments = message.segments.get_untracked();
+            let Segment::Ask(asked) = &segments[1] else { panic!() };
+            asked.delivery.set(Delivery::Sent);
+            assert_eq!(message.asks(), None, "the person has said it");
+            asked.delivery.set(Delivery::None);
+            message.update(&[tool("1"), ask("2", "accepted")], [1].into_iter());
+            assert_eq!(asked.part.get_untracked().status, InteractionStatus::Accepted);
+            assert_eq!(message.asks(), None);
+            message.update(&[tool("1"), ask("2", "accepted"), tool("3"), ask("4", "pending")], [3].into_iter());
+            assert!(message.asks().is_some());
+            message.ending.set(Ending::Settled { state: MessageState::Stopped, error: None });
+            assert_eq!(message.asks(), None, "nobody waits after the end");
+        });
     }
 
     #[test]

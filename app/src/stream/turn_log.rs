@@ -39,13 +39,23 @@ impl TurnLog {
     pub(super) fn apply(&mut self, event: &Event) -> Next {
         match event.body() {
             EventBody::PartUpdated(update) if update.part.message_id == self.message_id => {
-                match self.transcript.apply(*update) {
-                    Change::Added(at) | Change::Grew(at) | Change::Replaced(at) => {
-                        self.changed.insert(at);
-                        Next::Show
-                    }
-                    Change::None => Next::Nothing,
-                }
+                let change = self.transcript.apply(*update);
+                self.noted(change)
+            }
+            // A service that does not say whose it is, says it of the turn that runs.
+            EventBody::Interaction(asked)
+                if asked.message_id.is_empty() || asked.message_id == self.message_id =>
+            {
+                let change = self.transcript.ask(*asked);
+                self.noted(change)
+            }
+            EventBody::InteractionResolved(resolved) => {
+                let change = self.transcript.resolve(resolved);
+                self.noted(change)
+            }
+            EventBody::InteractionCancelled(cancelled) => {
+                let change = self.transcript.cancel(cancelled);
+                self.noted(change)
             }
             EventBody::Done(done) if done.turn_id == self.turn_id => {
                 self.reported.input_tokens = Some(done.token_usage.input_tokens);
@@ -53,6 +63,16 @@ impl TurnLog {
                 Next::Finish
             }
             _ => Next::Nothing,
+        }
+    }
+
+    fn noted(&mut self, change: Change) -> Next {
+        match change {
+            Change::Added(at) | Change::Grew(at) | Change::Replaced(at) => {
+                self.changed.insert(at);
+                Next::Show
+            }
+            Change::None => Next::Nothing,
         }
     }
 
@@ -95,6 +115,24 @@ mod tests {
         assert_eq!(log.take_changed(), [0].into());
         assert_eq!(log.take_changed(), [].into());
         assert_eq!(log.transcript.text(), "ac");
+    }
+
+    #[test]
+    fn what_is_asked_becomes_a_part_and_its_end_changes_it() {
+        let mut log = TurnLog::new("t1");
+        let asked = |id: &str, message: &str| {
+            let request = json!({"id": id, "kind": "question", "title": "Which?"});
+            event("interaction", json!({"request": request, "messageID": message}))
+        };
+        let answered = |id: &str| event("interaction.resolved", json!({"id": id, "status": "accepted"}));
+        assert_eq!(log.apply(&asked("old", "msg_t0")), Next::Nothing);
+        assert_eq!(log.apply(&asked("a", "msg_t1")), Next::Show);
+        assert_eq!(log.apply(&asked("b", "")), Next::Show);
+        assert_eq!(log.take_changed(), [0, 1].into());
+        assert_eq!(log.apply(&answered("old")), Next::Nothing);
+        assert_eq!(log.apply(&answered("a")), Next::Show);
+        assert_eq!(log.apply(&event("interaction.cancel", json!({"id": "b"}))), Next::Show);
+        assert_eq!(log.take_changed(), [0, 1].into());
     }
 
     #[test]

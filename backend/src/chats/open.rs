@@ -58,7 +58,7 @@ struct SandboxRow {
 impl From<ActiveRow> for ActiveTurn {
     fn from(row: ActiveRow) -> Self {
         let (turn_id, state, started_at) = (row.id, row.state, row.created_at);
-        Self { turn_id, state, started_at, notice: row.notice }
+        Self { turn_id, state, started_at, notice: row.notice, waiting: Vec::new() }
     }
 }
 
@@ -106,7 +106,10 @@ impl Backend {
             )
             .await?;
         let choice = self.choice_of_chat(account.id(), chat).await?;
-        let (messages, active) = self.history(chat, from).await?;
+        let (messages, mut active) = self.history(chat, from).await?;
+        if let Some(turn) = &mut active {
+            turn.waiting = self.waiting_parts(&turn.turn_id).await?;
+        }
         Ok(ChatDetail {
             summary: ChatSummary { running: active.is_some(), ..summary },
             messages,

@@ -61,6 +61,6 @@ impl Options {
                 usual.or(agent.models.first().map(String::as_str)).unwrap_or_default()
             }
         };
-        Ok(Choice { agent: agent.id.clone(), model: model.to_owned() })
+        Ok(Choice::new(agent.id.as_str(), model))
     }
 }

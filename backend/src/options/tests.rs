@@ -69,7 +69,7 @@ fn options() -> Options {
 }
 
 fn choice(agent: &str, model: &str) -> Choice {
-    Choice { agent: agent.into(), model: model.into() }
+    Choice::new(agent, model)
 }
 
 fn refused(chosen: Result<Choice, Error>) -> (&'static str, String) {

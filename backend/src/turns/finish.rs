@@ -73,9 +73,19 @@ impl Ending {
             billed,
             last_seq: record.last_seq,
             metered: Some(Metered { model, usage: record.token_usage, duration_ms }),
-            parts: parts(row, record.parts, record.final_text),
+            parts: parts(row, without_secrets(record.parts), record.final_text),
         })
     }
+}
+
+/// What a person gave an agent in confidence is kept nowhere, whatever the record holds.
+fn without_secrets(mut parts: Vec<Part>) -> Vec<Part> {
+    for part in &mut parts {
+        if let PartBody::Interaction(asked) = &mut part.body {
+            asked.answer = asked.answer.take().map(|answer| asked.request.without_secrets(&answer));
+        }
+    }
+    parts
 }
 
 /// The parts of the answer. A service that keeps only the text gives a message of one part.
@@ -146,7 +156,7 @@ fn cost(row: &TurnRow, record: &TurnRecord) -> Credits {
 }
 
 /// Without what a database may not be able to store.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().filter(|c| *c == '\n' || !c.is_control()).take(2000).collect()
 }
 

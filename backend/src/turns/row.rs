@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox_sdk::types::{BackendChoice, CostLimit, ModelChoice, TokenUsage, TurnLimits};
 
 use crate::{
-    AccountId, Backend, ChatId, Credits, Error, TurnId, TurnState,
+    AccountId, Backend, ChatId, Credits, Error, Permissions, TurnId, TurnState,
     clock::{from_now, now_ms},
     db::args,
     prices::{LimitedBy, Price},
@@ -25,6 +25,8 @@ pub(crate) struct TurnRow {
     pub(crate) state: TurnState,
     pub(crate) agent: String,
     pub(crate) model: String,
+    #[sqlx(try_from = "String")]
+    permissions: Permissions,
     provider: Option<String>,
     provider_model: Option<String>,
     price_input: i64,
@@ -78,7 +80,12 @@ impl TurnRow {
             model: self.provider_model.clone(),
             ..ModelChoice::default()
         });
-        BackendChoice { kind: Some(self.agent.clone()), model, ..BackendChoice::default() }
+        let mut choice =
+            BackendChoice { kind: Some(self.agent.clone()), model, ..BackendChoice::default() };
+        if self.permissions != Permissions::default() {
+            choice.extra.insert("profile".to_owned(), self.permissions.as_str().into());
+        }
+        choice
     }
 
     /// What it may use at most: nothing that costs more than is held, at the price it began with. A
@@ -133,7 +140,7 @@ impl Backend {
         self.db()
             .optional(
                 "SELECT t.id, t.account_id, t.chat_id, t.sandbox_id, t.position, t.state, t.agent,
-                        t.model, t.provider, t.provider_model, t.limited_by,
+                        t.model, t.permissions, t.provider, t.provider_model, t.limited_by,
                         t.price_input, t.price_output, t.price_cache_read, t.price_cache_write,
                         t.max_input_tokens, t.max_output_tokens, t.dispatched_at, t.since_seq,
                         t.stop_requested_at, t.woken_at, t.unreachable_since, t.notice, t.report, t.created_at,

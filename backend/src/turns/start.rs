@@ -180,9 +180,9 @@ impl Backend {
                  (id, account_id, chat_id, sandbox_id, position, state, agent, model, provider,
                   provider_model, price_version, price_input, price_output, price_cache_read,
                   price_cache_write, limited_by, max_input_tokens, max_output_tokens, lease_until,
-                  notice, created_at)
+                  notice, created_at, permissions)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                         $18, $19, $20, $21)
+                         $18, $19, $20, $21, $22)
                  ON CONFLICT (id) DO NOTHING",
                 args![
                     &new.request.turn_id,
@@ -205,7 +205,8 @@ impl Backend {
                     count(max_output),
                     from_now(self.config().timing.lease),
                     new.sandbox.notice,
-                    now_ms()
+                    now_ms(),
+                    new.offer.permissions
                 ],
             )
             .await?;

@@ -11,6 +11,7 @@
 mod accounts;
 mod chats;
 mod deleting;
+mod interactions;
 mod limits;
 mod options;
 mod provisioning;

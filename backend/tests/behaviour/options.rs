@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use backend::{
-    Account, ChatId, Choice, Credits, Error, MessageState, Prices, StartTurn, StartedTurn, TurnId,
+    Account, ChatId, Choice, Credits, Error, MessageState, Permissions, Prices, StartTurn,
+    StartedTurn, TurnId,
 };
 use sandbox_sdk::types::{
     AgentCatalog, AgentInfo, CostLimit, ModelInfo, TokenUsage, TurnState, WireFormat,
@@ -94,7 +95,7 @@ async fn run(world: &World, account: &Account, agent: &str, model: &str) -> Star
 }
 
 fn choice(agent: &str, model: &str) -> Choice {
-    Choice { agent: agent.into(), model: model.into() }
+    Choice::new(agent, model)
 }
 
 on_both_databases!(
@@ -352,6 +353,58 @@ on_both_databases!(
         world.orchestrator.heal();
         until("the catalog is known", async || {
             world.backend.options(None).await.unwrap().agents.len() == 2
+        })
+        .await;
+    }
+);
+
+on_both_databases!(
+    what_an_agent_may_do_is_sent_along_and_stays_with_its_chat,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        let account = world.guest().await;
+        let run = async |chat: Option<&ChatId>, permissions: Option<Permissions>| {
+            let request =
+                StartTurn { permissions, ..question(chat, &TurnId::generate(), "hello") };
+            let started = world.backend.start_turn(&account, request).await.unwrap();
+            world.dispatched(&account, &started.turn_id).await;
+            let sent = world.orchestrator.backend(started.turn_id.as_str());
+            world.answer(&started.turn_id);
+            world.complete(&account, &started.turn_id).await;
+            (started.chat.id, sent.extra.get("profile").cloned())
+        };
+        let careful = Some(json!("careful"));
+        let (chat, sent) = run(None, Some(Permissions::AskFirst)).await;
+        assert_eq!(sent, careful);
+        assert_eq!(run(Some(&chat), None).await.1, careful, "as before");
+        let kept = world.backend.open_chat(&account, &chat).await.unwrap().choice.unwrap();
+        assert_eq!(kept.permissions, Permissions::AskFirst);
+        let usual = world.backend.options(Some(&account)).await.unwrap().default;
+        assert_eq!(usual.permissions, Permissions::AskFirst, "new chats are offered the same");
+        let read_only = Some(Permissions::ReadOnly);
+        assert_eq!(run(Some(&chat), read_only).await.1, Some(json!("read-only")));
+        assert_eq!(run(Some(&chat), Some(Permissions::Everything)).await.1, None);
+        assert_eq!(run(None, None).await.1, None, "who says nothing in a new chat");
+    }
+);
+
+on_both_databases!(
+    who_wants_to_be_asked_is_asked_whatever_becomes_of_the_agent,
+    async |database: TestDatabase| {
+        let world = world(database, 500).await;
+        let account = world.guest().await;
+        let request = StartTurn {
+            agent: Some("skein".into()),
+            model: Some("anthropic/big".into()),
+            permissions: Some(Permissions::AskFirst),
+            ..question(None, &TurnId::generate(), "hello")
+        };
+        let started = world.backend.start_turn(&account, request).await.unwrap();
+        world.dispatched(&account, &started.turn_id).await;
+        world.orchestrator.has_agents(AgentCatalog { models: Vec::new(), ..catalog() });
+        until("the model is gone", async || {
+            let usual = world.restarted().await.options(Some(&account)).await.unwrap().default;
+            usual.model == "demo" && usual.permissions == Permissions::AskFirst
         })
         .await;
     }

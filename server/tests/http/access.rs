@@ -15,6 +15,10 @@ fn calls_on(chat: &str, turn: &str) -> Vec<(&'static str, Value)> {
         ("start_turn", message(Some(chat), "Let me in")),
         ("turn_status", json!({"turn_id": turn})),
         ("stop_turn", json!({"turn_id": turn})),
+        (
+            "answer_interaction",
+            json!({"turn_id": turn, "answer": {"id": "a", "outcome": "accepted", "data": {}}}),
+        ),
         ("complete_turn", json!({"turn_id": turn, "report": {}})),
     ]
 }
@@ -98,6 +102,30 @@ async fn without_a_session_there_is_nothing_to_act_on() {
         assert_eq!((answer.status.as_u16(), answer.code()), expected, "{name}");
     }
     assert_eq!(app.visitor().visit(&format!("/chat/{chat}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_account_does_not_answer_more_often_than_a_person_can() {
+    let app = TestApp::start().await;
+    let guest = app.guest().await;
+    let answer = || {
+        let answer = json!({"id": "a", "outcome": "declined"});
+        guest.call("answer_interaction", json!({"turn_id": turn_id(), "answer": answer}))
+    };
+    assert_eq!(answer().await.status, 404);
+    let mut last = answer().await;
+    // Allowances grow back while this asks: far more tries than a minute's worth.
+    for _ in 0..2_000 {
+        if last.status != 404 {
+            break;
+        }
+        last = answer().await;
+    }
+    assert_eq!((last.status.as_u16(), last.code()), (429, "rate_limited".into()));
+    assert!(last.header("retry-after").parse::<u64>().unwrap() > 0);
+    let other = app.guest().await;
+    let asked = json!({"turn_id": turn_id(), "answer": {"id": "a", "outcome": "declined"}});
+    assert_eq!(other.call("answer_interaction", asked).await.status, 404, "nobody else's");
 }
 
 #[tokio::test]

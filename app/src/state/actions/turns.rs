@@ -56,13 +56,13 @@ fn ask(page: Page, conversation: Conversation, text: &str, repeats: bool) {
     conversation.begin(&turn_id, &text, repeats, now());
     page.clock.set(now());
     page.keep(&conversation);
-    let (agent, model) = match untrack(|| page.choice(&conversation)) {
-        Some(Choice { agent, model }) => (Some(agent), Some(model)),
-        None => (None, None),
+    let (agent, model, permissions) = match untrack(|| page.choice(&conversation)) {
+        Some(choice) => (Some(choice.agent), Some(choice.model), Some(choice.permissions)),
+        None => (None, None, None),
     };
     spawn_local(async move {
         let chat_id = conversation.id.get_untracked();
-        let request = StartTurn { chat_id, turn_id, text, agent, model, repeats };
+        let request = StartTurn { chat_id, turn_id, text, agent, model, permissions, repeats };
         match start(page, &conversation, &request).await {
             Ok(Some(started)) => began(page, conversation, request, started).await,
             Ok(None) => withdrawn(page, &conversation, request).await,
@@ -264,7 +264,7 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
 /// The chat goes on with what was sent, and new ones begin with it.
 fn keep_choice(page: Page, conversation: &Conversation, request: &StartTurn) {
     let (Some(agent), Some(model)) = (request.agent.clone(), request.model.clone()) else { return };
-    let choice = Choice { agent, model };
+    let choice = Choice { agent, model, permissions: request.permissions.unwrap_or_default() };
     let chat = request.chat_id.as_deref();
     // What was chosen since is for the next message.
     if drafts::choice(chat).as_ref() == Some(&choice) {

@@ -19,7 +19,7 @@ use axum::{
 };
 use sandbox_sdk::types::{
     Abort, Aborted, AgentCatalog, BackendChoice, CreateSandbox, Dispatch, DispatchReceipt,
-    ErrorBody, ErrorCode, InputPart, Part, PartBody, Sandbox, SandboxStatus, SessionMapping,
+    ErrorBody, ErrorCode, InputPart, InteractionAnswer, InteractionRequest, Part, PartBody, Sandbox, SandboxStatus, SessionMapping,
     TextPart, TokenUsage, TurnError, TurnLimits, TurnRecord, TurnState,
 };
 use serde_json::json;
@@ -58,6 +58,9 @@ struct Book {
     sandboxes: BTreeMap<String, Made>,
     mappings: BTreeMap<String, SessionMapping>,
     turns: BTreeMap<(String, String), Turn>,
+    /// What agents wait for, by session.
+    waiting: Vec<(String, InteractionRequest)>,
+    answers: Vec<InteractionAnswer>,
     /// Status that new sandboxes have.
     born: Option<SandboxStatus>,
     /// None: it has no catalog.
@@ -92,6 +95,7 @@ impl Orchestrator {
             .route(&format!("{runtime}/messages"), post(dispatch))
             .route(&format!("{runtime}/abort"), post(abort))
             .route(&format!("{runtime}/turns/{{turn}}"), get(record))
+            .route(&format!("{runtime}/interactions"), get(waiting).post(answer))
             .with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, inner }
@@ -102,16 +106,17 @@ impl Orchestrator {
     }
 
     /// From now on calls of this kind (`agents`, `create`, `read`, `resume`, `delete`, `map`, `dispatch`,
-    /// `abort`, `record`) go wrong.
+    /// `abort`, `record`, `waiting`, `answer`) go wrong.
     pub(crate) fn fault(&self, call: &'static str, fault: Fault) {
         self.book().faults.insert(call, fault);
     }
 
     /// Every call fails as if a proxy stood before a dead service.
     pub(crate) fn go_down(&self) {
-        for call in
-            ["agents", "create", "read", "resume", "delete", "map", "dispatch", "abort", "record"]
-        {
+        for call in [
+            "agents", "create", "read", "resume", "delete", "map", "dispatch", "abort", "record",
+            "waiting", "answer",
+        ] {
             self.fault(call, Fault::Refuse(503));
         }
     }
@@ -213,6 +218,22 @@ impl Orchestrator {
             record.token_usage = usage;
             record.last_seq = record.first_seq + EVENTS_OF_A_TURN - 1;
         });
+    }
+
+    /// The turn's agent asks, and waits.
+    pub(crate) fn asks(&self, turn: &str, request: serde_json::Value) {
+        let session = self.turn(turn).record.session_id;
+        self.book().waiting.push((session, serde_json::from_value(request).unwrap()));
+    }
+
+    /// Nobody waits for an answer any more.
+    pub(crate) fn withdraws(&self) {
+        self.book().waiting.clear();
+    }
+
+    /// What agents were answered.
+    pub(crate) fn answers(&self) -> Vec<InteractionAnswer> {
+        self.book().answers.clone()
     }
 
     /// The turn ends.
@@ -457,6 +478,47 @@ async fn record(
                 Some(turn) => Json(turn.record.clone()).into_response(),
                 None => error(ErrorCode::NotFound, "no such turn"),
             }
+        })
+        .await
+}
+
+async fn waiting(
+    State(inner): Shared,
+    headers: HeaderMap,
+    Path((_, session)): Path<(String, String)>,
+) -> Response {
+    inner
+        .call("waiting", &session, &headers, |book| {
+            let waiting = book.waiting.iter().filter(|(of, _)| *of == session);
+            let requests: Vec<_> = waiting.map(|(_, request)| request).collect();
+            Json(json!({ "data": { "interactions": requests } })).into_response()
+        })
+        .await
+}
+
+async fn answer(
+    State(inner): Shared,
+    headers: HeaderMap,
+    Path((_, session)): Path<(String, String)>,
+    Json(answer): Json<InteractionAnswer>,
+) -> Response {
+    inner
+        .call("answer", &answer.id.clone(), &headers, |book| {
+            let known = book.answers.iter().find(|known| known.id == answer.id);
+            match known {
+                Some(known) if *known == answer => return Json(json!({})).into_response(),
+                Some(_) => return error(ErrorCode::InvalidState, "it was answered otherwise"),
+                None => {}
+            }
+            let asked = book.waiting.iter().find(|(of, it)| *of == session && it.id == answer.id);
+            let Some((_, request)) = asked else {
+                return error(ErrorCode::NotFound, "nobody waits for this");
+            };
+            if let Err(problem) = request.check(&answer) {
+                return error(ErrorCode::Validation, &problem.to_string());
+            }
+            book.answers.push(answer);
+            Json(json!({})).into_response()
         })
         .await
 }

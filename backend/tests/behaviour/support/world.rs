@@ -216,6 +216,7 @@ pub(crate) fn question(chat: Option<&ChatId>, turn: &TurnId, text: &str) -> Star
         text: text.to_owned(),
         agent: None,
         model: None,
+        permissions: None,
         repeats: false,
     }
 }
