@@ -35,10 +35,13 @@ pub(super) enum Decision {
     Denied(String),
 }
 
+/// What was asked, by the agent's name of it, with what came of it unless it was taken back.
+type Ended = (String, Option<(Value, Decision)>);
+
 /// All that an agent waits for. Dropping it takes everything back.
 pub(super) struct Asks {
     asker: Asker,
-    open: FuturesUnordered<BoxFuture<'static, (String, Option<(Value, Decision)>)>>,
+    open: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Of what is open.
     withdrawals: HashMap<String, CancellationToken>,
 }
