@@ -92,11 +92,14 @@ fn AskForm(
         let composing = event.is_composing() || event.key_code() == 229;
         let element = event.target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
         let on_button = element.is_some_and(|element| element.tag_name() == "BUTTON");
-        if event.key() == "Enter" && !event.shift_key() && !composing && !on_button {
-            if let Some(act) = &by_enter {
-                event.prevent_default();
-                send(act);
-            }
+        if event.key() == "Enter"
+            && !event.shift_key()
+            && !composing
+            && !on_button
+            && let Some(act) = &by_enter
+        {
+            event.prevent_default();
+            send(act);
         }
     };
     let fields = move || {
