@@ -56,7 +56,7 @@ fn given() -> Option<First> {
 impl First {
     /// Loads it for the page at `path`, as the caller in the Leptos context. An address that leads
     /// nowhere, for this caller, decides the status of the response. With the `query` of
-    /// [`WHOLE_CHAT`] a chat comes whole.
+    /// `?messages=all` a chat comes whole.
     pub async fn load(path: &str, query: &str) -> Self {
         use crate::api::{balance, list_chats, list_options, open_chat, request::answered};
         use crate::state::Place;
