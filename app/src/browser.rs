@@ -30,11 +30,17 @@ pub fn attach(page: Page, place: Memo<Place>) {
     });
     let (path, history) = (use_location().pathname, use_context::<BrowserUrl>());
     Effect::new(move |_| {
-        path.track();
+        let now = path.get();
         // A link's address is shown when its page is there, and here it is there at once.
         if let Some(history) = &history {
             history.ready_to_complete();
         }
+        leptos::task::spawn_local(async move {
+            leptos::task::tick().await;
+            if path.try_get_untracked().as_ref() == Some(&now) {
+                show_address(&now);
+            }
+        });
     });
     Effect::new(move |before: Option<Place>| {
         let place = place.get();
@@ -48,6 +54,18 @@ pub fn attach(page: Page, place: Memo<Place>) {
             come_alive(page);
         }
     });
+}
+
+/// Puts the address of what is shown into the history, if the router has not: where one has gone back
+/// and forward it goes by the last address that it put there itself, and takes that for the present one.
+fn show_address(path: &str) {
+    if window().location().pathname().is_ok_and(|shown| shown == path) {
+        return;
+    }
+    if let Ok(history) = window().history() {
+        // A browser refuses too many at once, and is no worse for it.
+        history.push_state_with_url(&leptos::wasm_bindgen::JsValue::NULL, "", Some(path)).ok();
+    }
 }
 
 fn come_alive(page: Page) {

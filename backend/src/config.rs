@@ -71,6 +71,8 @@ pub struct Timing {
     pub sandbox_idle: Duration,
     /// A lost sandbox is deleted after this. Until then an operator may save what is in it.
     pub lost_grace: Duration,
+    /// How long an answer about agents and models counts as fresh.
+    pub catalog: Duration,
     /// First pause of a retry; it doubles up to `retry_max`.
     pub retry: Duration,
     /// Longest pause of a retry.
@@ -109,6 +111,7 @@ impl Default for Timing {
             tidy: Duration::from_secs(300),
             sandbox_idle: Duration::from_secs(30 * DAY),
             lost_grace: Duration::from_secs(7 * DAY),
+            catalog: Duration::from_secs(30),
             retry: Duration::from_millis(100),
             retry_max: Duration::from_secs(3),
             session_idle: Duration::from_secs(30 * DAY),

@@ -126,10 +126,12 @@ impl Backend {
         last: Option<Choice>,
         request: &StartTurn,
     ) -> Result<Offer, Error> {
-        let options = self.known_options().await;
+        let (options, heard) = self.known_options().await;
         let before = last.as_ref().map(|last| last.permissions);
         let permissions = request.permissions.or(before).unwrap_or_default();
-        let choice = options.choose(request.agent.as_deref(), request.model.as_deref(), last)?;
+        let choice = options.choose(request.agent.as_deref(), request.model.as_deref(), last);
+        let choice =
+            choice.map_err(|refusal| if heard { refusal } else { Error::unavailable(UNHEARD) })?;
         let model = self.config().prices.model(&choice.model);
         let model = model.ok_or_else(|| Error::invalid("model", NO_MODEL))?;
         let context_tokens = options.model(&choice.model).and_then(|known| known.context_tokens);
@@ -162,6 +164,8 @@ impl Backend {
     }
 }
 
+/// For a choice that may exist: the orchestrator has not said yet what there is.
+const UNHEARD: &str = "The agents and models are not known yet. Try again in a moment.";
 /// For a model that nobody offers.
 const NO_MODEL: &str = "There is no such model, or it has no price.";
 

@@ -132,6 +132,41 @@ test("a person who comes back loads a chat again only when it has changed", asyn
   expect(opened).toHaveLength(loads);
 });
 
+test("the address is that of the chat that is shown, wherever one has gone back and forward", async ({
+  chat,
+  page,
+}) => {
+  await chat.open("/");
+  await chat.askAndWait("list the files");
+  const first = await chat.chatId();
+  await chat.newChat.click();
+  await expect(chat.questions).toHaveCount(0);
+  await chat.askAndWait("run: echo second");
+  const second = await chat.chatId();
+  const row = chat.chats.locator(`a[href="/chat/${second}"]`);
+  await chat.open(`/chat/${first}`);
+  await row.click();
+  await expect(page).toHaveURL(`/chat/${second}`);
+  await chat.newChat.click();
+  await expect(page).toHaveURL("/");
+  await page.goBack();
+  await expect(page).toHaveURL(`/chat/${second}`);
+  await page.goForward();
+  await expect(page).toHaveURL("/");
+  await expect(chat.questions).toHaveCount(0);
+
+  await row.click();
+  await expect(chat.questions).toHaveText(["run: echo second"]);
+  await expect(page).toHaveURL(`/chat/${second}`);
+  await page.goBack();
+  await expect(page).toHaveURL("/");
+  await expect(chat.questions).toHaveCount(0);
+  await page.goForward();
+  await expect(chat.questions).toHaveText(["run: echo second"]);
+  await chat.reload();
+  await expect(chat.questions).toHaveText(["run: echo second"]);
+});
+
 test("a chat is renamed where it stands", async ({ chat, page }) => {
   await chat.open("/");
   await chat.askAndWait("list the files");

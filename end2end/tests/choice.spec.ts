@@ -1,7 +1,8 @@
+import type { Locator } from "@playwright/test";
 import { balance, call, messages, newTurnId } from "../support/api.ts";
 import { TWO_PRICES } from "../support/prices.ts";
 import { ScriptedModel } from "../support/scripted-model.ts";
-import { expect, test } from "../support/test.ts";
+import { ChatPage, expect, test } from "../support/test.ts";
 
 test.describe("with the demo agent alone", () => {
   test("there is nothing to choose, and the receipt says what was used", async ({ chat, page }) => {
@@ -75,6 +76,26 @@ test.describe("with something to choose", () => {
     await expect(line, "the other chat keeps its own").toHaveText(/dearer/);
   });
 
+  test("what another tab sends with is chosen here, too, unless one has chosen here", async ({
+    chat,
+    context,
+  }) => {
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    const elsewhere = new ChatPage(await context.newPage());
+    await elsewhere.open(`/chat/${await chat.chatId()}`);
+    await choose(elsewhere, "dearer");
+    await elsewhere.askAndWait("run: echo dearer");
+    await expect(chat.questions).toHaveCount(2);
+    await expect(choiceOf(chat)).toHaveText(/dearer/);
+
+    await choose(chat, "demo");
+    await elsewhere.askAndWait("run: echo once-more");
+    await expect(chat.questions).toHaveCount(3);
+    await chat.settled();
+    await expect(choiceOf(chat)).not.toHaveText(/dearer/);
+  });
+
   test.describe("on a phone", () => {
     test.use({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
 
@@ -96,6 +117,17 @@ test.describe("with something to choose", () => {
     });
   });
 });
+
+function choiceOf(chat: ChatPage): Locator {
+  return chat.page.getByRole("button", { name: /Agent and model/ });
+}
+
+async function choose(chat: ChatPage, model: string): Promise<void> {
+  await choiceOf(chat).click();
+  const dialog = chat.page.getByRole("dialog", { name: "Agent and model" });
+  await dialog.getByText(model, { exact: true }).last().click();
+  await expect(dialog).toBeHidden();
+}
 
 test.describe("with a model", () => {
   test.use({

@@ -1,5 +1,6 @@
 import { messages } from "../support/api.ts";
 import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
+import { goOfflineInAnAnswer } from "../support/offline.ts";
 import type { FaultProxy } from "../support/fault-proxy.ts";
 
 test.describe("when the network to the gateway breaks in the middle of an answer", () => {
@@ -121,16 +122,13 @@ test.describe("when the browser is offline", () => {
     context,
     consoleGate,
   }) => {
-    consoleGate.allow(/Failed to load resource/, /WebSocket connection to .* failed/);
     const strip = page.locator(".strip");
     await chat.open("/");
     await context.setOffline(true);
     await expect(strip).toContainText("You are offline. What you write is kept");
     await context.setOffline(false);
     await expect(strip).toBeHidden();
-    await chat.ask(LONG_REQUEST);
-    await chat.inTheMiddleOfText();
-    await context.setOffline(true);
+    await goOfflineInAnAnswer(chat, context, consoleGate);
     await expect(strip).toContainText("You are offline. The answer goes on");
     await context.setOffline(false);
     await expect(strip.filter({ hasText: "You are offline" })).toHaveCount(0);

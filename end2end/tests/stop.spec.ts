@@ -1,4 +1,5 @@
 import { balance, call, messages } from "../support/api.ts";
+import { goOfflineInAnAnswer } from "../support/offline.ts";
 import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.use({ stackOptions: { paceMs: 25 } });
@@ -133,12 +134,9 @@ test("stop without a network says when it happens, and happens then", async ({
   context,
   consoleGate,
 }) => {
-  consoleGate.allow(/Failed to load resource/, /WebSocket connection to .* failed/);
   const strip = page.locator(".strip");
   await chat.open("/");
-  await chat.ask(LONG_REQUEST);
-  await chat.inTheMiddleOfText();
-  await context.setOffline(true);
+  await goOfflineInAnAnswer(chat, context, consoleGate);
   await expect(strip).toContainText("The answer goes on without you");
   await chat.stop.click();
   await expect(strip).toContainText("The answer is stopped as soon as you are back");

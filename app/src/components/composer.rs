@@ -119,7 +119,7 @@ fn keep_draft(page: Page, field: NodeRef<html::Textarea>) {
         if before != Some(chat.clone())
             && let Some(choice) = drafts::choice(id.as_deref())
         {
-            chat.choice.set(Some(choice));
+            chat.choose(choice);
         }
         chat
     });

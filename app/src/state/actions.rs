@@ -153,7 +153,7 @@ pub fn refresh_options(page: Page) {
 /// Chooses agent and model for the next messages of a conversation.
 pub fn choose(conversation: &Conversation, choice: Choice) {
     super::drafts::set_choice(conversation.id.get_untracked().as_deref(), &choice);
-    conversation.choice.set(Some(choice));
+    conversation.choose(choice);
 }
 
 /// Gives a chat another name, at once; the old one comes back when the server refuses.

@@ -1,5 +1,6 @@
 //! One chat as the page knows it. Clones are the same conversation.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::channel::mpsc::UnboundedSender;
@@ -39,6 +40,8 @@ struct Hidden {
     follower: Mutex<Option<UnboundedSender<Wake>>>,
     /// A message that may or may not have arrived: sent again, it keeps its turn.
     unsent: Mutex<Option<(String, String)>>,
+    /// The choice was made here, and not sent yet.
+    chosen: AtomicBool,
     /// The last words that the server had for the person, shown or dismissed.
     told: Mutex<Option<String>>,
     /// When the chat last changed, as far as it is shown; by the server's clock.
@@ -186,10 +189,7 @@ impl Conversation {
         let mut entries = [before, &earlier::entries(chat.messages, known)].concat();
         self.sandbox.set(chat.sandbox);
         self.saw(chat.summary.updated_at);
-        // What was chosen here and not sent yet stays.
-        if self.choice.with_untracked(Option::is_none) {
-            self.choice.set(chat.choice);
-        }
+        self.follow_choice(chat.choice);
         if let Some(active) = chat.active {
             self.hear(active.notice);
             let live = earlier::answer(known, &active.turn_id);
@@ -208,6 +208,25 @@ impl Conversation {
         }
         self.entries.set(entries);
         self.phase.set(Phase::Ready);
+    }
+
+    /// Agent and model are chosen here, for the next message.
+    pub fn choose(&self, choice: Choice) {
+        self.hidden.chosen.store(true, Ordering::Relaxed);
+        self.choice.set(Some(choice));
+    }
+
+    /// The choice was sent: from here on it is as the chat's last turn says.
+    pub fn choice_was_sent(&self) {
+        self.hidden.chosen.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes the choice of the chat's last turn. What was chosen here and not sent yet stays.
+    fn follow_choice(&self, last: Option<Choice>) {
+        let chosen = self.hidden.chosen.load(Ordering::Relaxed);
+        if !chosen && last.is_some() && *self.choice.read_untracked() != last {
+            self.choice.set(last);
+        }
     }
 
     /// Shows a message that was just sent, and the answer to come. `again`: it is the last question.
@@ -545,5 +564,21 @@ mod tests {
         answer.created_at = 7;
         conversation.settle(TurnOutcome { message: answer, balance: Credits(0), error: None });
         assert!(!conversation.is_older_than(7) && conversation.is_older_than(8));
+    }
+
+    #[test]
+    fn a_choice_follows_the_chat_unless_it_was_made_here_and_not_sent_yet() {
+        let choice = |model: &str| Choice { agent: "a".into(), model: model.into() };
+        let conversation = Conversation::loading("c".into());
+        let load = |model: &str| {
+            conversation.load(ChatPage { choice: Some(choice(model)), ..chat(vec![]) });
+            conversation.choice.get_untracked().unwrap().model
+        };
+        assert_eq!(load("first"), "first");
+        assert_eq!(load("another tab's"), "another tab's");
+        conversation.choose(choice("mine"));
+        assert_eq!(load("another tab's"), "mine");
+        conversation.choice_was_sent();
+        assert_eq!(load("another tab's"), "another tab's");
     }
 }

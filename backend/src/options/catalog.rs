@@ -13,8 +13,6 @@ use tokio::{
 use super::{Options, before_asking};
 use crate::{Backend, Prices};
 
-/// How long an answer counts as fresh.
-const FRESH: Duration = Duration::from_secs(30);
 /// After a failure the orchestrator is left alone for so long.
 const AGAIN: Duration = Duration::from_secs(3);
 /// How long somebody waits for an answer.
@@ -26,6 +24,8 @@ pub(crate) struct Known {
     options: Arc<Options>,
     /// The orchestrator was asked before, whatever came of it.
     told: bool,
+    /// It has answered before: the options are its own.
+    heard: bool,
     /// It did not answer the last time.
     failed: bool,
     asking: bool,
@@ -42,6 +42,7 @@ impl Known {
         watch::Sender::new(Self {
             options,
             told: false,
+            heard: false,
             failed: false,
             asking: false,
             patience: None,
@@ -64,13 +65,16 @@ impl Backend {
         known.borrow().options.clone()
     }
 
-    /// The options as they were last heard of; waits for the first answer only.
-    pub(super) async fn known_options(&self) -> Arc<Options> {
+    /// The options as they were last heard of; waits for the first answer only. False: there was none
+    /// yet, and what is not among them may be there all the same.
+    pub(super) async fn known_options(&self) -> (Arc<Options>, bool) {
         if self.catalog().borrow().told {
             self.ask_when_due();
-            return self.catalog().borrow().options.clone();
+        } else {
+            self.current_options().await;
         }
-        self.current_options().await
+        let known = self.catalog().borrow();
+        (known.options.clone(), known.heard)
     }
 
     /// Asks the orchestrator in the background, when nobody does and the last answer is old.
@@ -111,9 +115,10 @@ impl Backend {
         self.catalog().send_modify(|known| {
             (known.told, known.asking, known.patience) = (true, false, None);
             known.failed = options.is_none();
-            let wait = if known.failed { AGAIN } else { FRESH };
+            let wait = if known.failed { AGAIN } else { self.config().timing.catalog };
             known.due = Some(Instant::now() + wait);
             if let Some(options) = options {
+                known.heard = true;
                 known.options = Arc::new(options);
             }
         });

@@ -270,6 +270,9 @@ fn keep_choice(page: Page, conversation: &Conversation, request: &StartTurn) {
     if drafts::choice(chat).as_ref() == Some(&choice) {
         drafts::forget_choice(chat);
     }
+    if *conversation.choice.read_untracked() == Some(choice.clone()) {
+        conversation.choice_was_sent();
+    }
     if conversation.choice.with_untracked(Option::is_none) {
         conversation.choice.set(Some(choice.clone()));
     }
