@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use backend::{
-    Account, BackendConfig, ChatId, Choice, Credits, Error, MessageState, Permissions, Prices, StartTurn,
-    StartedTurn, TurnId,
+    Account, BackendConfig, ChatId, Choice, Credits, Error, MessageState, Permissions, Prices,
+    StartTurn, StartedTurn, TurnId,
 };
 use sandbox_sdk::types::{
     AgentCatalog, AgentInfo, CostLimit, ModelInfo, TokenUsage, TurnState, WireFormat,
