@@ -416,7 +416,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Credits, Message, MessageState, Receipt, Role};
+    use crate::model::{Credits, Message, MessageState, Permissions, Receipt, Role};
     use crate::state::samples::{chat, message};
 
     fn keys(conversation: &Conversation) -> Vec<String> {
@@ -568,7 +568,11 @@ mod tests {
 
     #[test]
     fn a_choice_follows_the_chat_unless_it_was_made_here_and_not_sent_yet() {
-        let choice = |model: &str| Choice { agent: "a".into(), model: model.into() };
+        let choice = |model: &str| Choice {
+            agent: "a".into(),
+            model: model.into(),
+            permissions: Permissions::default(),
+        };
         let conversation = Conversation::loading("c".into());
         let load = |model: &str| {
             conversation.load(ChatPage { choice: Some(choice(model)), ..chat(vec![]) });
