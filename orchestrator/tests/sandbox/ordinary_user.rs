@@ -35,7 +35,14 @@ fn an_ordinary_users_sandboxes_are_isolated_and_limited_all_the_same() {
 
     let agents = std::env::var_os("SKEIN_AGENTS").map(|folder| ("SKEIN_AGENTS", folder));
     let status = Command::new(tests)
-        .args(["--test-threads=2", "--show-output", "isolation::", "limits::", "files::", "lifecycle::"])
+        .args([
+            "--test-threads=2",
+            "--show-output",
+            "isolation::",
+            "limits::",
+            "files::",
+            "lifecycle::",
+        ])
         .arg("a_tool_really_runs")
         .env_clear()
         .envs(agents)

@@ -11,7 +11,10 @@ use tokio::time::timeout;
 
 use crate::{
     cells::{Cell, Ends, Meanwhile, Says},
-    support::{Agent, Bill, HOLD, Keys, PATIENCE, Process, Product, Session, assert_books_balance, cost, eventually, there},
+    support::{
+        Agent, Bill, HOLD, Keys, PATIENCE, Process, Product, Session, assert_books_balance, cost,
+        eventually, there,
+    },
 };
 
 /// A turn that was settled, as its three witnesses tell it: the product, the orchestrator and the
@@ -188,7 +191,9 @@ impl Settled {
         assert_eq!((&heard.text(), &text_of(&kept)), (text, text));
         let is_said = match says {
             Says::Exactly(whole) => text == whole,
-            Says::ABeginning => text.starts_with("word1 word2") && text.matches("word1 ").count() == 1,
+            Says::ABeginning => {
+                text.starts_with("word1 word2") && text.matches("word1 ").count() == 1
+            }
             Says::AtMost(whole) => whole.starts_with(text.trim_end()),
         };
         assert!(is_said, "{text:?}");
@@ -209,10 +214,11 @@ impl Settled {
             EventBody::Done(done) => Some(("done", done.token_usage)),
             _ => None,
         });
-        let told: BTreeMap<&str, Vec<TokenUsage>> = told.fold(BTreeMap::new(), |mut all, (kind, usage)| {
-            all.entry(kind).or_default().push(usage);
-            all
-        });
+        let told: BTreeMap<&str, Vec<TokenUsage>> =
+            told.fold(BTreeMap::new(), |mut all, (kind, usage)| {
+                all.entry(kind).or_default().push(usage);
+                all
+            });
         let once = vec![usage.clone()];
         assert_eq!(told, BTreeMap::from([("done", once.clone()), ("result", once)]));
 

@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_tests_print_is_asked_for_beside_a_filter_of_any_kind() {
-        let filter = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let filter =
+            |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(with_output(&[]), ["--", "--show-output"]);
         let names = filter(&["-p", "sdk", "sse"]);
         assert_eq!(with_output(&names), ["-p", "sdk", "sse", "--", "--show-output"]);

@@ -22,7 +22,8 @@ impl Search {
     /// Looks into all files below a folder.
     pub(crate) fn files(&mut self, folder: &Path) {
         for entry in fs::read_dir(folder).unwrap() {
-            let (path, kind) = (entry.as_ref().unwrap().path(), entry.unwrap().file_type().unwrap());
+            let (path, kind) =
+                (entry.as_ref().unwrap().path(), entry.unwrap().file_type().unwrap());
             if kind.is_dir() {
                 self.files(&path);
             } else if kind.is_file() {
@@ -64,7 +65,9 @@ impl Search {
 /// Ways to write a key: as it is, for an address, in hexadecimal, in base64.
 pub(crate) fn written(key: &str) -> Vec<String> {
     let hex = |upper: bool| {
-        let digits = key.bytes().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
+        let digits = key
+            .bytes()
+            .map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
         digits.collect::<String>()
     };
     let mut ways = vec![key.to_owned(), for_address(key, true), for_address(key, false)];
