@@ -16,7 +16,9 @@ use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options};
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use groups::by_day;
-pub use message::{AgentMessage, Ask, Delivery, Ending, Entry, Prose, Run, Segment, Step, StepKind};
+pub use message::{
+    AgentMessage, Ask, Delivery, Ending, Entry, Prose, Run, Segment, Step, StepKind,
+};
 
 /// Where the address leads.
 #[derive(Clone, Debug, PartialEq, Eq)]

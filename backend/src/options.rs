@@ -240,9 +240,9 @@ impl Options {
 
     /// The orchestrator's default if it can be used, else the price file's, else the first there is.
     fn usual(&self, prices: &Prices, catalog: Option<&AgentCatalog>) -> Choice {
-        let listed = prices.default_model().and_then(|model| {
-            Some(Choice::new(model.agent.clone()?, model.name.as_str()))
-        });
+        let listed = prices
+            .default_model()
+            .and_then(|model| Some(Choice::new(model.agent.clone()?, model.name.as_str())));
         let named = catalog.and_then(|catalog| {
             let agent = self.agent(&catalog.default_agent)?;
             let fixed = listed.as_ref().filter(|listed| listed.agent == agent.id);
@@ -251,9 +251,10 @@ impl Options {
             let model = default.or(agent.models.first())?;
             Some(Choice::new(agent.id.as_str(), model.as_str()))
         });
-        let first = self.agents.iter().find_map(|agent| {
-            Some(Choice::new(agent.id.as_str(), agent.models.first()?.as_str()))
-        });
+        let first = self
+            .agents
+            .iter()
+            .find_map(|agent| Some(Choice::new(agent.id.as_str(), agent.models.first()?.as_str())));
         let usable = [named, listed.clone(), first].into_iter().flatten().find(|c| self.offers(c));
         usable.or(listed).unwrap_or_default()
     }

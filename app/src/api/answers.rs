@@ -50,10 +50,7 @@ mod tests {
         let limiter = AnswerLimiter::default();
         let given = (0..1_000).take_while(|_| limiter.check("a").is_ok()).count();
         assert!((60..100).contains(&given), "{given}");
-        assert!(matches!(
-            limiter.check("a"),
-            Err(AppError::RateLimited { retry_after_s: 1.. })
-        ));
+        assert!(matches!(limiter.check("a"), Err(AppError::RateLimited { retry_after_s: 1.. })));
         assert!(limiter.check("b").is_ok());
     }
 }

@@ -97,9 +97,7 @@ pub(super) fn said(request: &InteractionRequest, answer: Option<&Extra>) -> Stri
     for field in &request.answer_spec.fields {
         let rows = rows(&field.kind);
         words.extend(
-            rows.into_iter()
-                .filter(|row| is_given(field, answer, &row.value))
-                .map(|row| row.label),
+            rows.into_iter().filter(|row| is_given(field, answer, &row.value)).map(|row| row.label),
         );
         words.extend(own_words(field, answer));
         if field.kind == AnswerKind::Number {

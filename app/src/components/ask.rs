@@ -167,11 +167,7 @@ fn AskForm(
 
 /// What the fields begin with: what was filled in before a reload, and, once it is over, what was
 /// answered, be it elsewhere.
-fn shown_answer(
-    ask: &Ask,
-    waiting: Memo<bool>,
-    card: NodeRef<html::Details>,
-) -> RwSignal<Extra> {
+fn shown_answer(ask: &Ask, waiting: Memo<bool>, card: NodeRef<html::Details>) -> RwSignal<Extra> {
     let (id, part) = (ask.id.clone(), ask.part.clone());
     let answer = move || part.with_untracked(|part| part.answer.clone());
     let shown = RwSignal::new(answer().unwrap_or_default());

@@ -13,10 +13,12 @@ use super::{Composer, Header};
 use crate::error::AppError;
 use crate::first::First;
 use crate::model::{
-    AgentOption, Choice, Credits, Message, MessageState, ModelOption, Options, Permissions, Receipt,
-    Role,
+    AgentOption, Choice, Credits, Message, MessageState, ModelOption, Options, Permissions,
+    Receipt, Role,
 };
-use crate::state::{AgentMessage, Conversation, Delivery, Entry, Link, Page, Place, Segment, Stage};
+use crate::state::{
+    AgentMessage, Conversation, Delivery, Entry, Link, Page, Place, Segment, Stage,
+};
 
 /// The component's HTML, without the marks that hydration needs.
 fn html<V: IntoView>(view: impl FnOnce(Page) -> V) -> String {

@@ -257,7 +257,9 @@ impl AgentMessage {
         }
         self.segments.with(|segments| {
             segments.iter().find_map(|segment| match segment {
-                Segment::Ask(ask) if ask.waits() && ask.delivery.with(|it| *it != Delivery::Sent) => {
+                Segment::Ask(ask)
+                    if ask.waits() && ask.delivery.with(|it| *it != Delivery::Sent) =>
+                {
                     Some(ask.part.with(|part| crate::ask::title(&part.request)))
                 }
                 _ => None,
@@ -504,7 +506,10 @@ mod tests {
             message.update(&[tool("1"), ask("2", "accepted")], [1].into_iter());
             assert_eq!(asked.part.get_untracked().status, InteractionStatus::Accepted);
             assert_eq!(message.asks(), None);
-            message.update(&[tool("1"), ask("2", "accepted"), tool("3"), ask("4", "pending")], [3].into_iter());
+            message.update(
+                &[tool("1"), ask("2", "accepted"), tool("3"), ask("4", "pending")],
+                [3].into_iter(),
+            );
             assert!(message.asks().is_some());
             message.ending.set(Ending::Settled { state: MessageState::Stopped, error: None });
             assert_eq!(message.asks(), None, "nobody waits after the end");

@@ -124,7 +124,8 @@ mod tests {
             let request = json!({"id": id, "kind": "question", "title": "Which?"});
             event("interaction", json!({"request": request, "messageID": message}))
         };
-        let answered = |id: &str| event("interaction.resolved", json!({"id": id, "status": "accepted"}));
+        let answered =
+            |id: &str| event("interaction.resolved", json!({"id": id, "status": "accepted"}));
         assert_eq!(log.apply(&asked("old", "msg_t0")), Next::Nothing);
         assert_eq!(log.apply(&asked("a", "msg_t1")), Next::Show);
         assert_eq!(log.apply(&asked("b", "")), Next::Show);

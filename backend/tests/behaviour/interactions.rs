@@ -82,11 +82,13 @@ on_both_databases!(what_is_no_answer_is_refused_in_words, async |world: World| {
     let account = world.guest().await;
     let started = world.running(&account).await;
     world.orchestrator.asks(started.turn_id.as_str(), question());
-    let said = async |answer: InteractionAnswer| {
-        match world.backend.answer_interaction(&account, &started.turn_id, &answer).await {
-            Err(Error::Invalid { field: "answer", message }) => message,
-            other => panic!("{other:?}"),
-        }
+    let said = async |answer: InteractionAnswer| match world
+        .backend
+        .answer_interaction(&account, &started.turn_id, &answer)
+        .await
+    {
+        Err(Error::Invalid { field: "answer", message }) => message,
+        other => panic!("{other:?}"),
     };
     let green = said(answer("ask-1", json!({"which": "green"}))).await;
     assert!(green.contains("no such option"), "{green}");
@@ -153,20 +155,23 @@ on_both_databases!(
     }
 );
 
-on_both_databases!(what_was_asked_and_answered_is_kept_without_its_secrets, async |world: World| {
-    let account = world.guest().await;
-    let started = world.running(&account).await;
-    let turn = started.turn_id.as_str();
-    world.orchestrator.say(turn, "Done.", usage(1000, 200));
-    world.orchestrator.change(turn, |record| {
-        let told = json!({"which": "red", "pin": "hunter2", "unasked": "hunter2"});
-        record.parts.insert(0, part(&started.turn_id, "accepted", told));
-    });
-    world.orchestrator.end(turn, TurnState::Completed);
-    let outcome = world.complete(&account, &started.turn_id).await;
-    assert_eq!(outcome.message.state, MessageState::Complete);
-    let kept = part(&started.turn_id, "accepted", json!({"which": "red"}));
-    assert_eq!(outcome.message.parts[0], kept);
-    let leaked = "SELECT COUNT(*) FROM messages WHERE parts LIKE '%hunter2%'";
-    assert_eq!(world.database.number(leaked).await, 0);
-});
+on_both_databases!(
+    what_was_asked_and_answered_is_kept_without_its_secrets,
+    async |world: World| {
+        let account = world.guest().await;
+        let started = world.running(&account).await;
+        let turn = started.turn_id.as_str();
+        world.orchestrator.say(turn, "Done.", usage(1000, 200));
+        world.orchestrator.change(turn, |record| {
+            let told = json!({"which": "red", "pin": "hunter2", "unasked": "hunter2"});
+            record.parts.insert(0, part(&started.turn_id, "accepted", told));
+        });
+        world.orchestrator.end(turn, TurnState::Completed);
+        let outcome = world.complete(&account, &started.turn_id).await;
+        assert_eq!(outcome.message.state, MessageState::Complete);
+        let kept = part(&started.turn_id, "accepted", json!({"which": "red"}));
+        assert_eq!(outcome.message.parts[0], kept);
+        let leaked = "SELECT COUNT(*) FROM messages WHERE parts LIKE '%hunter2%'";
+        assert_eq!(world.database.number(leaked).await, 0);
+    }
+);

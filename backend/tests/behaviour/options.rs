@@ -364,8 +364,7 @@ on_both_databases!(
         let world = world(database, 500).await;
         let account = world.guest().await;
         let run = async |chat: Option<&ChatId>, permissions: Option<Permissions>| {
-            let request =
-                StartTurn { permissions, ..question(chat, &TurnId::generate(), "hello") };
+            let request = StartTurn { permissions, ..question(chat, &TurnId::generate(), "hello") };
             let started = world.backend.start_turn(&account, request).await.unwrap();
             world.dispatched(&account, &started.turn_id).await;
             let sent = world.orchestrator.backend(started.turn_id.as_str());

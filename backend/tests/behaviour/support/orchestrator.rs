@@ -19,8 +19,9 @@ use axum::{
 };
 use sandbox_sdk::types::{
     Abort, Aborted, AgentCatalog, BackendChoice, CreateSandbox, Dispatch, DispatchReceipt,
-    ErrorBody, ErrorCode, InputPart, InteractionAnswer, InteractionRequest, Part, PartBody, Sandbox, SandboxStatus, SessionMapping,
-    TextPart, TokenUsage, TurnError, TurnLimits, TurnRecord, TurnState,
+    ErrorBody, ErrorCode, InputPart, InteractionAnswer, InteractionRequest, Part, PartBody,
+    Sandbox, SandboxStatus, SessionMapping, TextPart, TokenUsage, TurnError, TurnLimits,
+    TurnRecord, TurnState,
 };
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
