@@ -5,7 +5,7 @@
 //! Command-line agents are taken from the folder that `SKEIN_AGENTS` names, or from the `PATH`; the
 //! tests of one that is not there are skipped, and say so.
 #![cfg(feature = "embedded")]
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it is all a test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "it is all a test")]
 
 mod cells;
 mod keys;
