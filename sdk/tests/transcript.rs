@@ -1,5 +1,5 @@
 //! One message, however its pieces were cut and in whichever way they came.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;
 use sandbox_sdk::{
