@@ -61,7 +61,7 @@ test("what was filled in survives a reload, and the question does without script
   const still = new ChatPage(await withoutScripts.newPage());
   await still.page.goto(page.url());
   await expect(still.card).toBeVisible();
-  await expect(still.card.getByText("Answering needs JavaScript.")).toBeVisible();
+  await expect(still.card.locator(".no-js")).toBeVisible();
   await expect(still.card.getByRole("button", { name: "Answer" })).toBeHidden();
   await withoutScripts.close();
 

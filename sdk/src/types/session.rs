@@ -105,7 +105,7 @@ pub struct TurnLimits {
     /// Tokens written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
-    /// Time from the start of the turn.
+    /// Time from the start of the turn, without that in which a person was waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_ms: Option<u64>,
     /// Price of what it uses.

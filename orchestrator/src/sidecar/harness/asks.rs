@@ -35,10 +35,13 @@ pub(super) enum Decision {
     Denied(String),
 }
 
+/// A request's key, and what was decided; nothing once it was withdrawn.
+type Decided = (String, Option<(Value, Decision)>);
+
 /// All that an agent waits for. Dropping it takes everything back.
 pub(super) struct Asks {
     asker: Asker,
-    open: FuturesUnordered<BoxFuture<'static, (String, Option<(Value, Decision)>)>>,
+    open: FuturesUnordered<BoxFuture<'static, Decided>>,
     /// Of what is open.
     withdrawals: HashMap<String, CancellationToken>,
 }

@@ -94,10 +94,10 @@ impl AnswerField {
                 if choices.is_empty() && self.required {
                     return wrong("it has to be filled in");
                 }
-                let texts = choices.iter().map(|choice| {
-                    choice.as_str().ok_or_else(|| InvalidAnswer::of(self, "an option is a text"))
-                });
-                texts.map(|text| text.and_then(|text| self.check_choice(text))).collect()
+                choices.iter().try_for_each(|choice| match choice.as_str() {
+                    Some(choice) => self.check_choice(choice),
+                    None => wrong("an option is a text"),
+                })
             }
             (AnswerKind::Text | AnswerKind::Secret, _) => wrong("it has to be a text"),
             (AnswerKind::Number, _) => wrong("it has to be a number"),
