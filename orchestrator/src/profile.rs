@@ -32,6 +32,13 @@ pub(crate) struct Permissions {
     pub(crate) network: Permission,
 }
 
+impl Permissions {
+    /// Whether nothing is asked for or denied.
+    pub(crate) fn allows_all(self) -> bool {
+        self == Self::default()
+    }
+}
+
 /// Whether an agent may do something; the later, the stricter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]

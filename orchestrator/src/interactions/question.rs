@@ -26,7 +26,8 @@ pub(crate) struct Question {
 impl Question {
     fn field(&self, number: usize, label: Option<String>) -> AnswerField {
         let kind = match self.options.as_slice() {
-            [] if self.secret => AnswerKind::Secret,
+            // Options may come with own words, and those would be kept.
+            _ if self.secret => AnswerKind::Secret,
             [] => AnswerKind::Text,
             options => AnswerKind::Select {
                 options: options.iter().map(option).collect(),

@@ -127,7 +127,7 @@ async fn several_questions_are_one_request_and_their_answers_stand_in_order() {
     let broker = asker.0.broker.clone();
     let questions = [
         Question { multi: true, custom: true, ..colour() },
-        Question { text: "Password?".into(), secret: true, ..Question::default() },
+        Question { text: "Password?".into(), secret: true, ..colour() },
     ];
     let waits = tokio::spawn(async move { asker.question(&questions).await });
     let request = asked(&mut heard).await;

@@ -117,6 +117,8 @@ pub(super) async fn ask(
         least_output: request.least_output,
     };
     let usual = request.outline.usual(rules);
+    // Held from before it is let out, so that a turn that closes waits for what has been.
+    let _counted = turn.exchanges.token();
     let admitted = turn.admit(&wanted, head.format).await.map_err(Refused::Denied)?;
     let openai = turn.model.provider.id == OPENAI;
     let body = request.into_body(admitted.reservation.clamp, openai);

@@ -199,7 +199,7 @@ mod tests {
     async fn who_was_slow_is_not_waited_for_again() {
         let (teller, kept) = Teller::new();
         let (value, ()) = tokio::join!(kept.newest(), async {
-            tokio::time::sleep(SLOW).await;
+            tokio::time::sleep(2 * SLOW).await;
             teller.answers();
         });
         assert_eq!(*value, 1);

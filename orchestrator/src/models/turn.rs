@@ -261,7 +261,8 @@ impl OpenTurn {
         let mut state = self.state();
         let clamped = state.budget.settle(&admitted.reservation, &usage);
         if !estimated {
-            state.budget.learn(&admitted.reservation, &usage, Instant::now());
+            // The provider's cache is as old as the request.
+            state.budget.learn(&admitted.reservation, &usage, admitted.started);
         }
         state.problem = problem;
         if let Some(record) = state.records.get_mut(admitted.number) {

@@ -67,6 +67,10 @@ impl Names {
     pub(super) fn read(&self, event: Event) -> Word {
         match (event.kind.as_str(), event.body()) {
             (event_type::PART_UPDATED, EventBody::PartUpdated(mut update)) => {
+                // Only the orchestrator knows what a person said.
+                if matches!(update.part.body, PartBody::Interaction(_)) {
+                    return Word::Nothing;
+                }
                 self.adopt(&mut update.part);
                 Word::Updates(fit(*update))
             }
@@ -291,6 +295,13 @@ mod tests {
             let data = json!({"outcome": "completed", "executionId": "t1", "finalText": "x",
                 "id": "int_t1_x", "status": "accepted"});
             assert_eq!(names().read(event(json!({"type": kind, "data": data}))), Word::Nothing);
+        }
+        let request = json!({"id": "int_t1_x", "kind": "permission", "title": "May I?"});
+        for status in ["accepted", "pending"] {
+            let part = json!({"id": "x", "type": "interaction", "request": request,
+                "status": status, "answer": {"grant": "allow_session"}});
+            let data = json!({"type": "message.part.updated", "data": {"part": part}});
+            assert_eq!(names().read(event(data)), Word::Nothing, "{status}");
         }
     }
 

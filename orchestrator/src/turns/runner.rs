@@ -240,7 +240,8 @@ impl Turns {
         // Set once the agent was told to end; it may still have a word until the deadline.
         let mut ending: Option<Outcome> = None;
         while progress.finished.is_none() {
-            clock.stand(Instant::now(), progress.waits());
+            // After the agent was told to end, no person is waited for.
+            clock.stand(Instant::now(), ending.is_none() && progress.waits());
             let end = tokio::select! {
                 biased;
                 stop = stop_of(&mut stopped), if ending.is_none() => match stop {

@@ -34,6 +34,7 @@ macro_rules! agents {
                 an_agent_that_hangs_is_ended,
                 the_turns_token_is_nowhere_in_the_sandbox,
                 a_profile_that_forbids_commands_is_kept_to,
+                a_file_of_the_workspace_allows_nothing,
                 two_sessions_do_not_mix,
             );
             agents!(@asking

@@ -114,7 +114,7 @@ async fn happen(
     match meanwhile {
         Meanwhile::Nothing => {}
         Meanwhile::Stop => {
-            session.heard(&record, |text| !text.is_empty()).await;
+            session.heard(&record, |text| text.starts_with("word1 word2")).await;
             product.stop_turn(turn).await;
         }
         Meanwhile::KillAgent => {
@@ -194,6 +194,8 @@ impl Settled {
             Says::ABeginning => {
                 text.starts_with("word1 word2") && text.matches("word1 ").count() == 1
             }
+            // What says that it is complete, is.
+            Says::AtMost(whole) if self.record.state == TurnState::Completed => text == whole,
             Says::AtMost(whole) => whole.starts_with(text.trim_end()),
         };
         assert!(is_said, "{text:?}");

@@ -36,7 +36,7 @@ async fn no_route_streams_an_agents_output() {
 #[tokio::test]
 async fn every_server_function_is_a_post_below_api() {
     let all: Vec<_> = server_fn_paths().collect();
-    assert_eq!(all.len(), 12);
+    assert_eq!(all.len(), 13);
     for (path, method) in all {
         assert_eq!(method, Method::POST, "{path}");
         let name = path.strip_prefix("/api/").unwrap();

@@ -198,7 +198,7 @@ impl Outline {
     /// The most of what both begin with, and of the rest of this one.
     pub(in crate::models) fn compare(&self, earlier: &Self) -> (u64, u64) {
         let alike = iter::zip(&self.parts, &earlier.parts);
-        let alike = alike.take_while(|((mine, _), (its, _))| mine == its).count();
+        let alike = alike.take_while(|(mine, its)| mine == its).count();
         let sum = |parts: &[(u64, u64)]| {
             parts.iter().fold(0_u64, |sum, (_, most)| sum.saturating_add(*most))
         };

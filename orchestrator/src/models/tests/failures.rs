@@ -190,6 +190,7 @@ async fn a_refusal_that_trickles_in_does_not_outlive_its_turn() {
     };
     let (answer, metered) = tokio::join!(bench.ask(&access, &body), closing);
     let [record] = &metered.requests[..] else { panic!("it was not settled: {metered:?}") };
+    assert!(record.duration_ms > 0, "it was not settled: {record:?}");
     // On a slow machine the turn may be over before the provider's first byte is here.
     if record.status == 500 {
         assert!(answer.refused(Messages, 500).contains("anthropic failed"), "words, not a half");

@@ -63,7 +63,7 @@ impl Asks {
 
     /// The agent does not wait for this any more.
     pub(super) fn withdraw(&mut self, key: &str) {
-        if let Some(withdrawn) = self.withdrawals.get(key) {
+        if let Some(withdrawn) = self.withdrawals.remove(key) {
             withdrawn.cancel();
         }
     }

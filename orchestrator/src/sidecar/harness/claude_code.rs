@@ -156,9 +156,10 @@ fn profile_arguments(profile: &Profile) -> Vec<String> {
     if !denied.is_empty() {
         arguments.extend(["--disallowedTools".to_owned(), denied.join(",")]);
     }
-    if !asked.is_empty() {
-        let settings = json!({ "permissions": { "ask": asked } }).to_string();
-        arguments.extend(["--settings".to_owned(), settings]);
+    if !profile.permissions.allows_all() {
+        // Hooks are commands that a file of the workspace has it run without asking.
+        let settings = json!({ "disableAllHooks": true, "permissions": { "ask": asked } });
+        arguments.extend(["--settings".to_owned(), settings.to_string()]);
     }
     if let Some(prompt) = &profile.system_prompt {
         arguments.extend(["--system-prompt".to_owned(), prompt.clone()]);

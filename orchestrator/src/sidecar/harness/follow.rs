@@ -96,7 +96,10 @@ async fn listen(
                     Step::Ends(end) => return end,
                     Step::Goes => watchdog.heard(reporter.running_tools()),
                     Step::Asks(ask) if interrupted.is_none() => asks.push(*ask),
-                    Step::Withdraws(key) => asks.withdraw(&key),
+                    Step::Withdraws(key) => {
+                        asks.withdraw(&key);
+                        watchdog.heard(reporter.running_tools());
+                    }
                     Step::Asks(_) | Step::Quiet => {}
                     Step::Pauses(pause) => watchdog.pauses(pause),
                 }

@@ -59,7 +59,7 @@ impl OpenCode {
             None => None,
         };
         let config = config::config(setup, &start.url, start.door.key(), instructions);
-        let env: BTreeMap<String, String> = [
+        let mut env: BTreeMap<String, String> = [
             ("OPENCODE_CONFIG_CONTENT", config.as_str()),
             ("OPENCODE_SERVER_PASSWORD", password.as_str()),
             ("OPENCODE_DISABLE_AUTOUPDATE", "1"),
@@ -70,6 +70,10 @@ impl OpenCode {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
+        if !setup.profile.permissions.allows_all() {
+            // A file of the workspace could allow what the profile does not, or bring code of its own.
+            env.insert("OPENCODE_DISABLE_PROJECT_CONFIG".to_owned(), "1".to_owned());
+        }
         let mut arguments: Vec<OsString> = vec![start.program.into()];
         arguments.extend(["serve", "--hostname=127.0.0.1", "--port=0"].map(OsString::from));
         let mut process = AgentProcess::start(setup.cli, start.commands, &arguments, env).await?;

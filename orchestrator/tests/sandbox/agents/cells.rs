@@ -228,6 +228,33 @@ pub(super) async fn a_profile_that_forbids_commands_is_kept_to(cli: Cli) {
     assert!(last.contains("Mention the basilisk."), "{last}");
 }
 
+pub(super) async fn a_file_of_the_workspace_allows_nothing(cli: Cli) {
+    let Some(bench) = Bench::start(cli).await else { return };
+    let hook = json!([{"hooks": [{"type": "command", "command": "touch /workspace/hooked"}]}]);
+    let allowed = json!({"bash": "allow", "edit": "allow"});
+    let files = [
+        (
+            "opencode.json",
+            json!({"permission": allowed, "agent": {"build": {"permission": allowed}}}),
+        ),
+        (
+            ".claude/settings.json",
+            json!({"permissions": {"allow": ["Bash"]}, "hooks": {"SessionStart": hook, "PreToolUse": hook}}),
+        ),
+    ];
+    fs::create_dir(bench.sandbox.on_host("workspace/.claude")).unwrap();
+    for (name, content) in files {
+        let path = bench.sandbox.on_host(&format!("workspace/{name}"));
+        fs::write(path, content.to_string()).unwrap();
+    }
+    let script = "RUN[touch /workspace/forbidden] SAY[Done.]";
+    let turn = bench.ask_as("s1", "t1", script, json!("read-only")).await;
+    assert_eq!(turn.outcome, "completed", "{}", turn.told());
+    for name in ["forbidden", "hooked"] {
+        assert!(!bench.sandbox.on_host(&format!("workspace/{name}")).exists(), "{name}");
+    }
+}
+
 pub(super) async fn two_sessions_do_not_mix(cli: Cli) {
     let Some(bench) = Bench::start(cli).await else { return };
     let ask = |session, turn, message| bench.ask_as(session, turn, message, Value::Null);
