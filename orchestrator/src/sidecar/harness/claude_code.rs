@@ -198,7 +198,8 @@ mod tests {
         let permissions = Permissions { bash, edit, ..Permissions::default() };
         let arguments = profile_arguments(&Profile { permissions, ..Profile::default() });
         assert_eq!(arguments[3..5], ["--disallowedTools", "Edit,Write,NotebookEdit"]);
-        assert_eq!(arguments[5..], ["--settings", r#"{"permissions":{"ask":["Bash"]}}"#]);
+        let settings = r#"{"disableAllHooks":true,"permissions":{"ask":["Bash"]}}"#;
+        assert_eq!(arguments[5..], ["--settings", settings]);
         assert_eq!(profile_arguments(&Profile::default()).len(), 3);
     }
 }
