@@ -67,27 +67,8 @@ fn AskForm(
     let delivery = ask.delivery.clone();
     let (title, acts) = (ask::title(&request), ask::acts(&request));
     let (subject, body) = (request.subject.clone(), request.body.clone());
-    let more = acts.iter().find_map(|act| Some((act.words.clone(), act.about.clone()?)));
     let by_enter = acts.first().filter(|_| ask::enter_answers(&request)).cloned();
-    let kept = StoredValue::new((turn_id, ask, request));
-    let send = move |act: &Act| {
-        let Some(form) = form.get_untracked() else { return };
-        kept.with_value(|(turn_id, ask, request)| {
-            match ask::answer(request, act, read(&form, request)) {
-                Ok(answer) => actions::answer(turn_id.clone(), ask.clone(), answer),
-                Err(words) => ask.delivery.set(Delivery::Failed(words)),
-            }
-        });
-    };
-    let on_input = move |_| {
-        let Some(form) = form.get_untracked() else { return };
-        kept.with_value(|(_, ask, request)| {
-            drafts::set_answer(&ask.id, &request.without_secrets(&read(&form, request)));
-            if ask.delivery.with_untracked(|delivery| matches!(delivery, Delivery::Failed(_))) {
-                ask.delivery.set(Delivery::None);
-            }
-        });
-    };
+    let given = Given { form, asked: StoredValue::new(Asked { turn_id, ask, request }) };
     let on_key = move |event: ev::KeyboardEvent| {
         let composing = event.is_composing() || event.key_code() == 229;
         let element = event.target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
@@ -104,38 +85,28 @@ fn AskForm(
     };
     let fields = move || {
         let answer = shown.get();
-        kept.with_value(|(_, _, request)| {
+        given.asked.with_value(|asked| {
+            let request = &asked.request;
             let field = |field| {
                 view! { <AskField field answer=answer.clone() asked=ask::title(request) /> }
             };
             ask::fields(request).into_iter().map(field).collect_view()
         })
     };
-    let button = move |act: Act| {
-        let class = if act.first { "button first" } else { "button" };
-        let words = act.words.clone();
-        view! {
-            <button type="button" class=class on:click=move |_| send(&act)>
-                {words}
-            </button>
-        }
-    };
     let closed = {
         let delivery = delivery.clone();
         let under_way = |it: &Delivery| matches!(it, Delivery::Sending | Delivery::Sent);
         move || !waiting.get() || delivery.with(under_way)
     };
-    let said = move || {
-        delivery.with(|delivery| match delivery {
-            Delivery::Sending => Some(("Sending…".to_owned(), "on-its-way shimmer")),
-            Delivery::Sent => Some(("Sent".to_owned(), "on-its-way")),
-            Delivery::Failed(words) => Some((words.clone(), "problem")),
-            Delivery::None | Delivery::TooLate => None,
-        })
-    };
     view! {
         // By this method a form never leads away, whatever key is pressed before the page is alive.
-        <form node_ref=form method="dialog" aria-label=title on:input=on_input on:keydown=on_key>
+        <form
+            node_ref=form
+            method="dialog"
+            aria-label=title
+            on:input=move |_| given.note()
+            on:keydown=on_key
+        >
             {subject
                 .map(|subject| {
                     view! {
@@ -150,22 +121,91 @@ fn AskForm(
                 })}
             <fieldset disabled=closed>
                 {fields}
-                <div class="acts needs-js">
-                    {acts.into_iter().map(button).collect_view()}
-                    <span role="status">
-                        {move || {
-                            said().map(|(words, class)| view! { <span class=class>{words}</span> })
-                        }}
-                    </span>
-                </div>
-                {more
-                    .map(|(words, about)| {
-                        view! { <p class="about needs-js">{words} ": " {about}</p> }
-                    })}
+                <Acts acts delivery given />
             </fieldset>
             <noscript inner_html=NO_SCRIPT></noscript>
         </form>
     }
+}
+
+/// The buttons, and what becomes of the answer.
+#[component]
+fn Acts(acts: Vec<Act>, delivery: ArcRwSignal<Delivery>, given: Given) -> impl IntoView {
+    let more = acts.iter().find_map(|act| Some((act.words.clone(), act.about.clone()?)));
+    let button = move |act: Act| {
+        let class = if act.first { "button first" } else { "button" };
+        let words = act.words.clone();
+        view! {
+            <button type="button" class=class on:click=move |_| given.send(&act)>
+                {words}
+            </button>
+        }
+    };
+    let said = move || {
+        delivery.with(|delivery| match delivery {
+            Delivery::Sending => Some(("Sending…".to_owned(), "on-its-way shimmer")),
+            Delivery::Sent => Some(("Sent".to_owned(), "on-its-way")),
+            Delivery::Failed(words) => Some((words.clone(), "problem")),
+            Delivery::None | Delivery::TooLate => None,
+        })
+    };
+    view! {
+        <div class="acts needs-js">
+            {acts.into_iter().map(button).collect_view()}
+            <span role="status">
+                {move || said().map(|(words, class)| view! { <span class=class>{words}</span> })}
+            </span>
+        </div>
+        {more
+            .map(|(words, about)| view! { <p class="about needs-js">{words} ": " {about}</p> })}
+    }
+}
+
+/// What is asked in which turn.
+struct Asked {
+    turn_id: String,
+    ask: Ask,
+    request: InteractionRequest,
+}
+
+/// What is asked, and the form with what is filled in.
+#[derive(Clone, Copy)]
+struct Given {
+    form: NodeRef<html::Form>,
+    asked: StoredValue<Asked>,
+}
+
+impl Given {
+    /// Answers as the button says.
+    fn send(self, act: &Act) {
+        let Some(form) = self.form.get_untracked() else { return };
+        self.asked.with_value(|Asked { turn_id, ask, request }| {
+            match ask::answer(request, act, read(&form, request)) {
+                Ok(answer) => actions::answer(turn_id.clone(), ask.clone(), answer),
+                Err(words) => ask.delivery.set(Delivery::Failed(words)),
+            }
+        });
+    }
+
+    /// Keeps what is filled in, but for its secrets.
+    fn note(self) {
+        let Some(form) = self.form.get_untracked() else { return };
+        self.asked.with_value(|Asked { ask, request, .. }| {
+            drafts::set_answer(&ask.id, &request.without_secrets(&read(&form, request)));
+            if ask.delivery.with_untracked(|delivery| matches!(delivery, Delivery::Failed(_))) {
+                ask.delivery.set(Delivery::None);
+            }
+        });
+    }
+}
+
+/// Whether it is the Enter key, and neither begins a new line, nor ends the writing of a character,
+/// nor presses a button.
+fn is_enter(event: &ev::KeyboardEvent) -> bool {
+    let composing = event.is_composing() || event.key_code() == 229;
+    let element = event.target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
+    let on_button = element.is_some_and(|element| element.tag_name() == "BUTTON");
+    event.key() == "Enter" && !event.shift_key() && !composing && !on_button
 }
 
 /// What the fields begin with: what was filled in before a reload, and, once it is over, what was
