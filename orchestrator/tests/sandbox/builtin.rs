@@ -127,7 +127,8 @@ async fn what_may_not_be_done_is_not_done_and_told() {
         assert!(offered.contains("search") && !offered.contains("\"bash\""), "{offered}");
 
         let told = json!({ "permissions": { "bash": "deny" }, "instructions": "Speak Latin." });
-        let turn = bench.ask_as(told, "t2", "RUN[touch denied] SAY[A pity.]").await;
+        let call = r#"CALL[bash {"command":"touch denied"}] SAY[A pity.]"#;
+        let turn = bench.ask_as(told, "t2", call).await;
         turn.assert_completed("A pity.");
         assert_eq!(turn.steps(), ["bash failed"]);
         let body = bench.last_request().body.to_string();
