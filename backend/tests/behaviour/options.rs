@@ -83,7 +83,7 @@ async fn world_with(database: TestDatabase, change: impl FnOnce(&mut BackendConf
 
 async fn catalog_is_known(world: &World) {
     until("the catalog is known", async || {
-        world.backend.options(None).await.unwrap().agents.len() == 2
+        world.backend.options(None).await.unwrap().agents.len() > 1
     })
     .await;
 }
@@ -102,6 +102,7 @@ async fn ask(
 
 /// Asks, and waits until the orchestrator has the turn.
 async fn run(world: &World, account: &Account, agent: &str, model: &str) -> StartedTurn {
+    catalog_is_known(world).await;
     let started = ask(world, account, None, Some(agent), Some(model)).await.unwrap();
     world.dispatched(account, &started.turn_id).await;
     started
@@ -247,6 +248,7 @@ on_both_databases!(
             ..agent("codex", &[WireFormat::Responses])
         });
         world.orchestrator.has_agents(catalog);
+        catalog_is_known(&world).await;
         let account = world.guest().await;
         for (agent, model, field) in [
             (Some("skein"), Some("anthropic/unpriced"), "model"),
@@ -316,6 +318,7 @@ on_both_databases!(
     async |database: TestDatabase| {
         let world = world(database, 500).await;
         world.orchestrator.fault("create", Fault::Refuse(503));
+        catalog_is_known(&world).await;
         let account = world.guest().await;
         let started =
             ask(&world, &account, None, Some("skein"), Some("anthropic/big")).await.unwrap();
