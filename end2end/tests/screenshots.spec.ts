@@ -53,7 +53,7 @@ for (const [size, device] of Object.entries(SIZES)) {
         await shoot("8-after-reload");
       });
 
-      test("pictures of what an agent asks", async ({ chat, page }) => {
+      test("pictures of what an agent asks", async ({ chat, page, consoleGate }) => {
         const shoot = pictures(chat, `${size}-${colorScheme}`);
         await chat.open("/");
         await chat.askAndWait("list the files");
@@ -80,6 +80,7 @@ for (const [size, device] of Object.entries(SIZES)) {
           over(QUESTIONS, "expired"),
           over(PLAN, "declined", { feedback: "Keep the map for the tests." }),
         );
+        consoleGate.allow(/answer_interaction/);
         await page.route("**/api/answer_interaction", (route) => route.abort());
         await openWith(page, id, [QUESTION]);
         await chat.card.getByRole("radio", { name: /Postgres/ }).check();
