@@ -18,6 +18,8 @@ use crate::interrupt;
 
 /// How long a child may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long what a child has said may take to be read, on a machine with too much to do.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs a command as a named step. Its output is shown when it fails, or with `--verbose`.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
@@ -95,12 +97,18 @@ fn follow(
     (mut service, lines): (Service, Receiver<String>),
     mut seen: impl FnMut(Option<&str>),
 ) -> Result<ExitStatus> {
+    let mut ended: Option<Instant> = None;
     loop {
         interrupt::check()?;
         match lines.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => seen(Some(&line)),
-            // Something it started may still hold the pipe; the child's own end counts.
-            Err(RecvTimeoutError::Timeout) if service.ended()?.is_some() => break,
+            Err(RecvTimeoutError::Timeout) if service.ended()?.is_some() => {
+                // Something it started may still hold the pipe; the child's own end counts, once its
+                // last words have been read.
+                if ended.get_or_insert_with(Instant::now).elapsed() >= LAST_WORDS {
+                    break;
+                }
+            }
             Err(RecvTimeoutError::Timeout) => seen(None),
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -276,6 +284,23 @@ mod tests {
         let mut service = shell(DEAF);
         service.grace = None;
         assert_eq!(service.stop(Signal::INT).unwrap().unwrap().code(), Some(7));
+    }
+
+    #[test]
+    fn what_comes_soon_after_the_end_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        // Speaks once its parent is gone, and in a group of its own, which nobody kills.
+        let late =
+            "touch there; while kill -0 $0 2>/dev/null; do sleep 0.05; done; sleep 0.3; echo late";
+        let script = format!(
+            "setsid sh -c '{late}' $$ & while [ ! -e there ]; do sleep 0.05; done; echo early"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).current_dir(folder.path());
+        let mut heard = Vec::new();
+        let started = Service::start_piped(&mut command).unwrap();
+        follow(started, |line| heard.extend(line.map(str::to_owned))).unwrap();
+        assert_eq!(heard, ["early", "late"]);
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub(crate) struct Cell {
 pub(crate) enum Says {
     /// This, once.
     Exactly(&'static str),
-    /// Some words that the model said, from its first one on.
-    ABeginning,
-    /// A beginning of this, once or not at all.
+    /// Its first words, once.
+    ABeginning(&'static str),
+    /// A beginning of it, once or not at all.
     AtMost(&'static str),
 }
 
@@ -89,7 +89,12 @@ pub(crate) const TWO_TURNS: Cell = Cell {
 
 pub(crate) const STOPPED: Cell = Cell {
     // What is left of the answer ends before the gateway stops to wait for its figures.
-    turns: &[("LONG[100] SLOW[45]", Says::ABeginning)],
+    turns: &[(
+        "SAY[One two three four five six seven eight nine ten, and then all of them again.] SLOW[300]",
+        Says::ABeginning(
+            "One two three four five six seven eight nine ten, and then all of them again.",
+        ),
+    )],
     meanwhile: Meanwhile::Stop,
     ends: &[Ends::Stopped],
     ..USUAL
