@@ -80,7 +80,7 @@ fn AskForm(
             && let Some(act) = &by_enter
         {
             event.prevent_default();
-            send(act);
+            given.send(act);
         }
     };
     let fields = move || {
