@@ -11,7 +11,7 @@ mod question;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,8 +22,8 @@ use sandbox_sdk::types::{
     cancel_reason, event_type,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
+    sync::{mpsc, oneshot, watch},
+    time::sleep,
 };
 
 pub(crate) use permission::{DENIED, Power, Wanted, replacement};
@@ -33,18 +33,24 @@ use crate::sidecar::AgentRun;
 
 /// Largest request, in bytes of JSON. It becomes one event.
 const MAX_REQUEST: usize = 96 * 1024;
+/// What an agent is told when nobody decided.
+const NOBODY: &str = "Declined: nobody answered in time.";
 
 /// All that wait in a sandbox. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Broker(Arc<Inner>);
 
 struct Inner {
-    /// By turn and request.
-    waiting: Mutex<HashMap<(String, String), oneshot::Sender<InteractionAnswer>>>,
+    waiting: Mutex<HashMap<Key, oneshot::Sender<InteractionAnswer>>>,
+    /// Answers that were taken, for as long as their turns run: whoever gave one may not have heard.
+    taken: Mutex<HashMap<Key, InteractionAnswer>>,
     /// What was allowed until the session ends, by session.
-    granted: Mutex<HashSet<(String, Power)>>,
+    granted: watch::Sender<HashSet<(String, Power)>>,
     patience: Duration,
 }
+
+/// Of a request: its turn and its id.
+type Key = (String, String);
 
 /// Asks in one turn. Clones ask in the same turn.
 #[derive(Clone)]
@@ -58,12 +64,13 @@ struct AskerInner {
     asked: AtomicUsize,
 }
 
-/// What came of a request.
+/// Why a request has no answer.
 #[derive(Debug)]
-enum Reply {
-    Answered(InteractionAnswer),
+enum Unanswered {
     /// Nobody answered in time.
     Expired,
+    /// With the answer to another one, this was allowed too.
+    Granted,
     /// It is larger than a request may be, and nobody was asked.
     TooLong,
 }
@@ -71,8 +78,9 @@ enum Reply {
 impl Broker {
     /// `patience`: how long an agent waits for an answer.
     pub(crate) fn new(patience: Duration) -> Self {
-        let (waiting, granted) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { waiting, granted, patience }))
+        let (waiting, taken) = (Mutex::default(), Mutex::default());
+        let granted = watch::Sender::default();
+        Self(Arc::new(Inner { waiting, taken, granted, patience }))
     }
 
     /// One who asks in this turn.
@@ -86,20 +94,42 @@ impl Broker {
         }))
     }
 
-    /// Hands an answer to whoever waits for it. Whether somebody did.
+    /// Hands an answer to whoever waits for it. Whether somebody did; the same answer again is told the
+    /// same.
     pub(crate) fn answer(&self, turn_id: &str, answer: InteractionAnswer) -> bool {
-        let waiting = self.take(&(turn_id.to_owned(), answer.id.clone()));
-        waiting.is_some_and(|waiting| waiting.send(answer).is_ok())
+        let key = (turn_id.to_owned(), answer.id.clone());
+        let mut taken = lock(&self.0.taken);
+        if let Some(known) = taken.get(&key) {
+            return *known == answer;
+        }
+        let waiting = self.take(&key);
+        if waiting.is_none_or(|waiting| waiting.send(answer.clone()).is_err()) {
+            return false;
+        }
+        taken.insert(key, answer);
+        true
     }
 
-    fn take(&self, key: &(String, String)) -> Option<oneshot::Sender<InteractionAnswer>> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(key)
+    fn take(&self, key: &Key) -> Option<oneshot::Sender<InteractionAnswer>> {
+        lock(&self.0.waiting).remove(key)
+    }
+}
+
+/// Its turn is over, and nobody asks after its answers.
+impl Drop for AskerInner {
+    fn drop(&mut self) {
+        lock(&self.broker.0.taken).retain(|(turn_id, _), _| *turn_id != self.turn_id);
     }
 }
 
 impl Asker {
-    /// Asks, and waits. Dropping the future takes the request back.
-    async fn ask(&self, mut request: InteractionRequest) -> Reply {
+    /// Asks, and waits for the answer, or until it is `granted` without one. Dropping the future takes
+    /// the request back.
+    async fn ask(
+        &self,
+        mut request: InteractionRequest,
+        granted: impl Future<Output = ()>,
+    ) -> Result<InteractionAnswer, Unanswered> {
         let inner = &self.0;
         let number = inner.asked.fetch_add(1, Ordering::Relaxed) + 1;
         request.id = format!("int_{}_{number}", inner.turn_id);
@@ -116,46 +146,43 @@ impl Asker {
         let event = Event::new(event_type::INTERACTION, &asked).ok();
         let Some(event) = event.filter(|_| size <= MAX_REQUEST) else {
             waiting.over();
-            return Reply::TooLong;
+            return Err(Unanswered::TooLong);
         };
         // When nobody takes events any more, whoever drives the agent notices and ends it.
         inner.events.send(event).await.ok();
-        let answer = timeout(patience, &mut waiting.answer).await;
-        // One that came in the very last moment counts: whoever gave it was told so.
-        let answer = match answer {
-            Ok(answer) => answer.ok(),
-            Err(_) if waiting.over() => None,
-            Err(_) => (&mut waiting.answer).await.ok(),
+        let (answer, why, reason) = tokio::select! {
+            biased;
+            answer = &mut waiting.answer => {
+                (answer.ok(), Unanswered::Expired, cancel_reason::EXPIRED)
+            }
+            () = granted => {
+                (waiting.last_moment().await, Unanswered::Granted, cancel_reason::GRANTED)
+            }
+            () = sleep(patience) => {
+                (waiting.last_moment().await, Unanswered::Expired, cancel_reason::EXPIRED)
+            }
         };
         waiting.over();
-        match answer {
-            Some(answer) => Reply::Answered(answer),
-            None => {
-                if let Some(event) = cancelled(&waiting.key.1, cancel_reason::EXPIRED) {
-                    inner.events.send(event).await.ok();
-                }
-                Reply::Expired
-            }
+        if answer.is_none()
+            && let Some(event) = cancelled(&waiting.key.1, reason)
+        {
+            inner.events.send(event).await.ok();
         }
+        answer.ok_or(why)
     }
 
     fn wait_for(&self, id: &str) -> Waiting {
         let (sender, answer) = oneshot::channel();
         let key = (self.0.turn_id.clone(), id.to_owned());
-        let mut waiting = self.0.broker.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.insert(key.clone(), sender);
+        lock(&self.0.broker.0.waiting).insert(key.clone(), sender);
         Waiting { asker: self.clone(), key, answer, over: false }
-    }
-
-    fn granted(&self) -> std::sync::MutexGuard<'_, HashSet<(String, Power)>> {
-        self.0.broker.0.granted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request that somebody waits for.
 struct Waiting {
     asker: Asker,
-    key: (String, String),
+    key: Key,
     answer: oneshot::Receiver<InteractionAnswer>,
     over: bool,
 }
@@ -165,6 +192,12 @@ impl Waiting {
     fn over(&mut self) -> bool {
         self.over = true;
         self.asker.0.broker.take(&self.key).is_some()
+    }
+
+    /// Takes no answer any more, but for one that comes in the very last moment: whoever gave it was
+    /// told that it counts.
+    async fn last_moment(&mut self) -> Option<InteractionAnswer> {
+        if self.over() { None } else { (&mut self.answer).await.ok() }
     }
 }
 
@@ -192,6 +225,10 @@ fn cancelled(id: &str, reason: &str) -> Option<Event> {
         extra: Extra::new(),
     };
     Event::new(event_type::INTERACTION_CANCEL, &cancelled).ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -213,9 +213,10 @@ fn a_request_becomes_a_part_that_its_answer_settles_once() {
 }
 
 #[test]
-fn a_request_that_nobody_answered_says_why() {
+fn a_request_without_an_answer_says_why() {
     for (reason, status) in [
         (json!("expired"), InteractionStatus::Expired),
+        (json!("granted"), InteractionStatus::Accepted),
         (json!("aborted"), InteractionStatus::Cancelled),
         (json!(null), InteractionStatus::Cancelled),
     ] {

@@ -318,7 +318,9 @@ impl Invocation {
         let (power, subject, body) = match self {
             Self::Bash { command, .. } => (Power::Command, command, None),
             Self::Write { path, content } => (Power::Edit, path, Some(fenced("", content))),
-            Self::Edit { path, old, new, .. } => (Power::Edit, path, Some(replacement(old, new))),
+            Self::Edit { path, old, new, all } => {
+                (Power::Edit, path, Some(replacement(old, new, *all)))
+            }
             _ => return None,
         };
         Some(Wanted { power, subject: subject.clone(), body })

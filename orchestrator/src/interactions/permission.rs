@@ -1,20 +1,21 @@
 //! Permissions and plans: the person says yes or no.
 
+use std::future::pending;
+
 use sandbox_sdk::types::{
     AnswerField, AnswerKind, AnswerOption, AnswerSpec, Extra, InteractionAnswer, InteractionKind,
     InteractionRequest, Outcome, grant,
 };
 use serde_json::Value;
 
-use super::{Asker, Reply};
-use crate::tools::{cut_middle, fenced};
+use super::{Asker, NOBODY, Unanswered};
+use crate::tools::fenced;
 
-/// Characters of what is shown beside the thing itself.
-const SHOWN: usize = 16_000;
 /// What an agent is told of a no without words.
 pub(crate) const DENIED: &str = "The user denied this.";
-/// What an agent is told when nobody decided.
-const NOBODY: &str = "Declined: nobody answered in time.";
+/// What an agent is told of something that does not fit into a request.
+const TOO_LONG: &str =
+    "Declined: it is too long to be shown to the user. Do it in several smaller steps.";
 
 /// What an agent may or may not do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,8 +80,8 @@ impl Wanted {
         InteractionRequest {
             kind: InteractionKind::Permission,
             title: self.power.title(),
-            body: self.body.as_deref().map(|body| cut_middle(body, SHOWN)),
             // Whole: nobody should allow what is hidden in the middle.
+            body: self.body.clone(),
             subject: Some(self.subject.clone()),
             answer_spec: spec(vec![decision, feedback()]),
             allowed_outcomes: vec![Outcome::Accepted, Outcome::Declined],
@@ -96,12 +97,23 @@ impl Asker {
     /// It may not: what the agent is told.
     pub(crate) async fn permit(&self, wanted: Wanted) -> Result<(), String> {
         let power = (self.0.session_id.clone(), wanted.power.clone());
-        if self.granted().contains(&power) {
+        let known = &self.0.broker.0.granted;
+        let mut grants = known.subscribe();
+        if grants.borrow().contains(&power) {
             return Ok(());
         }
-        let answer = decided(self.ask(wanted.request()).await)?;
+        let granted = async {
+            if grants.wait_for(|granted| granted.contains(&power)).await.is_err() {
+                // Nothing will be allowed any more.
+                pending().await
+            }
+        };
+        let answer = match self.ask(wanted.request(), granted).await {
+            Err(Unanswered::Granted) => return Ok(()),
+            reply => decided(reply)?,
+        };
         if answer.data.get(grant::FIELD).and_then(Value::as_str) == Some(grant::ALLOW_SESSION) {
-            self.granted().insert(power);
+            known.send_modify(|granted| drop(granted.insert(power)));
         }
         Ok(())
     }
@@ -114,12 +126,12 @@ impl Asker {
         let request = InteractionRequest {
             kind: InteractionKind::Plan,
             title: "Approve the plan".to_owned(),
-            body: Some(cut_middle(plan, SHOWN)),
+            body: Some(plan.to_owned()),
             answer_spec: spec(vec![feedback()]),
             allowed_outcomes: vec![Outcome::Accepted, Outcome::Declined],
             ..InteractionRequest::default()
         };
-        decided(self.ask(request).await).map(drop)
+        decided(self.ask(request, pending()).await).map(drop)
     }
 }
 
@@ -137,12 +149,11 @@ fn feedback() -> AnswerField {
 }
 
 /// The answer, when it is a yes.
-fn decided(reply: Reply) -> Result<InteractionAnswer, String> {
-    let answer = match reply {
-        Reply::Answered(answer) => answer,
-        Reply::Expired => return Err(NOBODY.to_owned()),
-        Reply::TooLong => return Err("Declined: it is too long to be shown.".to_owned()),
-    };
+fn decided(reply: Result<InteractionAnswer, Unanswered>) -> Result<InteractionAnswer, String> {
+    let answer = reply.map_err(|why| match why {
+        Unanswered::TooLong => TOO_LONG.to_owned(),
+        Unanswered::Expired | Unanswered::Granted => NOBODY.to_owned(),
+    })?;
     let said = |field: &str| answer.data.get(field).and_then(Value::as_str).unwrap_or_default();
     if answer.outcome == Outcome::Accepted && said(grant::FIELD) != grant::DENY {
         return Ok(answer);
@@ -153,9 +164,10 @@ fn decided(reply: Reply) -> Result<InteractionAnswer, String> {
     })
 }
 
-/// A replacement in a file, as a person reads it.
-pub(crate) fn replacement(old: &str, new: &str) -> String {
+/// A replacement in a file, as a person reads it. `everywhere`: of all that reads like the old text.
+pub(crate) fn replacement(old: &str, new: &str, everywhere: bool) -> String {
     let old = old.lines().map(|line| format!("-{line}\n"));
     let new = new.lines().map(|line| format!("+{line}\n"));
-    fenced("diff", &cut_middle(&old.chain(new).collect::<String>(), SHOWN))
+    let change = fenced("diff", &old.chain(new).collect::<String>());
+    if everywhere { format!("Wherever it stands in the file:\n\n{change}") } else { change }
 }

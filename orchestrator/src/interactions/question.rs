@@ -1,12 +1,14 @@
 //! Questions, with options or without.
 
+use std::future::pending;
+
 use sandbox_sdk::types::{
     AnswerField, AnswerKind, AnswerOption, AnswerSpec, Extra, InteractionKind, InteractionRequest,
     Outcome,
 };
 use serde_json::Value;
 
-use super::{Asker, Reply};
+use super::{Asker, NOBODY, Unanswered};
 
 /// Characters of a title.
 const LINE: usize = 300;
@@ -65,11 +67,13 @@ impl Asker {
         if questions.is_empty() {
             return Err("There is no question.".to_owned());
         }
-        let answer = match self.ask(request(questions)).await {
-            Reply::Answered(answer) if answer.outcome == Outcome::Accepted => answer,
-            Reply::Answered(_) => return Err("The user did not want to answer.".to_owned()),
-            Reply::Expired => return Err("Declined: nobody answered in time.".to_owned()),
-            Reply::TooLong => return Err("The question is too long to be asked.".to_owned()),
+        let answer = match self.ask(request(questions), pending()).await {
+            Ok(answer) if answer.outcome == Outcome::Accepted => answer,
+            Ok(_) => return Err("The user did not want to answer.".to_owned()),
+            Err(Unanswered::TooLong) => {
+                return Err("The question is too long to be asked.".to_owned());
+            }
+            Err(_) => return Err(NOBODY.to_owned()),
         };
         let given = |number: usize| match answer.data.get(&key(number)) {
             Some(Value::String(text)) => vec![text.clone()],

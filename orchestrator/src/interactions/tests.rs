@@ -43,7 +43,7 @@ fn colour() -> Question {
 }
 
 #[tokio::test]
-async fn an_answer_finds_the_one_who_waits_and_only_once() {
+async fn an_answer_finds_the_one_who_waits_and_no_other_answer_does() {
     let (asker, mut heard) = asker(LONG);
     let broker = asker.0.broker.clone();
     let waits = tokio::spawn({
@@ -58,9 +58,12 @@ async fn an_answer_finds_the_one_who_waits_and_only_once() {
     assert!(!broker.answer("another turn", right()));
     assert!(!broker.answer("t", answer("int_t_2", Outcome::Accepted, json!({}))));
     assert!(broker.answer("t", right()));
-    assert!(!broker.answer("t", right()));
     assert_eq!(waits.await.unwrap(), Ok(vec![vec!["blue".to_owned()]]));
+    assert!(broker.answer("t", right()), "whoever gave it may not have heard");
+    assert!(!broker.answer("t", answer("int_t_1", Outcome::Accepted, json!({"q1": "red"}))));
     assert!(heard.try_recv().is_err(), "an answer is no event of the agent's");
+    drop(asker);
+    assert!(!broker.answer("t", right()), "the turn is over");
 }
 
 #[tokio::test]
@@ -118,6 +121,52 @@ async fn a_permission_is_for_once_or_for_the_session_and_for_its_kind_of_thing()
     let other = asker.0.broker.asker(&run, events);
     let waits = tokio::spawn(async move { other.permit(command("four")).await });
     assert_eq!(asked(&mut heard).await.subject.as_deref(), Some("four"));
+    waits.abort();
+}
+
+#[tokio::test]
+async fn what_is_allowed_for_the_session_is_asked_no_longer() {
+    let (asker, mut heard) = asker(LONG);
+    let permits = |subject: &'static str| {
+        let asker = asker.clone();
+        tokio::spawn(async move { asker.permit(command(subject)).await })
+    };
+    let one = permits("one");
+    let first = asked(&mut heard).await.id;
+    let two = permits("two");
+    let second = asked(&mut heard).await.id;
+    let question = tokio::spawn({
+        let asker = asker.clone();
+        async move { asker.question(&[colour()]).await }
+    });
+    let third = asked(&mut heard).await.id;
+
+    let broker = asker.0.broker.clone();
+    let for_all = json!({"grant": "allow_session"});
+    assert!(broker.answer("t", answer(&first, Outcome::Accepted, for_all)));
+    assert_eq!(one.await.unwrap(), Ok(()));
+    assert_eq!(two.await.unwrap(), Ok(()));
+    assert_eq!(cancelled(&mut heard).await, (second.clone(), "granted".to_owned()));
+    assert!(!broker.answer("t", answer(&second, Outcome::Accepted, json!({"grant": "deny"}))));
+    assert!(broker.answer("t", answer(&third, Outcome::Accepted, json!({"q1": "red"}))));
+    assert_eq!(question.await.unwrap(), Ok(vec![vec!["red".to_owned()]]));
+}
+
+#[tokio::test]
+async fn nothing_is_allowed_that_was_not_shown() {
+    let (asker, mut heard) = asker(LONG);
+    let change = |all| replacement(&"old line\n".repeat(2000), &"new line\n".repeat(2000), all);
+    let wanted =
+        Wanted { power: Power::Edit, subject: "a.txt".into(), body: Some(change(true)) };
+    let waits = tokio::spawn({
+        let asker = asker.clone();
+        async move { asker.permit(wanted).await }
+    });
+    let body = asked(&mut heard).await.body.unwrap();
+    let lines = |sign: &str| body.lines().filter(|line| line.starts_with(sign)).count();
+    assert_eq!((lines("-old line"), lines("+new line")), (2000, 2000));
+    assert!(body.starts_with("Wherever it stands in the file"), "not only once");
+    assert!(change(false).starts_with("```diff"));
     waits.abort();
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum Appended {
 }
 
 /// Why nothing was appended.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum LogError {
     #[error("the session has been deleted")]
     SessionGone,

@@ -116,8 +116,11 @@ impl Names {
     fn cancelled(&self, cancelled: InteractionCancelled) -> InteractionCancelled {
         let mut id = cancelled.id;
         prefix(&mut id, &self.request_prefix);
-        let expired = cancelled.reason.as_deref() == Some(cancel_reason::EXPIRED);
-        let reason = if expired { cancel_reason::EXPIRED } else { cancel_reason::WITHDRAWN };
+        let reason = match cancelled.reason.as_deref() {
+            Some(cancel_reason::EXPIRED) => cancel_reason::EXPIRED,
+            Some(cancel_reason::GRANTED) => cancel_reason::GRANTED,
+            _ => cancel_reason::WITHDRAWN,
+        };
         InteractionCancelled { id, reason: Some(reason.to_owned()), extra: Default::default() }
     }
 }

@@ -246,25 +246,30 @@ impl Turns {
                 biased;
                 stop = stop_of(&mut stopped), if ending.is_none() => match stop {
                     Stop::Interrupted(_) => return stop.outcome(),
-                    Stop::Aborted => Some(stop.outcome()),
+                    Stop::Aborted => Ok(Some(stop.outcome())),
                 },
-                why = &mut used_up, if ending.is_none() => Some(Outcome::because(why)),
+                why = &mut used_up, if ending.is_none() => Ok(Some(Outcome::because(why))),
                 () = sleep_until(clock.due()) => {
                     abort(sidecar, &turn.id).await;
                     return ending.unwrap_or_else(|| too_long(duration));
                 }
                 given = progress.inquiries.next() => {
-                    self.take_answer(turn, progress, sidecar, given).await;
-                    None
+                    let written = self.take_answer(turn, progress, sidecar, given).await;
+                    written.map(|()| None)
                 }
                 chunk = said.next() => {
                     let Some(chunk) = chunk else { break };
                     let events = progress.take_chunk(turn, chunk);
-                    if let Err(error) = self.append(&turn.log, events).await {
-                        abort(sidecar, &turn.id).await;
-                        return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
-                    }
-                    progress.exceeded.take()
+                    self.decline_refused(turn, progress, sidecar);
+                    let written = self.append(&turn.log, events).await;
+                    written.map(|()| progress.exceeded.take())
+                }
+            };
+            let end = match end {
+                Ok(end) => end,
+                Err(error) => {
+                    abort(sidecar, &turn.id).await;
+                    return Outcome::failed("LOG_UNAVAILABLE", error.to_string());
                 }
             };
             if let (Some(end), None) = (end, &ending) {

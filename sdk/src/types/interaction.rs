@@ -38,6 +38,8 @@ pub mod cancel_reason {
     pub const ABORTED: &str = "aborted";
     /// The agent took its request back.
     pub const WITHDRAWN: &str = "withdrawn";
+    /// The answer to another request allows this too.
+    pub const GRANTED: &str = "granted";
     /// The turn ended.
     pub const TURN_ENDED: &str = "turn_ended";
 }

@@ -7,18 +7,21 @@
 use std::collections::HashMap;
 
 use sandbox_sdk::types::{
-    Event, InteractionAnswer, InteractionAsked, InteractionCancelled, InteractionKind,
-    InteractionRequest, InteractionResolved, InteractionStatus, event_type, grant,
+    Event, Extra, InteractionAnswer, InteractionAsked, InteractionCancelled, InteractionKind,
+    InteractionRequest, InteractionResolved, InteractionStatus, Outcome, cancel_reason, event_type,
+    grant,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{MAX_BYTES, NOTICE_BYTES, Progress, Turn, Turns};
-use crate::{sidecar::SidecarClient, store::StoreError, turns::TurnError};
+use crate::{log::LogError, sidecar::SidecarClient, store::StoreError, turns::TurnError};
 
 /// Requests that may be open in a turn. An agent asks a few things at once.
 const MAX_OPEN: usize = 32;
 /// Answers that may be on their way.
 const AHEAD: usize = 8;
+/// Requests of a turn that are refused with a word to the agent. More than that nobody means.
+const MAX_REFUSED: usize = 32;
 
 /// The turn's end of the line.
 #[derive(Debug)]
@@ -27,6 +30,10 @@ pub(in crate::turns) struct Inquiries {
     open: watch::Sender<Vec<InteractionRequest>>,
     /// Answers that the agent has.
     taken: HashMap<String, InteractionAnswer>,
+    /// Requests that no person gets to see, and that the agent is still to be told of.
+    refused: Vec<String>,
+    /// How many there have been.
+    refusals: usize,
 }
 
 /// The other end, for whoever answers.
@@ -47,7 +54,8 @@ pub(in crate::turns) fn inquiries() -> (Inquiries, InquiriesHandle) {
     let (sender, given) = mpsc::channel(AHEAD);
     let (open, seen) = watch::channel(Vec::new());
     let handle = InquiriesHandle { given: sender, open: seen };
-    (Inquiries { given, open, taken: HashMap::new() }, handle)
+    let taken = HashMap::new();
+    (Inquiries { given, open, taken, refused: Vec::new(), refusals: 0 }, handle)
 }
 
 impl InquiriesHandle {
@@ -82,6 +90,19 @@ impl Inquiries {
         }
     }
 
+    fn refuse(&mut self, id: String) {
+        self.refusals += 1;
+        if self.refusals <= MAX_REFUSED {
+            self.refused.push(id);
+        }
+    }
+
+    /// Whether an answer of this turn allowed more than it was asked for.
+    fn has_granted(&self) -> bool {
+        let grant = |answer: &InteractionAnswer| answer.data.get(grant::FIELD).cloned();
+        self.taken.values().any(|answer| grant(answer) == Some(grant::ALLOW_SESSION.into()))
+    }
+
     fn publish(&self, open: Vec<InteractionRequest>) {
         self.open.send_if_modified(|known| {
             let news = *known != open;
@@ -100,10 +121,13 @@ impl Progress {
     /// The agent asks.
     pub(super) fn take_request(&mut self, asked: InteractionAsked, events: &mut Vec<Event>) {
         let size = serde_json::to_string(&asked).map_or(0, |json| json.len());
+        if self.message.has_interaction(&asked.request.id) {
+            return;
+        }
         let full = self.full || self.bytes + size > MAX_BYTES;
-        let known = self.message.has_interaction(&asked.request.id);
-        if full || known || self.message.open_requests().count() >= MAX_OPEN {
+        if full || self.message.open_requests().count() >= MAX_OPEN {
             tracing::warn!(id = asked.request.id, "a request to a person was not taken");
+            self.inquiries.refuse(asked.request.id);
             return;
         }
         let Ok(event) = Event::new(event_type::INTERACTION, &asked) else { return };
@@ -114,9 +138,18 @@ impl Progress {
     }
 
     /// The agent waits no longer.
-    pub(super) fn take_cancel(&mut self, cancelled: InteractionCancelled, events: &mut Vec<Event>) {
+    pub(super) fn take_cancel(
+        &mut self,
+        mut cancelled: InteractionCancelled,
+        events: &mut Vec<Event>,
+    ) {
         if self.message.open_request(&cancelled.id).is_none() {
             return;
+        }
+        let granted = cancelled.reason.as_deref() == Some(cancel_reason::GRANTED);
+        if granted && !self.inquiries.has_granted() {
+            // The sandbox says so, and no person has.
+            cancelled.reason = Some(cancel_reason::WITHDRAWN.to_owned());
         }
         let Ok(event) = Event::new(event_type::INTERACTION_CANCEL, &cancelled) else { return };
         self.bytes += NOTICE_BYTES;
@@ -139,47 +172,85 @@ impl Progress {
 
 impl Turns {
     /// Hands an answer to the agent, writes it down, and tells whoever gave it.
+    ///
+    /// # Errors
+    /// The agent has the answer, and the log does not.
     pub(super) async fn take_answer(
         &self,
         turn: &Turn,
         progress: &mut Progress,
         sidecar: &SidecarClient,
         given: Given,
-    ) {
+    ) -> Result<(), LogError> {
         let Given { answer, told } = given;
+        let written = match hand_over(turn, progress, sidecar, answer).await {
+            Ok(events) => self.append(&turn.log, events).await,
+            Err(error) => {
+                told.send(Err(error)).ok();
+                return Ok(());
+            }
+        };
         // Nobody may want to know any more.
-        told.send(self.hand_over(turn, progress, sidecar, answer).await).ok();
+        told.send(written.clone().map_err(TurnError::from)).ok();
+        written
     }
 
-    async fn hand_over(
+    /// Tells the agent which of its requests no person gets to see. It need not be waited for.
+    pub(super) fn decline_refused(
         &self,
         turn: &Turn,
         progress: &mut Progress,
         sidecar: &SidecarClient,
-        answer: InteractionAnswer,
-    ) -> Result<(), TurnError> {
-        if let Some(known) = progress.inquiries.taken.get(&answer.id) {
-            return if *known == answer { Ok(()) } else { Err(TurnError::AnsweredOtherwise) };
+    ) {
+        let refused = std::mem::take(&mut progress.inquiries.refused);
+        if refused.is_empty() {
+            return;
         }
-        let request = progress.message.open_request(&answer.id);
-        let request = request.ok_or(TurnError::NobodyWaits)?;
-        request.check(&answer).map_err(TurnError::InvalidAnswer)?;
-        let resolved = InteractionResolved {
-            id: answer.id.clone(),
-            status: status(request, &answer),
-            answer: Some(request.without_secrets(&answer.data)),
-            extra: Default::default(),
-        };
-        let event = Event::new(event_type::INTERACTION_RESOLVED, &resolved);
-        let event = event.map_err(StoreError::from)?;
-        if !sidecar.give_answer(&turn.id, &answer).await? {
-            return Err(TurnError::NobodyWaits);
-        }
-        progress.inquiries.taken.insert(answer.id.clone(), answer);
-        progress.message.resolve(resolved);
-        progress.publish();
-        Ok(self.append(&turn.log, vec![event]).await?)
+        let (sidecar, turn_id) = (sidecar.clone(), turn.id.clone());
+        self.0.tasks.spawn(async move {
+            for id in refused {
+                let why = "This could not be shown: too much is asked at once.";
+                let data = Extra::from_iter([(grant::FEEDBACK.to_owned(), why.into())]);
+                let answer = InteractionAnswer { id, outcome: Outcome::Declined, data };
+                if let Err(error) = sidecar.give_answer(&turn_id, &answer).await {
+                    tracing::warn!(turn = turn_id, %error, "an agent waits in vain for an answer");
+                }
+            }
+        });
     }
+}
+
+/// Hands an answer to the agent. Events that say so; none if it had it already.
+async fn hand_over(
+    turn: &Turn,
+    progress: &mut Progress,
+    sidecar: &SidecarClient,
+    answer: InteractionAnswer,
+) -> Result<Vec<Event>, TurnError> {
+    if let Some(known) = progress.inquiries.taken.get(&answer.id) {
+        return if *known == answer { Ok(Vec::new()) } else { Err(TurnError::AnsweredOtherwise) };
+    }
+    let request = progress.message.open_request(&answer.id).ok_or(TurnError::NobodyWaits)?;
+    request.check(&answer).map_err(TurnError::InvalidAnswer)?;
+    let resolved = InteractionResolved {
+        id: answer.id.clone(),
+        status: status(request, &answer),
+        answer: Some(request.without_secrets(&answer.data)),
+        extra: Extra::new(),
+    };
+    let event = Event::new(event_type::INTERACTION_RESOLVED, &resolved).map_err(StoreError::from)?;
+    let taken = match sidecar.give_answer(&turn.id, &answer).await {
+        Ok(taken) => taken,
+        // It may have come through; then it says so again.
+        Err(_) => sidecar.give_answer(&turn.id, &answer).await?,
+    };
+    if !taken {
+        return Err(TurnError::NobodyWaits);
+    }
+    progress.inquiries.taken.insert(answer.id.clone(), answer);
+    progress.message.resolve(resolved);
+    progress.publish();
+    Ok(vec![event])
 }
 
 /// What an answer comes to: a permission that says no is a refusal, whatever else it says.
@@ -194,3 +265,6 @@ pub(in crate::turns) fn status(
         status => status,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,7 @@ impl InteractionCancelled {
     pub fn status(&self) -> InteractionStatus {
         match self.reason.as_deref() {
             Some(cancel_reason::EXPIRED | "timeout") => InteractionStatus::Expired,
+            Some(cancel_reason::GRANTED) => InteractionStatus::Accepted,
             _ => InteractionStatus::Cancelled,
         }
     }

@@ -90,11 +90,16 @@ fn wanted(tool: &str, input: &Value) -> Wanted {
         }
         "Write" => (Power::Edit, text("file_path"), Some(fenced("", &text("content")))),
         "Edit" => {
-            let change = replacement(&text("old_string"), &text("new_string"));
+            let everywhere = input["replace_all"] == true;
+            let change = replacement(&text("old_string"), &text("new_string"), everywhere);
             (Power::Edit, text("file_path"), Some(change))
         }
         "NotebookEdit" => {
-            (Power::Edit, text("notebook_path"), Some(fenced("", &text("new_source"))))
+            let mode = input["edit_mode"].as_str().unwrap_or("replace");
+            let cell = input["cell_id"].as_str().unwrap_or("of no name");
+            let source = fenced("", &text("new_source"));
+            let change = format!("Cell {cell}: {mode}\n\n{source}");
+            (Power::Edit, text("notebook_path"), Some(change))
         }
         "WebFetch" => (Power::Network, text("url"), None),
         "WebSearch" => (Power::Network, text("query"), None),

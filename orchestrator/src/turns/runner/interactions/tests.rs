@@ -1,0 +1,61 @@
+use sandbox_sdk::types::EventBody;
+use serde_json::json;
+
+use super::*;
+use crate::turns::ingest::Names;
+
+fn progress() -> Progress {
+    Progress::new(Names::new("s", "t"), None, inquiries().0)
+}
+
+fn permission(number: usize) -> InteractionAsked {
+    let request = json!({"id": format!("int_t_{number}"), "kind": "permission", "title": "May I?",
+        "answerSpec": {"fields": [{"key": "grant", "kind": "select", "options": []}]},
+        "allowedOutcomes": ["accepted"]});
+    let request = serde_json::from_value(request).unwrap();
+    let (session_id, message_id) = ("s".into(), "msg_t".into());
+    InteractionAsked { request, session_id, message_id, extra: Extra::new() }
+}
+
+fn reason_of(event: &Event) -> Option<String> {
+    match event.body() {
+        EventBody::InteractionCancelled(cancelled) => cancelled.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn granted(number: usize) -> InteractionCancelled {
+    let reason = Some(cancel_reason::GRANTED.to_owned());
+    InteractionCancelled { id: format!("int_t_{number}"), reason, extra: Extra::new() }
+}
+
+#[test]
+fn what_no_person_gets_to_see_is_refused_and_not_forgotten() {
+    let mut progress = progress();
+    let mut events = Vec::new();
+    for number in 0..MAX_OPEN + MAX_REFUSED + 5 {
+        progress.take_request(permission(number), &mut events);
+    }
+    // Of what stands open already, nothing is said twice.
+    progress.take_request(permission(0), &mut events);
+    assert_eq!(events.len(), MAX_OPEN);
+    let refused = &progress.inquiries.refused;
+    assert_eq!(refused.len(), MAX_REFUSED);
+    assert_eq!(refused[0], format!("int_t_{MAX_OPEN}"));
+}
+
+#[test]
+fn only_a_persons_answer_allows_what_else_was_asked() {
+    let mut progress = progress();
+    let mut events = Vec::new();
+    (0..3).for_each(|number| progress.take_request(permission(number), &mut events));
+    events.clear();
+    progress.take_cancel(granted(0), &mut events);
+    assert_eq!(reason_of(&events[0]).as_deref(), Some(cancel_reason::WITHDRAWN));
+
+    let data = Extra::from_iter([(grant::FIELD.to_owned(), grant::ALLOW_SESSION.into())]);
+    let answer = InteractionAnswer { id: "int_t_1".into(), outcome: Outcome::Accepted, data };
+    progress.inquiries.taken.insert(answer.id.clone(), answer);
+    progress.take_cancel(granted(2), &mut events);
+    assert_eq!(reason_of(&events[1]).as_deref(), Some(cancel_reason::GRANTED));
+}
