@@ -2,10 +2,13 @@
 
 mod agents;
 mod extract;
+mod fixed;
+mod forward;
 mod guard;
 mod interactions;
 mod layers;
 mod projects;
+mod refusals;
 mod runtime;
 mod sandboxes;
 mod sessions;
@@ -18,7 +21,7 @@ use axum::{
     Router,
     extract::State,
     middleware::{from_fn, from_fn_with_state},
-    routing::{any, get, post, put},
+    routing::{any, get},
 };
 use serde_json::json;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
@@ -36,8 +39,6 @@ pub(crate) use guard::Keys;
 
 /// Largest body of a dispatch: a long prompt.
 const DISPATCH_LIMIT: usize = 2 * 1024 * 1024;
-/// Largest body of a file: 16 MiB of content and what base64 and JSON add.
-const FILE_LIMIT: usize = 24 * 1024 * 1024;
 /// A client that sends nothing of its body for this long is not served.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -60,19 +61,16 @@ pub(crate) type Shared = State<Arc<App>>;
 /// All routes, with what every answer needs.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let product = Router::new()
-        .route("/v1/sandboxes", post(sandboxes::create).get(sandboxes::list))
-        .route("/v1/sandboxes/{id}", get(sandboxes::get).delete(sandboxes::delete))
-        .route("/v1/sandboxes/{id}/stop", post(sandboxes::stop))
-        .route("/v1/sandboxes/{id}/resume", post(sandboxes::resume))
-        .route("/v1/sandboxes/{id}/driver", get(sandboxes::driver))
-        .route("/v1/agents", get(agents::catalog))
-        .route("/projects", post(projects::create))
-        .route("/projects/{id}", get(projects::get).delete(sandboxes::delete))
-        .route("/v1/session/{sid}/mapping", put(sessions::map))
-        .nest("/v1/sandboxes/{id}/runtime", sidecar_surface())
+        .merge(agents::routes())
+        .merge(sandboxes::routes())
+        .merge(projects::routes())
+        .merge(sessions::routes())
+        .merge(fixed::routes())
+        .merge(refusals::routes(refusals::API))
+        .nest("/v1/sandboxes/{id}/runtime", runtime::routes())
         .route_layer(from_fn_with_state(app.clone(), guard::product));
     let sidecar = Router::new()
-        .nest("/sidecar/{id}", sidecar_surface())
+        .nest("/sidecar/{id}", runtime::routes())
         .route_layer(from_fn_with_state(app.clone(), guard::sidecar));
     Router::new()
         .route("/health", get(health))
@@ -86,26 +84,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(CatchPanicLayer::custom(layers::after_panic))
         .layer(from_fn(layers::trace))
         .with_state(app)
-}
-
-/// What a sandbox offers, at its own address and below the product's.
-fn sidecar_surface() -> Router<Arc<App>> {
-    Router::new()
-        .route("/health", get(runtime::health))
-        .route("/terminals/commands", post(runtime::exec))
-        .route("/files/read", post(runtime::read))
-        .route("/files/write", post(runtime::write))
-        .route("/prompt", post(sessions::prompt))
-        .route("/agents/sessions/{sid}", get(sessions::status))
-        .route("/agents/sessions/{sid}/turns/{turn}", get(sessions::turn))
-        .route("/agents/sessions/{sid}/events", get(sse::events))
-        .route("/agents/sessions/{sid}/abort", post(sessions::abort))
-        .route("/agents/sessions/{sid}/messages", post(sessions::dispatch))
-        .route(
-            "/agents/sessions/{sid}/interactions",
-            get(interactions::list).post(interactions::answer),
-        )
-        .route("/agents/sessions/{sid}/interactions/{request}", post(interactions::answer_one))
 }
 
 async fn health(State(app): Shared) -> Result<axum::Json<serde_json::Value>, ApiError> {

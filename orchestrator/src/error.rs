@@ -154,6 +154,7 @@ impl From<SidecarError> for ApiError {
                     408 => ErrorCode::Timeout,
                     409 => ErrorCode::InvalidState,
                     413 => ErrorCode::TooLarge,
+                    415 => ErrorCode::UnsupportedMediaType,
                     429 => ErrorCode::QuotaExceeded,
                     500.. => ErrorCode::of_status(status).unwrap_or(ErrorCode::Server),
                     _ => ErrorCode::Validation,

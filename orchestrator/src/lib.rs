@@ -16,6 +16,7 @@ mod models;
 mod overview;
 mod profile;
 mod sandboxes;
+mod sealed;
 mod secrets;
 mod serve;
 pub mod sidecar;

@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use api::Problem;
+pub(crate) use api::{MAX_BODY, Problem};
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::CommandRunner;
 pub(crate) use files::{Entry as FileEntry, FileStore};

@@ -1,11 +1,17 @@
 //! What turns can be run with.
 
-use axum::{Json, extract::State};
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, routing::get};
 use sandbox_sdk::types::AgentCatalog;
 
-use super::Shared;
+use super::{App, Shared};
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/v1/agents", get(catalog))
+}
 
 /// Agents and models that are available now. The providers' lists may be a minute old.
-pub(super) async fn catalog(State(app): Shared) -> Json<AgentCatalog> {
+async fn catalog(State(app): Shared) -> Json<AgentCatalog> {
     Json(app.models.catalog().await)
 }

@@ -101,14 +101,23 @@ async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
             break;
         }
     }
-    if length > limit {
-        let words = format!("The body is larger than {limit} bytes.");
-        return Err(ApiError::new(ErrorCode::TooLarge, words).with("limit", limit));
-    }
-    Ok(kept.freeze())
+    if length > limit { Err(too_large(limit as u64)) } else { Ok(kept.freeze()) }
 }
 
-fn unread(error: &axum::Error) -> ApiError {
+/// Why a body of more than `limit` bytes is not taken.
+pub(super) fn too_large(limit: u64) -> ApiError {
+    let words = format!("The body is larger than {limit} bytes.");
+    ApiError::new(ErrorCode::TooLarge, words).with("limit", limit)
+}
+
+/// Reads a body that is not taken, for the same reason as `DRAIN_LIMIT`.
+pub(super) async fn drain(body: Body) {
+    // What is wrong with it is told by its refusal.
+    drop(read(body, 0).await);
+}
+
+/// Why a body could not be read to its end.
+pub(super) fn unread(error: &axum::Error) -> ApiError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<TimeoutError>() {

@@ -1,6 +1,12 @@
 //! What agents ask people: told, and answered.
 
-use axum::{Json as JsonBody, extract::State};
+use std::sync::Arc;
+
+use axum::{
+    Json as JsonBody, Router,
+    extract::State,
+    routing::{get, post},
+};
 use sandbox_sdk::types::{ErrorCode, InteractionAnswer};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +16,14 @@ use super::{
 };
 use crate::error::ApiError;
 
-pub(super) async fn list(
+pub(super) fn in_sandbox() -> Router<Arc<App>> {
+    let of_session = "/agents/sessions/{sid}/interactions";
+    Router::new()
+        .route(of_session, get(list).post(answer))
+        .route("/agents/sessions/{sid}/interactions/{request}", post(answer_one))
+}
+
+async fn list(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
 ) -> Result<JsonBody<Value>, ApiError> {
@@ -19,7 +32,7 @@ pub(super) async fn list(
     Ok(JsonBody(json!({"success": true, "data": {"interactions": open}})))
 }
 
-pub(super) async fn answer(
+async fn answer(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
     Json(answer): Json<Map<String, Value>>,
@@ -28,7 +41,7 @@ pub(super) async fn answer(
 }
 
 /// The same with the request's id in the path.
-pub(super) async fn answer_one(
+async fn answer_one(
     State(app): Shared,
     Path((id, sid, request)): Path<(String, String, String)>,
     Json(mut answer): Json<Map<String, Value>>,

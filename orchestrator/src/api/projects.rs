@@ -1,17 +1,26 @@
 //! `/projects`: the orchestrator's older words for sandboxes.
 
-use axum::{Json as JsonBody, extract::State, http::StatusCode};
+use std::sync::Arc;
+
+use axum::{Json as JsonBody, Router, extract::State, http::StatusCode, routing::post};
 use sandbox_sdk::types::{CreateProject, CreateSandbox};
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
+    App, Shared,
     extract::{Json, Path},
+    sandboxes,
 };
 use crate::error::ApiError;
 
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/projects", post(create))
+        .route("/projects/{id}", axum::routing::get(get).delete(sandboxes::delete))
+}
+
 /// The same `projectRef` again is a look-up.
-pub(super) async fn create(
+async fn create(
     State(app): Shared,
     Json(request): Json<CreateProject>,
 ) -> Result<(StatusCode, JsonBody<Value>), ApiError> {
@@ -28,10 +37,7 @@ pub(super) async fn create(
     Ok((status, JsonBody(json!({"project": app.project(snapshot)}))))
 }
 
-pub(super) async fn get(
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<JsonBody<Value>, ApiError> {
+async fn get(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Value>, ApiError> {
     Ok(JsonBody(json!({"project": app.project(app.sandboxes.get(&id)?)})))
 }
 

@@ -1,23 +1,35 @@
 //! `/v1/sandboxes`
 
+use std::sync::Arc;
+
 use axum::{
-    Json as JsonBody,
-    extract::{RawQuery, State},
+    Json as JsonBody, Router,
+    extract::State,
     http::StatusCode,
+    routing::{self, post},
 };
 use sandbox_sdk::types::{CreateSandbox, Sandbox, SandboxStatus};
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
-    extract::{OptionalJson, Path},
+    App, Shared,
+    extract::{OptionalJson, Path, Query},
 };
 use crate::{error::ApiError, turns::Stop};
 
 /// Sandboxes of one answer, unless fewer are asked for.
 const MAX_LIST: usize = 200;
 
-pub(super) async fn create(
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/sandboxes", post(create).get(list))
+        .route("/v1/sandboxes/{id}", routing::get(get).delete(delete))
+        .route("/v1/sandboxes/{id}/stop", post(stop))
+        .route("/v1/sandboxes/{id}/resume", post(resume))
+        .route("/v1/sandboxes/{id}/driver", routing::get(driver))
+}
+
+async fn create(
     State(app): Shared,
     OptionalJson(request): OptionalJson<CreateSandbox>,
 ) -> Result<(StatusCode, JsonBody<Sandbox>), ApiError> {
@@ -26,34 +38,32 @@ pub(super) async fn create(
     Ok((status, JsonBody(app.sandbox(snapshot))))
 }
 
-/// `?status=` may come several times.
-pub(super) async fn list(
+/// `?status=` may come several times. `total`: how many there are on all pages together.
+async fn list(
     State(app): Shared,
-    RawQuery(query): RawQuery,
+    Query(query): Query<Vec<(String, String)>>,
 ) -> Result<JsonBody<Value>, ApiError> {
     let (mut statuses, mut limit, mut offset) = (Vec::new(), MAX_LIST, 0);
-    let query = query.unwrap_or_default();
-    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+    for (name, value) in query {
         let number = || {
             let number = value.parse::<usize>();
             number.map_err(|_| ApiError::invalid(format!("{name} must be a whole number")))
         };
-        match name {
-            "status" => statuses.push(SandboxStatus::from(value)),
+        match name.as_str() {
+            "status" => statuses.push(SandboxStatus::from(value.as_str())),
             "limit" => limit = number()?.min(MAX_LIST),
             "offset" => offset = number()?,
             _ => {}
         }
     }
-    let found = app.sandboxes.list(&statuses).into_iter().skip(offset).take(limit);
-    let found: Vec<_> = found.map(|snapshot| app.sandbox(snapshot)).collect();
-    Ok(JsonBody(json!({"sandboxes": found})))
+    let found = app.sandboxes.list(&statuses);
+    let total = found.len();
+    let page = found.into_iter().skip(offset).take(limit);
+    let page: Vec<_> = page.map(|snapshot| app.sandbox(snapshot)).collect();
+    Ok(JsonBody(json!({"sandboxes": page, "total": total})))
 }
 
-pub(super) async fn get(
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<JsonBody<Sandbox>, ApiError> {
+async fn get(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
     Ok(JsonBody(app.sandbox(app.sandboxes.get(&id)?)))
 }
 
@@ -81,28 +91,19 @@ pub(super) async fn delete(
     Ok(JsonBody(json!({"success": true})))
 }
 
-pub(super) async fn stop(
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<JsonBody<Sandbox>, ApiError> {
+async fn stop(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
     app.sandboxes.get(&id)?;
     app.turns.stop_sandbox(&id, Stop::sandbox_stopped()).await;
     Ok(JsonBody(app.sandbox(app.sandboxes.stop(&id).await?)))
 }
 
-pub(super) async fn resume(
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<JsonBody<Sandbox>, ApiError> {
+async fn resume(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
     drop(app.sandboxes.lease(&id).await?);
     Ok(JsonBody(app.sandbox(app.sandboxes.get(&id)?)))
 }
 
 /// What isolates the sandbox, and how hard its limits are.
-pub(super) async fn driver(
-    State(app): Shared,
-    Path(id): Path<String>,
-) -> Result<JsonBody<Value>, ApiError> {
+async fn driver(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Value>, ApiError> {
     app.sandboxes.get(&id)?;
     let report = app.sandboxes.driver_report();
     Ok(JsonBody(json!({

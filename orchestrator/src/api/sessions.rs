@@ -1,6 +1,13 @@
 //! Agent sessions: mapping, dispatch, status, records, abort.
 
-use axum::{Json as JsonBody, extract::State, http::StatusCode};
+use std::sync::Arc;
+
+use axum::{
+    Json as JsonBody, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post, put},
+};
 use sandbox_sdk::types::{
     Abort, Aborted, BackendChoice, Dispatch, DispatchReceipt, ErrorCode, Extra, InputPart,
     SessionMapping, SessionStatus, TurnLimits, TurnRecord,
@@ -17,8 +24,23 @@ use crate::{error::ApiError, sandboxes::SandboxError, turns::is_id};
 /// Longest name of a user.
 const MAX_USER: usize = 256;
 
+/// What the product says of a session.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/v1/session/{sid}/mapping", put(map))
+}
+
+/// Sessions as a sandbox has them.
+pub(super) fn in_sandbox() -> Router<Arc<App>> {
+    Router::new()
+        .route("/prompt", post(prompt))
+        .route("/agents/sessions/{sid}", get(status))
+        .route("/agents/sessions/{sid}/turns/{turn}", get(turn))
+        .route("/agents/sessions/{sid}/abort", post(abort))
+        .route("/agents/sessions/{sid}/messages", post(dispatch))
+}
+
 /// Says whose the session is. It must be known before a viewer is let in.
-pub(super) async fn map(
+async fn map(
     State(app): Shared,
     Path(sid): Path<String>,
     Json(mapping): Json<SessionMapping>,
@@ -51,7 +73,7 @@ pub(super) async fn map(
     Ok(JsonBody(json!({"success": true})))
 }
 
-pub(super) async fn dispatch(
+async fn dispatch(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
     Json(dispatch): Json<Dispatch, DISPATCH_LIMIT>,
@@ -62,14 +84,14 @@ pub(super) async fn dispatch(
 /// A prompt by its older name: one text, nothing waited for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Prompt {
+struct Prompt {
     message: String,
     session_id: Option<String>,
     turn_id: Option<String>,
     backend: Option<BackendChoice>,
 }
 
-pub(super) async fn prompt(
+async fn prompt(
     State(app): Shared,
     Path(id): Path<String>,
     Json(prompt): Json<Prompt, DISPATCH_LIMIT>,
@@ -97,7 +119,7 @@ async fn start(
     Ok((status, JsonBody(receipt)))
 }
 
-pub(super) async fn status(
+async fn status(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
 ) -> Result<JsonBody<SessionStatus>, ApiError> {
@@ -105,7 +127,7 @@ pub(super) async fn status(
     Ok(JsonBody(app.turns.status(&sid).await?))
 }
 
-pub(super) async fn turn(
+async fn turn(
     State(app): Shared,
     Path((id, sid, turn)): Path<(String, String, String)>,
 ) -> Result<JsonBody<TurnRecord>, ApiError> {
@@ -114,7 +136,7 @@ pub(super) async fn turn(
 }
 
 /// Nothing to cancel is no error, also where there is no such session.
-pub(super) async fn abort(
+async fn abort(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
     OptionalJson(abort): OptionalJson<Abort>,

@@ -1,12 +1,14 @@
 //! The event log as server-sent events: what came after a number, then what comes.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
+    Router,
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use futures::{Stream, stream};
 use serde::Deserialize;
@@ -14,7 +16,7 @@ use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared,
+    App, Shared,
     extract::{Path, Query},
 };
 use crate::{
@@ -28,13 +30,17 @@ const PAGE: usize = 64 * 1024;
 /// A comment that keeps proxies from closing a quiet connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+pub(super) fn in_sandbox() -> Router<Arc<App>> {
+    Router::new().route("/agents/sessions/{sid}/events", get(events))
+}
+
 #[derive(Deserialize)]
-pub(super) struct Since {
+struct Since {
     since: Option<u64>,
 }
 
 /// Without `since` the header `Last-Event-ID` counts; without both, the log from its beginning.
-pub(super) async fn events(
+async fn events(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
     Query(query): Query<Since>,

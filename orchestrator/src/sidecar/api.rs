@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Room for the largest file, as base64 in JSON.
-pub(super) const MAX_BODY: usize = 2 * super::files::MAX_FILE;
+pub(crate) const MAX_BODY: usize = 2 * super::files::MAX_FILE;
 
 #[derive(Clone)]
 pub(super) struct Services {

@@ -3,6 +3,7 @@
 //! The other end is trusted with nothing but its own sandbox, so every answer is bounded.
 
 use std::{
+    error::Error,
     os::fd::{AsRawFd, OwnedFd},
     path::PathBuf,
     sync::Arc,
@@ -12,7 +13,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body, Incoming},
+};
 use sandbox_sdk::types::{
     Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, InteractionAnswer, ReadFile, WriteFile,
 };
@@ -30,6 +34,8 @@ use crate::{driver::launch::SOCKET, exchange};
 
 /// Longest answer: a file of the largest size as base64, or two full outputs of control characters.
 const MAX_ANSWER: usize = 32 << 20;
+/// Longest refusal: a code and a few words.
+const MAX_REFUSAL: usize = 64 << 10;
 /// Longest event of an agent.
 const MAX_EVENT: usize = 4 << 20;
 /// For everything but commands, which bring their own.
@@ -131,15 +137,19 @@ impl SidecarClient {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<T, SidecarError> {
-        let body = collect(self.send(request).await?.into_body()).await?;
+        let body = collect(self.send(request).await?.into_body(), MAX_ANSWER).await?;
         serde_json::from_slice(&body).map_err(|error| SidecarError::Nonsense(error.to_string()))
     }
 
-    /// Sends a request over a connection of its own; a refusal is an error.
-    async fn send(
+    /// Sends a request over a connection of its own; a refusal is an error. It waits as long as the
+    /// sandbox likes.
+    pub(crate) async fn send<B>(
         &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, SidecarError> {
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, SidecarError>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.run.as_raw_fd()));
         let stream = UnixStream::connect(path).await.map_err(unreachable)?;
         let response = exchange::send(stream, request).await.map_err(unreachable)?;
@@ -147,7 +157,7 @@ impl SidecarClient {
             return Ok(response);
         }
         let status = response.status();
-        Err(refusal(status, &collect(response.into_body()).await?))
+        Err(refusal(status, &collect(response.into_body(), MAX_REFUSAL).await?))
     }
 }
 
@@ -177,8 +187,8 @@ fn encode(body: &impl Serialize) -> Result<Bytes, SidecarError> {
     Ok(bytes.into())
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, SidecarError> {
-    let collected = Limited::new(body, MAX_ANSWER).collect().await;
+async fn collect(body: Incoming, most: usize) -> Result<Bytes, SidecarError> {
+    let collected = Limited::new(body, most).collect().await;
     Ok(collected.map_err(unreachable)?.to_bytes())
 }
 

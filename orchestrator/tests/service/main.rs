@@ -11,5 +11,6 @@ mod restart;
 mod sandboxes;
 mod sdk;
 mod support;
+mod surface;
 mod turns;
 mod webhooks;

@@ -1,0 +1,166 @@
+//! A request to a sandbox that answers as it likes.
+
+use std::{fs, os::fd::OwnedFd};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{Method, StatusCode},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixListener,
+    sync::oneshot,
+};
+
+use super::*;
+use crate::driver::launch::SOCKET;
+
+/// Nothing here waits for the time to pass but what never answers.
+const BOUNDS: Bounds = Bounds { body: 100, answer: 100, patience: Duration::from_millis(300) };
+
+/// A sandbox that reads the head of a request, writes the given bytes and is silent then, until the
+/// other side hangs up.
+struct Sandbox {
+    folder: TempDir,
+    hung_up: oneshot::Receiver<()>,
+}
+
+impl Sandbox {
+    fn answering(bytes: impl Into<Vec<u8>>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let (sender, hung_up) = oneshot::channel();
+        let bytes = bytes.into();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+            }
+            // The other side may have read enough.
+            stream.write_all(&bytes).await.ok();
+            while stream.read_buf(&mut head).await.is_ok_and(|count| count > 0) {}
+            sender.send(()).ok();
+        });
+        Self { folder, hung_up }
+    }
+
+    fn client(&self) -> SidecarClient {
+        SidecarClient::new(OwnedFd::from(fs::File::open(self.folder.path()).unwrap()))
+    }
+
+    async fn asked(&self, body: impl Into<Body>) -> Result<Response, ApiError> {
+        let request = Request::builder().method(Method::POST).body(body.into()).unwrap();
+        pass(&self.client(), request, "/x", BOUNDS, ()).await
+    }
+}
+
+async fn refusal(answer: Result<Response, ApiError>) -> (StatusCode, Value) {
+    let refusal = answer.unwrap_err().into_response();
+    let status = refusal.status();
+    let body = axum::body::to_bytes(refusal.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+async fn text(answer: Response) -> Result<String, axum::Error> {
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await?;
+    Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn of_an_answers_head_only_what_a_client_needs_comes_through() {
+    let head = "HTTP/1.1 206 Partial Content\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\n\
+                Access-Control-Allow-Origin: *\r\nContent-Disposition: inline\r\n\
+                Content-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello";
+    let answer = Sandbox::answering(head).asked(Body::empty()).await.unwrap();
+    assert_eq!(answer.status(), 206);
+    let mut names: Vec<_> = answer.headers().keys().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["content-length", "content-range", "content-type", "x-content-type-options"]
+    );
+    assert_eq!(answer.headers()["content-type"], "application/octet-stream");
+    assert_eq!(text(answer).await.unwrap(), "hello");
+
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                Content-Disposition: attachment; filename=\"a\"\r\nContent-Length: 2\r\n\r\n{}";
+    let answer = Sandbox::answering(head).asked(Body::empty()).await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"a\"");
+}
+
+#[tokio::test]
+async fn what_a_sandbox_answers_is_bounded_in_size() {
+    let declared = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n";
+    let answer = Sandbox::answering(declared).asked(Body::empty()).await;
+    assert_eq!(refusal(answer).await.0, 503);
+    let chunk = format!("32\r\n{}\r\n", "x".repeat(50));
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let fitting = format!("{head}{chunk}{chunk}0\r\n\r\n");
+    let answer = Sandbox::answering(fitting).asked(Body::empty()).await.unwrap();
+    assert_eq!(text(answer).await.unwrap(), "x".repeat(100));
+    let endless = format!("{head}{chunk}{chunk}{chunk}");
+    let answer = Sandbox::answering(endless).asked(Body::empty()).await.unwrap();
+    text(answer).await.unwrap_err();
+    let refused = format!("HTTP/1.1 400 No\r\nContent-Length: 70000\r\n\r\n{}", "x".repeat(70_000));
+    let answer = Sandbox::answering(refused).asked(Body::empty()).await;
+    assert_eq!(refusal(answer).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_silent_is_not_waited_for() {
+    let answer = Sandbox::answering("").asked(Body::empty()).await;
+    assert_eq!(refusal(answer).await.0, 503);
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
+    let answer = Sandbox::answering(half).asked(Body::empty()).await.unwrap();
+    text(answer).await.unwrap_err();
+    let refused = "HTTP/1.1 400 No\r\nContent-Length: 10\r\n\r\nhello";
+    let answer = Sandbox::answering(refused).asked(Body::empty()).await;
+    assert_eq!(refusal(answer).await.0, 503);
+}
+
+#[tokio::test]
+async fn a_sandboxs_refusal_is_one_of_the_apis_and_its_words_are_few() {
+    let words = json!({"code": "MADE_UP", "message": "no ".repeat(5000)});
+    let body = json!({"error": words}).to_string();
+    let refused = format!("HTTP/1.1 418 Tea\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let (status, body) = refusal(Sandbox::answering(refused).asked(Body::empty()).await).await;
+    assert_eq!((status.as_u16(), &body["code"]), (400, &json!("VALIDATION_ERROR")));
+    assert_eq!(body["message"].as_str().unwrap().len(), 500);
+}
+
+#[tokio::test]
+async fn a_request_is_bounded_whether_it_tells_its_length_or_not() {
+    let silent = Sandbox::answering("");
+    let (status, body) = refusal(silent.asked(pieces(3)).await).await;
+    assert_eq!((status.as_u16(), &body["limit"]), (413, &json!(100)));
+    let request = Request::builder().method(Method::POST).header(CONTENT_LENGTH, 101);
+    let request = request.body(Body::from("x".repeat(101))).unwrap();
+    let answer = pass(&silent.client(), request, "/x", BOUNDS, ()).await;
+    assert_eq!(refusal(answer).await.0, 413);
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(Sandbox::answering(ok).asked(pieces(2)).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_gives_up_hangs_up_on_the_sandbox_and_lets_go_of_it() {
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
+    let sandbox = Sandbox::answering(half);
+    let (kept, mut let_go) = oneshot::channel::<()>();
+    let request = Request::builder().method(Method::POST).body(Body::empty()).unwrap();
+    let answer = pass(&sandbox.client(), request, "/x", BOUNDS, kept).await.unwrap();
+    assert_eq!(let_go.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    drop(answer);
+    let_go.await.unwrap_err();
+    sandbox.hung_up.await.unwrap();
+}
+
+/// A body of so many pieces of 40 bytes, of a length that nobody knows before.
+fn pieces(count: usize) -> Body {
+    let pieces = std::iter::repeat_n(Ok::<_, std::io::Error>(Bytes::from("x".repeat(40))), count);
+    Body::from_stream(futures::stream::iter(pieces))
+}

@@ -1,0 +1,85 @@
+//! What the protocol knows and this orchestrator cannot do: 501 `NOT_IMPLEMENTED`, with the feature's
+//! name and the reason, so that a client need not guess from a missing route.
+
+use axum::{
+    Router,
+    routing::{MethodFilter, on},
+};
+use sandbox_sdk::types::ErrorCode;
+
+use crate::error::ApiError;
+
+/// One refused route.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    methods: MethodFilter,
+    path: &'static str,
+    feature: &'static str,
+    reason: &'static str,
+}
+
+const GET: MethodFilter = MethodFilter::GET;
+const POST: MethodFilter = MethodFilter::POST;
+const PUT: MethodFilter = MethodFilter::PUT;
+const PATCH: MethodFilter = MethodFilter::PATCH;
+const DELETE: MethodFilter = MethodFilter::DELETE;
+const ANY: MethodFilter = GET.or(POST).or(PUT).or(PATCH).or(DELETE);
+
+pub(super) const NO_CRIU: &str =
+    "The memory of running processes can't be saved: CRIU does not work inside a sandbox here.";
+const NO_FLEETS: &str = "A fleet is many machines, and this orchestrator is one.";
+const NO_REPORTS: &str = "Reports are made by a service of the hosted platform.";
+const NO_TRACES: &str = "Traces of single sandboxes are kept by a service of the hosted platform.";
+const ONE_USER: &str = "A sandbox has one user, who owns everything in it.";
+const NO_ACCOUNT: &str = "No provider's account stands behind a sandbox here: agents reach their \
+                          models through the orchestrator.";
+
+/// Routes of the API.
+pub(super) const API: &[Refusal] = &[
+    refuse(POST, "/v1/sandboxes/{id}/checkpoints", "checkpoints", NO_CRIU),
+    refuse(DELETE, "/v1/sandboxes/{id}/checkpoints/{checkpoint}", "checkpoints", NO_CRIU),
+    refuse(POST, "/v1/sandboxes/{id}/fork", "fork", NO_CRIU),
+    refuse(ANY, "/v1/fleets", "fleets", NO_FLEETS),
+    refuse(ANY, "/v1/fleets/{*rest}", "fleets", NO_FLEETS),
+    refuse(ANY, "/v1/intelligence/reports", "intelligence", NO_REPORTS),
+    refuse(ANY, "/v1/intelligence/reports/{*rest}", "intelligence", NO_REPORTS),
+    refuse(GET, "/v1/sandboxes/{id}/trace", "traces", NO_TRACES),
+    refuse(POST, "/v1/sandboxes/{id}/exportTrace", "traces", NO_TRACES),
+];
+
+/// Routes of a sandbox's own surface.
+pub(super) const IN_SANDBOX: &[Refusal] = &[
+    refuse(POST, "/permissions/users", "users", ONE_USER),
+    refuse(ANY, "/permissions/users/{*rest}", "users", ONE_USER),
+    refuse(ANY, "/backend/account", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/models", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/repositories", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/agents", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/agents/{*rest}", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/runs", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/runs/{*rest}", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/artifacts", "backend account", NO_ACCOUNT),
+    refuse(ANY, "/backend/artifacts/{*rest}", "backend account", NO_ACCOUNT),
+];
+
+const fn refuse(
+    methods: MethodFilter,
+    path: &'static str,
+    feature: &'static str,
+    reason: &'static str,
+) -> Refusal {
+    Refusal { methods, path, feature, reason }
+}
+
+/// Routes that answer with their refusal.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(table: &'static [Refusal]) -> Router<S> {
+    table.iter().fold(Router::new(), |router, refusal| {
+        let answer = move || async move { not_implemented(refusal.feature, refusal.reason) };
+        router.route(refusal.path, on(refusal.methods, answer))
+    })
+}
+
+/// The one shape of such a refusal.
+pub(super) fn not_implemented(feature: &str, reason: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotImplemented, reason).with("feature", feature).with("reason", reason)
+}

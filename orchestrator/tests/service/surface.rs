@@ -1,0 +1,93 @@
+//! What is answered in one way on every machine, what is refused, and what ends with its client.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Product, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_done_here_is_refused_by_name_and_with_a_reason() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let sandbox = format!("/v1/sandboxes/{id}");
+    let runtime = format!("{sandbox}/runtime");
+    for (method, path, feature) in [
+        (Method::POST, format!("{sandbox}/checkpoints"), "checkpoints"),
+        (Method::DELETE, format!("{sandbox}/checkpoints/c1"), "checkpoints"),
+        (Method::POST, format!("{sandbox}/fork"), "fork"),
+        (Method::GET, format!("{sandbox}/trace"), "traces"),
+        (Method::POST, format!("{sandbox}/exportTrace"), "traces"),
+        (Method::POST, "/v1/fleets".to_owned(), "fleets"),
+        (Method::GET, "/v1/fleets/f1/usage".to_owned(), "fleets"),
+        (Method::POST, "/v1/intelligence/reports".to_owned(), "intelligence"),
+        (Method::GET, "/v1/intelligence/reports/r1".to_owned(), "intelligence"),
+        (Method::POST, format!("{runtime}/permissions/users"), "users"),
+        (Method::GET, format!("{runtime}/permissions/users/u1"), "users"),
+        (Method::PATCH, format!("{runtime}/permissions/users/u1"), "users"),
+        (Method::DELETE, format!("{runtime}/permissions/users/u1"), "users"),
+        (Method::PUT, format!("{runtime}/permissions/users/u1/policies"), "users"),
+        (Method::POST, format!("{runtime}/permissions/users/u1/check"), "users"),
+        (Method::GET, format!("{runtime}/backend/account"), "backend account"),
+        (Method::GET, format!("{runtime}/backend/models"), "backend account"),
+        (Method::GET, format!("{runtime}/backend/repositories"), "backend account"),
+        (Method::GET, format!("{runtime}/backend/agents/a1/runs"), "backend account"),
+        (Method::GET, format!("{runtime}/backend/runs/r1"), "backend account"),
+        (Method::GET, format!("{runtime}/backend/artifacts/s1"), "backend account"),
+    ] {
+        let answer = product.send(product.request(method, &path).json(&json!({}))).await;
+        let refused = answer.refused(501, "NOT_IMPLEMENTED");
+        assert_eq!(refused["feature"], feature, "{path}");
+        assert_eq!(refused["reason"], refused["message"], "{path}");
+        let open = product.http.post(format!("{}{path}", product.base)).send().await.unwrap();
+        assert!(matches!(open.status().as_u16(), 401 | 405), "{path} tells without the key");
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_one_answer_on_every_machine_is_answered() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let criu = product.get("/v1/system/criu-status").await.expect(200);
+    assert_eq!(criu["available"], false);
+    assert!(criu["reason"].is_string());
+    let checkpoints = product.get(&format!("/v1/sandboxes/{id}/checkpoints")).await.expect(200);
+    assert_eq!(checkpoints, json!({"checkpoints": []}));
+    let users = format!("/v1/sandboxes/{id}/runtime/permissions/users");
+    let users = product.get(&users).await.expect(200);
+    assert_eq!(
+        (&users["users"][0]["userId"], &users["users"][0]["role"]),
+        (&json!("agent"), &json!("owner"))
+    );
+    for path in ["checkpoints", "runtime/permissions/users"] {
+        let path = format!("/v1/sandboxes/sandbox-none/{path}");
+        product.get(&path).await.refused(404, "NOT_FOUND");
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_given_up_ends_what_it_started_inside() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let path = format!("/v1/sandboxes/{id}/runtime/terminals/commands");
+    let command = json!({"command": "touch started; sleep 98765", "timeout": 3_000_000});
+    let started = async {
+        eventually("it has started", async || {
+            (product.exec(&id, "cat started").await["exitCode"] == 0).then_some(())
+        })
+        .await;
+    };
+    tokio::select! {
+        answer = product.post(&path, command) => panic!("it ended: {answer:?}"),
+        () = started => {}
+    }
+    eventually("it is gone", async || {
+        let listed = product.exec(&id, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").await;
+        let listed = listed["stdout"].as_str().unwrap().to_owned();
+        // The one that looks names no number that it looks for.
+        (!listed.contains("98765")).then_some(())
+    })
+    .await;
+    product.stop().await;
+}
