@@ -35,7 +35,7 @@ pub use part::{
 };
 pub use sandbox::{
     Connection, CreateProject, CreateSandbox, Exec, ExecResult, FileContent, FileWritten, Project,
-    ProjectContainer, ReadFile, Resources, Sandbox, SandboxStatus, WriteFile,
+    ProjectContainer, ReadFile, Resources, Sandbox, SandboxStatus, UpdateSandbox, WriteFile,
 };
 pub use session::{
     Abort, Aborted, BackendChoice, CostLimit, Dispatch, DispatchReceipt, InputPart, ModelChoice,

@@ -262,6 +262,7 @@ async fn a_sidecar_is_reached_directly_with_its_own_token() {
     let connection = Connection {
         sidecar_url: format!("{url}/sidecar/sandbox-1/"),
         auth_token: "only this sandbox".into(),
+        auth_token_expires_at: None,
         extra: Default::default(),
     };
     let exec = Exec { command: "true".into(), ..Exec::default() };

@@ -3,10 +3,10 @@
 
 use proptest::prelude::*;
 use sandbox_sdk::types::{
-    AgentEventFrame, AnswerKind, ClientFrame, Connection, CreateSandbox, Event, EventBody,
-    InteractionAnswer, InteractionKind, InteractionRequest, Outcome, Part, PartBody, PartUpdated,
-    Resources, Sandbox, SandboxStatus, ServerFrame, SessionStatus, ToolState, TurnDone, TurnRecord,
-    TurnResult, TurnState,
+    AgentEventFrame, AnswerKind, BackendChoice, ClientFrame, Connection, CreateProject,
+    CreateSandbox, Event, EventBody, InteractionAnswer, InteractionKind, InteractionRequest,
+    Outcome, Part, PartBody, PartUpdated, Resources, Sandbox, SandboxStatus, ServerFrame,
+    SessionStatus, ToolState, TurnDone, TurnRecord, TurnResult, TurnState,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -260,6 +260,66 @@ fn older_spellings_are_read() {
     assert_eq!((resources.cpu_cores, resources.memory_mb), (Some(2.0), Some(512)));
     let create: CreateSandbox = serde_json::from_value(json!({})).unwrap();
     assert_eq!(create, CreateSandbox::default());
+}
+
+#[test]
+fn a_sandboxs_place_is_read_by_both_of_its_names_at_once() {
+    let both = json!({"sidecarUrl": "u", "runtimeUrl": "v", "authToken": "a",
+        "authTokenExpiresAt": "2026-01-01T00:00:00.000Z"});
+    let connection: Connection = serde_json::from_value(both.clone()).unwrap();
+    assert_eq!(connection.sidecar_url, "u");
+    assert_eq!(round_trip::<Connection>(&both), both);
+    assert!(serde_json::from_value::<Connection>(json!({"authToken": "a"})).is_err());
+}
+
+#[test]
+fn every_spelling_of_a_sandboxs_limits_means_the_same() {
+    let read = |resources: Value| serde_json::from_value::<Resources>(resources).unwrap();
+    for (cpu, memory) in [("cpuCores", "memoryMB"), ("cpu", "memoryMb"), ("cpu", "memory")] {
+        let resources = read(json!({cpu: 0.5, memory: 256}));
+        assert_eq!((resources.cpu_cores, resources.memory_mb), (Some(0.5), Some(256)));
+        assert!(resources.extra.is_empty(), "{resources:?}");
+    }
+    for storage in ["storageMb", "storageMB", "storage"] {
+        assert_eq!(read(json!({storage: 512})).storage_mb, Some(512));
+    }
+    assert_eq!(read(json!({"diskGB": 0.5})).disk_gb, Some(0.5));
+}
+
+#[test]
+fn a_backends_model_is_read_in_one_object_and_flat() {
+    let read = |backend: Value| serde_json::from_value::<BackendChoice>(backend).unwrap();
+    let model =
+        json!({"provider": "openai", "model": "m", "apiKey": "k", "baseUrl": "u", "mode": "x"});
+    let nested = read(json!({"type": "opencode", "model": model, "profile": "careful"}));
+    let flat = read(json!({"type": "opencode", "provider": "openai", "model": "m", "apiKey": "k",
+        "baseUrl": "u", "mode": "x", "profile": "careful"}));
+    assert_eq!(nested, flat);
+    assert_eq!(flat.model.unwrap().api_key.as_deref(), Some("k"));
+    assert_eq!(flat.extra.keys().collect::<Vec<_>>(), ["profile"], "no key outside of the model");
+    assert_eq!(read(json!({"type": null, "model": null})), BackendChoice::default());
+    let inner = read(json!({"model": {"provider": "a"}, "provider": "b"})).model.unwrap();
+    assert_eq!(inner.provider.as_deref(), Some("a"));
+    for bad in [json!({"model": 7}), json!({"type": []}), json!([]), json!("opencode")] {
+        assert!(serde_json::from_value::<BackendChoice>(bad.clone()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_a_sandbox_is_made_with_does_not_show() {
+    let create: CreateSandbox = serde_json::from_value(json!({
+        "env": {"TOKEN": "secret"}, "backend": {"type": "opencode", "apiKey": "secret"},
+        "git": {"auth": {"token": "secret"}}, "secrets": ["NAME"], "metadata": {"a": "secret"},
+    }))
+    .unwrap();
+    let shown = format!("{create:?}");
+    assert!(!shown.contains("secret\"") && shown.contains("TOKEN"), "{shown}");
+    let project: CreateProject = serde_json::from_value(json!({
+        "container": {"env": {"TOKEN": "secret"}},
+        "backend": {"authFiles": [{"path": "a", "content": "secret"}]},
+    }))
+    .unwrap();
+    assert!(!format!("{project:?}").contains("secret\""));
 }
 
 #[test]

@@ -1,10 +1,17 @@
 //! Sandboxes: their life cycle, commands and files.
 
+mod create;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::Extra;
+pub use create::{CreateProject, CreateSandbox, ProjectContainer, Resources, UpdateSandbox};
+
+use super::{
+    Extra,
+    fields::{optional, required},
+};
 
 /// Where a sandbox stands. Reads the words of both vocabularies: the sandbox API's, and those of
 /// orchestrator projects (`ready` and `degraded` are running, `suspended` is stopped).
@@ -101,6 +108,9 @@ pub struct Sandbox {
     pub started_at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity_at: Option<String>,
+    /// When its time is up, if it was given one and has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// Why it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -109,72 +119,40 @@ pub struct Sandbox {
 }
 
 /// How to reach the sidecar of a running sandbox.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
-    /// Base of the sidecar's paths.
-    #[serde(alias = "runtimeUrl")]
+    /// Base of the sidecar's paths. Newer services call it `runtimeUrl`, or send both.
     pub sidecar_url: String,
     /// Opens this one sandbox; a secret.
     pub auth_token: String,
+    /// ISO 8601. Absent: nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_token_expires_at: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl<'de> Deserialize<'de> for Connection {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let mut fields = Extra::deserialize(source)?;
+        let name = if fields.contains_key("sidecarUrl") { "sidecarUrl" } else { "runtimeUrl" };
+        let mut read = || {
+            Ok(Self {
+                sidecar_url: required(&mut fields, name)?,
+                auth_token: required(&mut fields, "authToken")?,
+                auth_token_expires_at: optional(&mut fields, "authTokenExpiresAt")?,
+                extra: std::mem::take(&mut fields),
+            })
+        };
+        read().map_err(|error: serde_json::Error| D::Error::custom(error))
+    }
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("sidecar_url", &self.sidecar_url).finish_non_exhaustive()
     }
-}
-
-/// Body of `POST /v1/sandboxes`. Everything has a default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateSandbox {
-    /// Name for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Container image, where the driver knows images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// Added to the environment.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
-    /// Limits; absent ones are the driver's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Stops after so long without use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle_timeout_seconds: Option<u64>,
-    /// Ends after so long, used or not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_lifetime_seconds: Option<u64>,
-    /// The same key again answers with the sandbox made the first time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idempotency_key: Option<String>,
-    /// Whatever the product wants to keep with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<serde_json::Value>,
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// Limits of a sandbox; reads the spellings of both APIs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Resources {
-    #[serde(rename = "cpuCores", alias = "cpu", default, skip_serializing_if = "Option::is_none")]
-    pub cpu_cores: Option<f64>,
-    #[serde(
-        rename = "memoryMB",
-        alias = "memoryMb",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub memory_mb: Option<u64>,
-    #[serde(rename = "diskGB", default, skip_serializing_if = "Option::is_none")]
-    pub disk_gb: Option<f64>,
-    #[serde(flatten)]
-    pub extra: Extra,
 }
 
 /// A project as the orchestrator's `/projects` answers it, enveloped in `{project}` or flat.
@@ -191,36 +169,6 @@ pub struct Project {
     /// Why it failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// Body of `POST /projects`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CreateProject {
-    /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator chooses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project_ref: Option<String>,
-    /// What the sandbox is made from.
-    #[serde(default)]
-    pub container: ProjectContainer,
-    /// Agent to set up, as the orchestrator knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backend: Option<serde_json::Value>,
-    #[serde(flatten)]
-    pub extra: Extra,
-}
-
-/// What a project's sandbox is made from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ProjectContainer {
-    /// Container image, where the driver knows images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
-    /// Added to the environment.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
     #[serde(flatten)]
     pub extra: Extra,
 }

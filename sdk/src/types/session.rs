@@ -1,9 +1,9 @@
 //! Agent sessions and turns: what a product asks for and what the orchestrator answers.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
 
-use super::{Extra, MeteredRequest, Part, TokenUsage};
+use super::{Extra, MeteredRequest, Part, TokenUsage, fields::optional};
 
 /// Body of `PUT /v1/session/{session}/mapping`: whose the session is and where it runs.
 /// It must be registered before a viewer connects.
@@ -49,16 +49,57 @@ pub enum InputPart {
     Other(Extra),
 }
 
-/// Which agent runs the turn, on which model.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Which agent runs the turn, on which model. Reads the model flat as well: `model` as a name, and
+/// `provider`, `apiKey`, `baseUrl`, `mode` beside it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BackendChoice {
     /// `demo`, `opencode`, `claude-code`, `codex`, …
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelChoice>,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// Fields of a model that may stand beside it.
+const BESIDE_MODEL: [&str; 4] = ["provider", "apiKey", "baseUrl", "mode"];
+
+impl BackendChoice {
+    fn from_fields(mut fields: Extra) -> serde_json::Result<Self> {
+        let mut beside = Extra::new();
+        for name in BESIDE_MODEL {
+            if let Some(value) = fields.remove(name).filter(|value| !value.is_null()) {
+                beside.insert(name.to_owned(), value);
+            }
+        }
+        let model = match fields.remove("model") {
+            Some(Value::Object(model)) => {
+                // What stands in the model itself counts.
+                beside.extend(model);
+                Some(Value::Object(beside))
+            }
+            Some(Value::String(name)) => {
+                beside.insert("model".to_owned(), name.into());
+                Some(Value::Object(beside))
+            }
+            None | Some(Value::Null) => {
+                (!beside.is_empty()).then(|| Value::Object(std::mem::take(&mut beside)))
+            }
+            other => other,
+        };
+        Ok(Self {
+            kind: optional(&mut fields, "type")?,
+            model: model.map(serde_json::from_value).transpose()?,
+            extra: fields,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for BackendChoice {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        Self::from_fields(Extra::deserialize(source)?).map_err(D::Error::custom)
+    }
 }
 
 /// A model, and who serves it.
@@ -233,7 +274,7 @@ pub struct SessionStatus {
 }
 
 /// A number, or as many as a list holds.
-fn count<'de, D: serde::Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+fn count<'de, D: Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
     Ok(match Value::deserialize(source)? {
         Value::Array(items) => items.len(),
         number => number.as_u64().map_or(0, |number| usize::try_from(number).unwrap_or(usize::MAX)),

@@ -1,0 +1,162 @@
+//! What is asked of a sandbox: when it is made, and later.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{BackendChoice, Extra};
+
+/// Body of `POST /v1/sandboxes`. Everything has a default.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateSandbox {
+    /// Name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Container image, where the driver knows images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Added to the environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Limits; absent ones are the driver's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Stops after so long without use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_seconds: Option<u64>,
+    /// Ends for good after so long from its first start, used or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lifetime_seconds: Option<u64>,
+    /// The same key again answers with the sandbox made the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Whatever the product wants to keep with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
+    /// Agent and model of turns that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendChoice>,
+    /// Names of stored secrets, each an environment variable with its value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Without what may be secret: values of the environment, the backend, and whatever else came.
+impl fmt::Debug for CreateSandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateSandbox")
+            .field("name", &self.name)
+            .field("image", &self.image)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("resources", &self.resources)
+            .field("idle_timeout_seconds", &self.idle_timeout_seconds)
+            .field("max_lifetime_seconds", &self.max_lifetime_seconds)
+            .field("idempotency_key", &self.idempotency_key)
+            .field("secrets", &self.secrets)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of a sandbox; reads the spellings of both APIs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    #[serde(rename = "cpuCores", alias = "cpu", default, skip_serializing_if = "Option::is_none")]
+    pub cpu_cores: Option<f64>,
+    #[serde(
+        rename = "memoryMB",
+        alias = "memoryMb",
+        alias = "memory",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub memory_mb: Option<u64>,
+    #[serde(rename = "diskGB", default, skip_serializing_if = "Option::is_none")]
+    pub disk_gb: Option<f64>,
+    /// Mebibytes of disk, instead of `disk_gb`.
+    #[serde(
+        rename = "storageMb",
+        alias = "storageMB",
+        alias = "storage",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub storage_mb: Option<u64>,
+    /// Only with limits that the kernel itself keeps: refused where one of these is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Body of `PATCH /v1/sandboxes/{id}`: what changes; the rest stays. It also counts as use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateSandbox {
+    /// Name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Stops after so long without use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_seconds: Option<u64>,
+    /// Ends for good after so long from its first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lifetime_seconds: Option<u64>,
+    /// Instead of what was kept with it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Body of `POST /projects`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateProject {
+    /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_ref: Option<String>,
+    /// What the sandbox is made from.
+    #[serde(default)]
+    pub container: ProjectContainer,
+    /// Agent to set up, as the orchestrator knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendChoice>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What a project's sandbox is made from.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProjectContainer {
+    /// Container image, where the driver knows images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Added to the environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Without what may be secret: the backend, and whatever else came.
+impl fmt::Debug for CreateProject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateProject")
+            .field("project_ref", &self.project_ref)
+            .field("container", &self.container)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the values of the environment.
+impl fmt::Debug for ProjectContainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProjectContainer")
+            .field("image", &self.image)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
