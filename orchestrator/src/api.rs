@@ -1,6 +1,8 @@
 //! The REST API: sandboxes, projects, sessions, and each sandbox's own surface.
 
+mod account;
 mod agents;
+mod batch;
 mod extract;
 mod fixed;
 mod forward;
@@ -11,6 +13,7 @@ mod projects;
 mod refusals;
 mod runtime;
 mod sandboxes;
+mod secrets;
 mod sessions;
 mod sse;
 mod view;
@@ -24,6 +27,7 @@ use axum::{
     routing::{any, get},
 };
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::{
@@ -34,7 +38,9 @@ use crate::{
     sandboxes::Sandboxes,
     store::Store,
     turns::Turns,
+    vault::Vault,
 };
+pub(crate) use account::Calls;
 pub(crate) use guard::Keys;
 
 /// Largest body of a dispatch: a long prompt.
@@ -48,10 +54,14 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) logs: EventLog,
     pub(crate) sandboxes: Sandboxes,
+    pub(crate) vault: Vault,
     pub(crate) models: ModelGateway,
     pub(crate) turns: Turns,
+    /// Batches under way.
+    pub(crate) batches: TaskTracker,
     pub(crate) gateway: Gateway,
     pub(crate) keys: Keys,
+    pub(crate) calls: Calls,
     /// Base URL of this orchestrator, without a slash at its end.
     pub(crate) base_url: String,
 }
@@ -63,6 +73,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let product = Router::new()
         .merge(agents::routes())
         .merge(sandboxes::routes())
+        .merge(batch::routes())
+        .merge(secrets::routes())
+        .merge(account::routes())
         .merge(projects::routes())
         .merge(sessions::routes())
         .merge(fixed::routes())

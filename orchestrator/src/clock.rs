@@ -8,9 +8,28 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+const DAY_MS: i64 = 86_400_000;
+
+/// Midnight, in UTC, of the day that a time is in.
+pub(crate) fn start_of_day(ms: i64) -> i64 {
+    ms - ms.rem_euclid(DAY_MS)
+}
+
+/// When the month that a time is in began, and when the next one does, in UTC.
+pub(crate) fn month(ms: i64) -> (i64, i64) {
+    let start_of = |ms: i64| {
+        let days = ms.div_euclid(DAY_MS);
+        let (_, _, day) = civil(days);
+        (days + 1 - day) * DAY_MS
+    };
+    let start = start_of(ms);
+    // No month is longer, and none so short that this would be in the one after the next.
+    (start, start_of(start + 31 * DAY_MS))
+}
+
 /// `2026-01-31T08:09:10.123Z`.
 pub(crate) fn iso(ms: i64) -> String {
-    let (days, in_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    let (days, in_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
     let (year, month, day) = civil(days);
     let (seconds, millis) = (in_day / 1000, in_day % 1000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -35,7 +54,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::iso;
+    use super::{iso, month, start_of_day};
 
     #[test]
     fn dates_are_written_in_iso_8601() {
@@ -44,5 +63,19 @@ mod tests {
         assert_eq!(iso(1_772_323_199_999), "2026-02-28T23:59:59.999Z");
         assert_eq!(iso(1_772_323_200_000), "2026-03-01T00:00:00.000Z");
         assert_eq!(iso(-1), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_time_is_in_its_day_and_in_its_month() {
+        for (time, day, start, next) in [
+            // 2000-02-29, a leap day, and the last millisecond of 2026-12-31.
+            (951_827_696_007, 951_782_400_000, 949_363_200_000, 951_868_800_000),
+            (1_798_761_599_999, 1_798_675_200_000, 1_796_083_200_000, 1_798_761_600_000),
+            (0, 0, 0, 2_678_400_000),
+        ] {
+            assert_eq!(start_of_day(time), day);
+            assert_eq!(month(time), (start, next), "{}", iso(time));
+            assert_eq!(month(start), (start, next));
+        }
     }
 }

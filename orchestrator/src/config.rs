@@ -54,6 +54,14 @@ pub struct Config {
     /// Seconds without a command or a turn after which a sandbox is stopped; its files stay.
     #[arg(long, env = "SKEIN_SANDBOX_IDLE_SECONDS", default_value_t = 900)]
     pub idle_timeout_seconds: u64,
+    /// Seconds from its first start after which a sandbox that asks for no lifetime ends for good
+    /// [default: never].
+    #[arg(
+        long,
+        env = "SKEIN_SANDBOX_LIFETIME_SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub max_lifetime_seconds: Option<u64>,
     /// Longest duration of a turn, in seconds; a dispatch may ask for less.
     #[arg(long, env = "SKEIN_MAX_TURN_SECONDS", default_value_t = 900)]
     pub max_turn_seconds: u64,
@@ -138,6 +146,7 @@ impl Config {
             max_sandboxes: 1000,
             max_running: 32,
             idle_timeout_seconds: 900,
+            max_lifetime_seconds: None,
             max_turn_seconds: 900,
             answer_seconds: 600,
             sidecar_binary: None,

@@ -5,12 +5,12 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use sandbox_sdk::types::{ErrorBody, ErrorCode};
+use sandbox_sdk::types::{ErrorBody, ErrorCode, TurnError as Problem};
 use serde_json::Value;
 
 use crate::{
-    log::LogError, sandboxes::SandboxError, sidecar::SidecarError, store::StoreError,
-    turns::TurnError,
+    log::LogError, sandboxes::SandboxError, sealed::SealError, sidecar::SidecarError,
+    store::StoreError, turns::TurnError, vault::VaultError,
 };
 
 /// A request that was not done. What it says may be shown to anyone who could make the request.
@@ -41,10 +41,24 @@ impl ApiError {
         self
     }
 
+    /// What the protocol knows and this orchestrator can't do: the feature's name, and why.
+    pub(crate) fn not_implemented(feature: &str, reason: &str) -> Self {
+        Self::new(ErrorCode::NotImplemented, reason).with("feature", feature).with("reason", reason)
+    }
+
     /// Something of ours failed. The log gets the reason, the caller does not.
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "request failed");
         Self::new(ErrorCode::Server, "The orchestrator could not do this.")
+    }
+
+    /// No turn can be run with what was asked for.
+    fn not_available(problem: Problem) -> Self {
+        let error = Self::invalid(problem.message);
+        match problem.code {
+            Some(reason) => error.with("reason", reason),
+            None => error,
+        }
     }
 
     fn unavailable(message: impl Into<String>) -> Self {
@@ -89,14 +103,43 @@ impl From<SandboxError> for ApiError {
         match error {
             SandboxError::NotFound => Self::not_found("sandbox", ""),
             SandboxError::Invalid(_) => Self::invalid(message),
+            SandboxError::NotImplemented { feature, reason } => {
+                Self::not_implemented(feature, &reason)
+            }
+            SandboxError::DriverNotAllowed => Self::new(ErrorCode::Forbidden, message),
+            SandboxError::NotHard(limits) => {
+                Self::invalid(message).with("reason", "LIMIT_NOT_HARD").with("limits", limits)
+            }
+            SandboxError::NotAvailable(problem) => Self::not_available(problem),
             SandboxError::BeingDeleted => {
                 Self::new(ErrorCode::InvalidState, message).with("currentState", "deleted")
             }
+            SandboxError::Expired => {
+                Self::new(ErrorCode::InvalidState, message).with("currentState", "expired")
+            }
+            SandboxError::Unreadable => Self::new(ErrorCode::InvalidState, message),
             SandboxError::Quota { what, limit } => Self::new(ErrorCode::QuotaExceeded, message)
                 .with("quotaType", what)
                 .with("limit", limit),
             SandboxError::Start(_) | SandboxError::ShuttingDown => Self::unavailable(message),
+            SandboxError::Seal(error) => Self::internal(&error),
             SandboxError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        match error {
+            VaultError::Invalid(_) => Self::invalid(message),
+            VaultError::Exists | VaultError::Sealed(SealError::Closed) => {
+                Self::new(ErrorCode::InvalidState, message)
+            }
+            VaultError::NotFound => Self::not_found("secret", ""),
+            VaultError::Full => Self::new(ErrorCode::QuotaExceeded, message),
+            VaultError::Sealed(error) => Self::internal(&error),
+            VaultError::Store(error) => error.into(),
         }
     }
 }
@@ -106,13 +149,7 @@ impl From<TurnError> for ApiError {
         let message = error.to_string();
         match error {
             TurnError::Invalid(_) => Self::invalid(message),
-            TurnError::NotAvailable(problem) => {
-                let error = Self::invalid(message);
-                match problem.code {
-                    Some(reason) => error.with("reason", reason),
-                    None => error,
-                }
-            }
+            TurnError::NotAvailable(problem) => Self::not_available(problem),
             TurnError::Busy { turn_id } => Self::new(ErrorCode::InvalidState, message)
                 .with("currentState", "running")
                 .with("requiredState", "idle")

@@ -22,9 +22,11 @@ mod serve;
 pub mod sidecar;
 mod start;
 mod store;
+mod toolchain;
 mod tools;
 mod tree;
 mod turns;
+mod vault;
 mod webhook;
 
 pub use config::{Config, Tuning};

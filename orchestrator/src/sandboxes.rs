@@ -4,10 +4,16 @@
 //! process that dies with this one. After a restart every sandbox is stopped, and the next command
 //! or turn resumes it.
 
+mod change;
+mod end;
+mod events;
 mod folder;
 mod lifecycle;
+mod make;
+mod open;
 mod request;
 mod slot;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use sandbox_sdk::types::{CreateSandbox, SandboxStatus};
+use sandbox_sdk::types::{BackendChoice, CreateSandbox, SandboxStatus, TurnError as Problem};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,10 +30,12 @@ pub(crate) use slot::{Lease, Snapshot};
 
 use crate::{
     agents::Patience,
-    clock::now_ms,
     driver::{Bubblewrap, DriverReport},
+    log::EventLog,
     models::ModelGateway,
-    store::{SandboxRow, Store, StoreError},
+    sealed::{SealError, Sealer},
+    store::{Store, StoreError},
+    vault::Vault,
 };
 use slot::Slot;
 
@@ -39,11 +47,34 @@ pub(crate) struct SandboxesConfig {
     pub(crate) max_sandboxes: usize,
     pub(crate) max_running: usize,
     pub(crate) idle_timeout: Duration,
+    /// Lifetime in seconds of a sandbox that asks for none; `None`: for ever.
+    pub(crate) max_lifetime: Option<u64>,
     pub(crate) demo_pace: Duration,
     /// How patient agents are.
     pub(crate) patience: Patience,
     /// Folders in which agents are looked for, besides the `PATH`.
     pub(crate) agents: Vec<PathBuf>,
+}
+
+/// What the registry stands on.
+#[derive(Debug)]
+pub(crate) struct Grounds {
+    pub(crate) store: Store,
+    pub(crate) logs: EventLog,
+    pub(crate) driver: Bubblewrap,
+    pub(crate) models: ModelGateway,
+    pub(crate) vault: Vault,
+    pub(crate) sealer: Arc<Sealer>,
+}
+
+/// A sandbox to be made.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    /// Chosen by the caller.
+    pub(crate) id: Option<String>,
+    pub(crate) request: CreateSandbox,
+    /// It is not to outlive this process.
+    pub(crate) ephemeral: bool,
 }
 
 /// The registry. Cheap to clone.
@@ -54,8 +85,11 @@ pub(crate) struct Sandboxes(Arc<Inner>);
 struct Inner {
     config: SandboxesConfig,
     store: Store,
+    logs: EventLog,
     driver: Bubblewrap,
     models: ModelGateway,
+    vault: Vault,
+    sealer: Arc<Sealer>,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     /// Held while a sandbox is looked up and, if it is new, counted, written down and put in the
     /// map: one step for all others.
@@ -73,128 +107,46 @@ pub(crate) enum SandboxError {
     NotFound,
     #[error("{0}")]
     Invalid(String),
+    #[error("{reason}")]
+    NotImplemented { feature: &'static str, reason: String },
+    #[error("the driver is not allowed: sandboxes run with host-agent")]
+    DriverNotAllowed,
+    #[error("limits that the kernel does not keep here: {}", .0.join(", "))]
+    NotHard(Vec<&'static str>),
+    /// No turn could be run with the backend that was asked for.
+    #[error("{}", .0.message)]
+    NotAvailable(Problem),
     #[error("no more than {limit} sandboxes may {what} at once")]
     Quota { what: &'static str, limit: usize },
     #[error("the sandbox could not be started: {0}")]
     Start(String),
     #[error("a sandbox of this name is just being deleted")]
     BeingDeleted,
+    #[error("the sandbox's lifetime is over")]
+    Expired,
+    #[error("what the sandbox was made with was sealed with another signing secret")]
+    Unreadable,
     #[error("the orchestrator is shutting down")]
     ShuttingDown,
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Sandboxes {
-    /// Takes over what the last process left: nothing runs, half-made deletions are finished.
-    pub(crate) async fn open(
-        config: SandboxesConfig,
-        store: Store,
-        driver: Bubblewrap,
-        models: ModelGateway,
-    ) -> Result<Self, StoreError> {
-        let mut slots = BTreeMap::new();
-        let mut deleted = Vec::new();
-        for mut row in store.sandboxes().await? {
-            match row.status.as_str() {
-                "deleted" => deleted.push(row.id),
-                status => {
-                    // What has run before has files, and can run again.
-                    let never_ran = status == "failed" && row.started_at.is_none();
-                    if status != "stopped" && !never_ran {
-                        row.status = "stopped".to_owned();
-                        store.save_sandbox(&row).await?;
-                    }
-                    slots.insert(row.id.clone(), Arc::new(Slot::new(row)?));
-                }
-            }
-        }
-        let running = Arc::new(Semaphore::new(config.max_running));
-        let inner = Inner {
-            config,
-            store,
-            driver,
-            models,
-            slots: Mutex::new(slots),
-            making: tokio::sync::Mutex::default(),
-            running,
-            closing: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
-        let sandboxes = Self(Arc::new(inner));
-        // Looked for before anything is deleted anew; nobody has to wait until they are gone.
-        let leftovers = folder::leftovers(&sandboxes.0.config.folder);
-        for id in deleted {
-            sandboxes.erase(&id).await?;
-        }
-        sandboxes.0.tasks.spawn(async move {
-            for folder in leftovers {
-                if let Err(error) = folder::finish(folder).await {
-                    tracing::error!(%error, "the folder of a deleted sandbox is still there");
-                }
-            }
-        });
-        Ok(sandboxes)
-    }
-
     pub(crate) fn driver_report(&self) -> DriverReport {
         self.0.driver.report()
     }
 
-    /// Makes a sandbox and starts it in the background. The same idempotency key, or the same id
-    /// chosen by the caller, answers with the one that stands; `true`: it is new.
-    pub(crate) async fn create(
+    /// What a turn in a sandbox is run with that asks for this.
+    pub(crate) fn backend(
         &self,
-        id: Option<String>,
-        request: CreateSandbox,
-    ) -> Result<(Snapshot, bool), SandboxError> {
-        request::check(&request)?;
-        let sandboxes = self.clone();
-        // In a task of its own: a caller that goes away must not leave a row that nobody starts.
-        let made = self.0.tasks.spawn(async move { sandboxes.make(id, request).await });
-        made.await.unwrap_or_else(|error| Err(SandboxError::Start(error.to_string())))
-    }
-
-    async fn make(
-        &self,
-        id: Option<String>,
-        request: CreateSandbox,
-    ) -> Result<(Snapshot, bool), SandboxError> {
-        let making = self.0.making.lock().await;
-        if let Some(known) = self.known(id.as_deref(), request.idempotency_key.as_deref()) {
-            return Ok((known.snapshot(), false));
-        }
-        let limit = self.0.config.max_sandboxes;
-        if self.slots().len() >= limit {
-            return Err(SandboxError::Quota { what: "exist", limit });
-        }
-        let now = now_ms();
-        let row = SandboxRow {
-            id: id.unwrap_or_else(random_id),
-            idempotency_key: request.idempotency_key.clone(),
-            request: serde_json::to_string(&request).map_err(StoreError::from)?,
-            status: "provisioning".to_owned(),
-            error: None,
-            created_at: now,
-            started_at: None,
-            last_activity_at: now,
-        };
-        let slot = Arc::new(Slot::new(row.clone())?);
-        // The lock on its life is held from before others see it, so that the first start is ours.
-        let life = slot.lock_life().await;
-        if !self.0.store.insert_sandbox(&row).await? {
-            // What is in the way is none that could be found: it is on its way out.
-            return Err(SandboxError::BeingDeleted);
-        }
-        self.slots().insert(row.id.clone(), slot.clone());
-        drop(making);
-        let snapshot = slot.snapshot();
-        let sandboxes = self.clone();
-        self.0.tasks.spawn(async move {
-            // A failed start stands in the sandbox's status; there is nobody here to tell.
-            drop(sandboxes.start(&slot, life).await);
-        });
-        Ok((snapshot, true))
+        id: &str,
+        asked: Option<BackendChoice>,
+    ) -> Result<Option<BackendChoice>, SandboxError> {
+        let request = self.slot(id)?.request();
+        Ok(request::for_turn(request.backend.as_ref(), asked))
     }
 
     pub(crate) fn get(&self, id: &str) -> Result<Snapshot, SandboxError> {
@@ -222,18 +174,14 @@ impl Sandboxes {
     fn known(&self, id: Option<&str>, key: Option<&str>) -> Option<Arc<Slot>> {
         let slots = self.slots();
         let by_id = id.and_then(|id| slots.get(id));
-        let by_key = || slots.values().find(|slot| key.is_some() && slot.idempotency_key() == key);
+        let by_key = || {
+            let key = key?;
+            slots.values().find(|slot| slot.has_idempotency_key(key))
+        };
         by_id.or_else(by_key).filter(|slot| !slot.is_condemned()).cloned()
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Slot>>> {
         self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `sandbox-` and 12 random hexadecimal digits.
-fn random_id() -> String {
-    let random = uuid::Uuid::now_v7().simple().to_string();
-    // A version 7 UUID ends in random bits; it begins with the time.
-    format!("sandbox-{}", random.get(20..).unwrap_or(&random))
 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use api::{MAX_BODY, Problem};
 pub use client::{SidecarClient, SidecarError};
-pub(crate) use commands::CommandRunner;
+pub(crate) use commands::{CommandRunner, PATH};
 pub(crate) use files::{Entry as FileEntry, FileStore};
 pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use probe::Findings;

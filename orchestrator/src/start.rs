@@ -14,17 +14,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     agents::{self, Patience},
-    api::{self, App, Keys},
+    api::{self, App, Calls, Keys},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
     gateway::Gateway,
     log::EventLog,
     models::ModelGateway,
-    sandboxes::{Sandboxes, SandboxesConfig},
+    sandboxes::{Grounds, Sandboxes, SandboxesConfig},
+    sealed::Sealer,
     secrets::{Secrets, SecretsError, create_private_dir},
     serve::{self, Ends},
     store::{Store, StoreError},
     turns::Turns,
+    vault::Vault,
     webhook::Webhooks,
 };
 
@@ -159,6 +161,7 @@ async fn assemble(
         max_sandboxes: config.max_sandboxes,
         max_running: config.max_running,
         idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
+        max_lifetime: config.max_lifetime_seconds,
         demo_pace: Duration::from_millis(config.demo_pace_ms),
         patience: Patience {
             answer: Duration::from_secs(config.answer_seconds),
@@ -166,7 +169,18 @@ async fn assemble(
         },
         agents,
     };
-    let sandboxes = Sandboxes::open(sandboxes, store.clone(), driver, models.clone()).await?;
+    let sealer = Sealer::new(&secrets.signing_secret).map_err(|_| SecretsError::NoRandomness)?;
+    let sealer = Arc::new(sealer);
+    let vault = Vault::new(store.clone(), sealer.clone());
+    let grounds = Grounds {
+        store: store.clone(),
+        logs: logs.clone(),
+        driver,
+        models: models.clone(),
+        vault: vault.clone(),
+        sealer,
+    };
+    let sandboxes = Sandboxes::open(sandboxes, grounds).await?;
     let webhooks = Webhooks::new(config.webhook_url.as_deref(), &secrets.signing_secret)
         .map_err(|error| StartError::Webhook(error.to_string()))?;
     let max_turn = Duration::from_secs(config.max_turn_seconds);
@@ -188,7 +202,19 @@ async fn assemble(
         config.tuning,
     )?;
     let keys = Keys::new(secrets.api_key);
-    let app = App { store, logs, sandboxes, models, turns, gateway, keys, base_url };
+    let app = App {
+        store,
+        logs,
+        sandboxes,
+        vault,
+        models,
+        turns,
+        batches: TaskTracker::new(),
+        gateway,
+        keys,
+        calls: Calls::default(),
+        base_url,
+    };
     Ok((Arc::new(app), webhooks, writer))
 }
 
@@ -217,6 +243,11 @@ impl Orchestrator {
             tracing::warn!("requests still under way at shutdown are dropped");
             ends.abandoning.cancel();
             connections.wait().await;
+        }
+        // What is left of them are the sandboxes they made.
+        app.batches.close();
+        if tokio::time::timeout(grace, app.batches.wait()).await.is_err() {
+            tracing::warn!("the next start removes the sandboxes of a batch");
         }
         app.sandboxes.shutdown().await;
         webhooks.shutdown().await;

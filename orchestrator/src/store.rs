@@ -4,7 +4,9 @@
 
 mod epoch;
 mod events;
+mod runs;
 mod sandboxes;
+mod secrets;
 mod sessions;
 mod turns;
 
@@ -16,7 +18,8 @@ use sqlx::{
 };
 
 pub(crate) use events::StoredEvent;
-pub(crate) use sandboxes::SandboxRow;
+pub(crate) use sandboxes::{SandboxRow, StoredSandbox};
+pub(crate) use secrets::SecretRow;
 pub(crate) use sessions::SessionRow;
 pub(crate) use turns::{EndedTurn, NewTurn, TurnRow, Used, token_usage};
 

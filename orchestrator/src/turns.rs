@@ -130,10 +130,10 @@ impl Turns {
         &self,
         sandbox_id: &str,
         session_id: &str,
-        dispatch: Dispatch,
+        mut dispatch: Dispatch,
     ) -> Result<DispatchReceipt, TurnError> {
         let prompt = check(session_id, &dispatch)?;
-        self.0.sandboxes.get(sandbox_id)?;
+        dispatch.backend = self.0.sandboxes.backend(sandbox_id, dispatch.backend)?;
         let choice = match self.0.models.choose(&dispatch.backend.clone().unwrap_or_default()).await
         {
             Ok(choice) => choice,
@@ -316,6 +316,11 @@ impl Turns {
         let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
         let turn = self.0.store.turn(row.key, turn_id).await?;
         Ok(turn.ok_or(TurnError::NotFound("turn"))?.record(session_id)?)
+    }
+
+    /// How many turns run.
+    pub(crate) fn running(&self) -> usize {
+        self.active().len()
     }
 
     /// Ends every turn; none starts any more.

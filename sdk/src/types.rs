@@ -3,6 +3,7 @@
 //! Types only, no I/O, so that every crate on both sides of the wire can share them. Fields and event
 //! types that this version does not know are kept and written back unchanged.
 
+mod batch;
 mod catalog;
 mod error;
 mod event;
@@ -15,6 +16,7 @@ mod session;
 mod usage;
 mod webhook;
 
+pub use batch::{BatchRun, BatchTask, ScalingMode};
 pub use catalog::{AgentCatalog, AgentInfo, ModelInfo, WireFormat};
 pub use error::{ErrorBody, ErrorCode, ErrorDetail};
 pub use event::{

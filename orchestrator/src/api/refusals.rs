@@ -5,7 +5,6 @@ use axum::{
     Router,
     routing::{MethodFilter, on},
 };
-use sandbox_sdk::types::ErrorCode;
 
 use crate::error::ApiError;
 
@@ -74,12 +73,8 @@ const fn refuse(
 /// Routes that answer with their refusal.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(table: &'static [Refusal]) -> Router<S> {
     table.iter().fold(Router::new(), |router, refusal| {
-        let answer = move || async move { not_implemented(refusal.feature, refusal.reason) };
+        let answer =
+            move || async move { ApiError::not_implemented(refusal.feature, refusal.reason) };
         router.route(refusal.path, on(refusal.methods, answer))
     })
-}
-
-/// The one shape of such a refusal.
-pub(super) fn not_implemented(feature: &str, reason: &str) -> ApiError {
-    ApiError::new(ErrorCode::NotImplemented, reason).with("feature", feature).with("reason", reason)
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod files;
+mod tools;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/health", get(health))
         .merge(commands::routes())
         .merge(files::routes())
+        .merge(tools::routes())
         .merge(sessions::in_sandbox())
         .merge(sse::in_sandbox())
         .merge(interactions::in_sandbox())

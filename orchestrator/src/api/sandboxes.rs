@@ -1,41 +1,86 @@
 //! `/v1/sandboxes`
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json as JsonBody, Router,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
+    response::Response,
     routing::{self, post},
 };
-use sandbox_sdk::types::{CreateSandbox, Sandbox, SandboxStatus};
+use sandbox_sdk::types::{CreateSandbox, Sandbox, SandboxStatus, UpdateSandbox};
 use serde_json::{Value, json};
 
 use super::{
     App, Shared,
-    extract::{OptionalJson, Path, Query},
+    extract::{Json, OptionalJson, Path, Query},
+    sse::{self, Since},
 };
-use crate::{error::ApiError, turns::Stop};
+use crate::{
+    error::ApiError,
+    sandboxes::{Order, SandboxError, Snapshot},
+    turns::Stop,
+};
 
 /// Sandboxes of one answer, unless fewer are asked for.
 const MAX_LIST: usize = 200;
+/// How long a creation waits for the sandbox: many times what a start takes. Clients use what they
+/// have made without looking again.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/sandboxes", post(create).get(list))
-        .route("/v1/sandboxes/{id}", routing::get(get).delete(delete))
+        .route("/v1/sandboxes/{id}", routing::get(get).patch(update).delete(delete))
         .route("/v1/sandboxes/{id}/stop", post(stop))
         .route("/v1/sandboxes/{id}/resume", post(resume))
+        .route("/v1/sandboxes/{id}/events", routing::get(events))
         .route("/v1/sandboxes/{id}/driver", routing::get(driver))
 }
 
+/// The idempotency key may stand in the body or in the header `Idempotency-Key`.
 async fn create(
     State(app): Shared,
-    OptionalJson(request): OptionalJson<CreateSandbox>,
+    headers: HeaderMap,
+    OptionalJson(mut request): OptionalJson<CreateSandbox>,
 ) -> Result<(StatusCode, JsonBody<Sandbox>), ApiError> {
-    let (snapshot, new) = app.sandboxes.create(None, request).await?;
+    if let Some(key) = headers.get("idempotency-key") {
+        let key = key.to_str().map_err(|_| ApiError::invalid("Idempotency-Key must be ASCII"))?;
+        if request.idempotency_key.get_or_insert_with(|| key.to_owned()) != key {
+            let words = "idempotencyKey and the header Idempotency-Key must be the same";
+            return Err(ApiError::invalid(words));
+        }
+    }
+    let (snapshot, new) = app.make(Order { request, ..Order::default() }).await?;
+    let mut sandbox = app.sandbox(&snapshot);
+    let outcome = if new { "created" } else { "idempotent_replay" };
+    sandbox.extra.insert("outcome".to_owned(), outcome.into());
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, JsonBody(app.sandbox(snapshot))))
+    Ok((status, JsonBody(sandbox)))
+}
+
+impl App {
+    /// Makes a sandbox, and waits for its start. A start that failed stands in its status.
+    pub(super) async fn make(&self, order: Order) -> Result<(Snapshot, bool), SandboxError> {
+        let (made, new) = self.sandboxes.create(order).await?;
+        Ok((self.sandboxes.settled(&made.row.id, START_PATIENCE).await?, new))
+    }
+
+    /// Ends the sandbox's turns, closes its viewers, then removes all there is of it.
+    pub(crate) async fn delete_sandbox(&self, id: &str) -> Result<(), ApiError> {
+        self.sandboxes.condemn(id).await?;
+        let stop = Stop::interrupted("SANDBOX_DELETED", "The sandbox was deleted.");
+        self.turns.stop_sandbox(id, stop).await;
+        for session in self.store.sessions_of(id).await? {
+            self.logs.forget(&session.id);
+        }
+        // Again, for viewers that came before the sessions were gone, and for sessions that did.
+        for session in self.sandboxes.delete(id).await? {
+            self.logs.forget(&session);
+        }
+        Ok(())
+    }
 }
 
 /// `?status=` may come several times. `total`: how many there are on all pages together.
@@ -59,34 +104,29 @@ async fn list(
     let found = app.sandboxes.list(&statuses);
     let total = found.len();
     let page = found.into_iter().skip(offset).take(limit);
-    let page: Vec<_> = page.map(|snapshot| app.sandbox(snapshot)).collect();
+    let page: Vec<_> = page.map(|snapshot| app.sandbox(&snapshot)).collect();
     Ok(JsonBody(json!({"sandboxes": page, "total": total})))
 }
 
 async fn get(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
-    Ok(JsonBody(app.sandbox(app.sandboxes.get(&id)?)))
+    Ok(JsonBody(app.sandbox(&app.sandboxes.get(&id)?)))
 }
 
-/// Ends the sandbox's turns, closes its viewers, then removes all there is of it.
+/// Changes what was asked for when it was made, and keeps it alive.
+async fn update(
+    State(app): Shared,
+    Path(id): Path<String>,
+    Json(update): Json<UpdateSandbox>,
+) -> Result<JsonBody<Sandbox>, ApiError> {
+    Ok(JsonBody(app.sandbox(&app.sandboxes.change(&id, update).await?)))
+}
+
 pub(super) async fn delete(
     State(app): Shared,
     Path(id): Path<String>,
 ) -> Result<JsonBody<Value>, ApiError> {
-    let app = app.clone();
     // In a task of its own: a caller that goes away must not leave half a sandbox.
-    let deleted = tokio::spawn(async move {
-        app.sandboxes.condemn(&id).await?;
-        let stop = Stop::interrupted("SANDBOX_DELETED", "The sandbox was deleted.");
-        app.turns.stop_sandbox(&id, stop).await;
-        for session in app.store.sessions_of(&id).await? {
-            app.logs.forget(&session.id);
-        }
-        // Again, for viewers that came before the sessions were gone, and for sessions that did.
-        for session in app.sandboxes.delete(&id).await? {
-            app.logs.forget(&session);
-        }
-        Ok::<_, ApiError>(())
-    });
+    let deleted = tokio::spawn(async move { app.delete_sandbox(&id).await });
     deleted.await.map_err(|error| ApiError::internal(&error))??;
     Ok(JsonBody(json!({"success": true})))
 }
@@ -94,12 +134,24 @@ pub(super) async fn delete(
 async fn stop(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
     app.sandboxes.get(&id)?;
     app.turns.stop_sandbox(&id, Stop::sandbox_stopped()).await;
-    Ok(JsonBody(app.sandbox(app.sandboxes.stop(&id).await?)))
+    Ok(JsonBody(app.sandbox(&app.sandboxes.stop(&id).await?)))
 }
 
 async fn resume(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
     drop(app.sandboxes.lease(&id).await?);
-    Ok(JsonBody(app.sandbox(app.sandboxes.get(&id)?)))
+    Ok(JsonBody(app.sandbox(&app.sandboxes.get(&id)?)))
+}
+
+/// What happens to the sandbox: what came after a number, then what comes.
+async fn events(
+    State(app): Shared,
+    Path(id): Path<String>,
+    Query(since): Query<Since>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let since = since.or_header(&headers)?;
+    let log = app.sandboxes.events(&id).await?;
+    Ok(sse::stream(&app, log, since))
 }
 
 /// What isolates the sandbox, and how hard its limits are.

@@ -21,6 +21,8 @@ use super::{
 };
 use crate::{error::ApiError, sandboxes::SandboxError, turns::is_id};
 
+/// Longest id of a session.
+const MAX_SESSION: usize = 128;
 /// Longest name of a user.
 const MAX_USER: usize = 256;
 
@@ -46,7 +48,7 @@ async fn map(
     Json(mapping): Json<SessionMapping>,
 ) -> Result<JsonBody<Value>, ApiError> {
     let user = &mapping.user_id;
-    if !is_id(&sid, 128) {
+    if !is_id(&sid, MAX_SESSION) {
         return Err(ApiError::invalid(
             "the session id must be 1 to 128 characters of [A-Za-z0-9:_-]",
         ));
@@ -150,11 +152,11 @@ async fn abort(
 }
 
 impl App {
-    /// A session is found only through its own sandbox.
+    /// A session is found only through its own sandbox. A sandbox's own log is none.
     pub(super) async fn session_in(&self, id: &str, sid: &str) -> Result<(), ApiError> {
         self.sandboxes.get(id)?;
         let row = self.store.session(sid).await?;
-        row.filter(|row| row.sandbox_id == id)
+        row.filter(|row| row.sandbox_id == id && is_id(sid, MAX_SESSION))
             .map(drop)
             .ok_or_else(|| ApiError::not_found("session", sid))
     }

@@ -21,49 +21,71 @@ use super::{
 };
 use crate::{
     error::ApiError,
-    log::{Cursor, Life},
+    log::{Cursor, Life, SessionLog},
     store::StoredEvent,
 };
 
 /// Bytes of events in one write.
 const PAGE: usize = 64 * 1024;
-/// A comment that keeps proxies from closing a quiet connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Pause after which a comment keeps proxies from closing a quiet connection.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn in_sandbox() -> Router<Arc<App>> {
     Router::new().route("/agents/sessions/{sid}/events", get(events))
 }
 
+/// Where a stream begins: after the event of this number.
 #[derive(Deserialize)]
-struct Since {
+pub(super) struct Since {
     since: Option<u64>,
+    /// What browsers' readers call it.
+    #[serde(rename = "lastEventId")]
+    last_event_id: Option<u64>,
 }
 
-/// Without `since` the header `Last-Event-ID` counts; without both, the log from its beginning.
+impl Since {
+    /// Without a number in the query the header `Last-Event-ID` counts; without all of them, the log
+    /// from its beginning.
+    pub(super) fn or_header(self, headers: &HeaderMap) -> Result<u64, ApiError> {
+        let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+        let header = match header {
+            Some(value) => Some(value.trim().parse().map_err(|_| {
+                ApiError::invalid("Last-Event-ID must be the number of an event of this log")
+            })?),
+            None => None,
+        };
+        Ok(self.since.or(self.last_event_id).or(header).unwrap_or(0))
+    }
+}
+
 async fn events(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
-    Query(query): Query<Since>,
+    Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     app.session_in(&id, &sid).await?;
-    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let header = match header {
-        Some(value) => Some(value.trim().parse().map_err(|_| {
-            ApiError::invalid("Last-Event-ID must be the number of an event of this session")
-        })?),
-        None => None,
-    };
-    let since = query.since.or(header).unwrap_or(0);
+    let since = since.or_header(&headers)?;
     let log = app.logs.session(&sid).await?;
+    Ok(stream(&app, log, since))
+}
+
+/// A log from a number on, for as long as it exists.
+pub(super) fn stream(app: &App, log: Arc<SessionLog>, since: u64) -> Response {
     let cursor = app.logs.cursor(log, since);
-    let body = Body::from_stream(frames(cursor, app.gateway.draining()));
+    answer(frames(cursor, app.gateway.draining()))
+}
+
+/// The answer that carries such a stream.
+pub(super) fn answer(
+    frames: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, body).into_response())
+    (headers, Body::from_stream(frames)).into_response()
 }
 
 /// Reads a page only when the one before was taken, so that a slow client holds one page at most.

@@ -3,40 +3,36 @@
 use sandbox_sdk::types::{Connection, Extra, Project, Sandbox, SandboxStatus};
 
 use super::App;
-use crate::{clock::iso, sandboxes::Snapshot};
+use crate::{
+    clock::{iso, now_ms},
+    sandboxes::Snapshot,
+};
 
 impl App {
-    pub(super) fn sandbox(&self, snapshot: Snapshot) -> Sandbox {
-        let status = snapshot.status();
-        let connection = self.connection(&snapshot);
-        let Snapshot { row, request } = snapshot;
-        let mut extra = Extra::new();
-        if request.image.is_some() {
-            // Said rather than kept quiet: who asks for an image expects what is in it.
-            let warning = "the image is not used: sandboxes here run on this machine's own system";
-            extra.insert("warnings".to_owned(), vec![warning].into());
-        }
+    pub(super) fn sandbox(&self, snapshot: &Snapshot) -> Sandbox {
+        let Snapshot { row, request, .. } = snapshot;
         Sandbox {
-            name: request.name,
-            status,
-            connection,
-            metadata: request.metadata,
+            id: row.id.clone(),
+            name: request.name.clone(),
+            status: snapshot.status(),
+            connection: self.connection(snapshot),
+            metadata: request.metadata.clone(),
             created_at: iso(row.created_at),
             started_at: row.started_at.map(iso),
             last_activity_at: Some(iso(row.last_activity_at)),
-            error: row.error,
-            id: row.id,
-            extra,
+            expires_at: snapshot.expires_at().map(iso),
+            error: row.error.clone(),
+            extra: warnings(snapshot),
         }
     }
 
-    pub(super) fn project(&self, snapshot: Snapshot) -> Project {
+    pub(super) fn project(&self, snapshot: &Snapshot) -> Project {
         Project {
+            project_ref: snapshot.row.id.clone(),
             status: snapshot.status(),
-            connection: self.connection(&snapshot),
-            project_ref: snapshot.row.id,
-            error: snapshot.row.error,
-            extra: Extra::new(),
+            connection: self.connection(snapshot),
+            error: snapshot.row.error.clone(),
+            extra: warnings(snapshot),
         }
     }
 
@@ -44,11 +40,22 @@ impl App {
     fn connection(&self, snapshot: &Snapshot) -> Option<Connection> {
         let id = &snapshot.row.id;
         matches!(snapshot.status(), SandboxStatus::Running | SandboxStatus::Stopped).then(|| {
+            let sidecar_url = format!("{}/sidecar/{id}", self.base_url);
+            let (auth_token, expires_at) = self.keys.of_sandbox(id, now_ms());
             Connection {
-                sidecar_url: format!("{}/sidecar/{id}", self.base_url),
-                auth_token: self.keys.of_sandbox(id),
-                extra: Extra::new(),
+                auth_token,
+                auth_token_expires_at: Some(iso(expires_at)),
+                // Its newer name.
+                extra: Extra::from_iter([("runtimeUrl".to_owned(), sidecar_url.clone().into())]),
+                sidecar_url,
             }
         })
     }
+}
+
+/// What was asked for and makes no difference: said rather than kept quiet.
+fn warnings(snapshot: &Snapshot) -> Extra {
+    let warnings = snapshot.warnings();
+    let told = (!warnings.is_empty()).then(|| ("warnings".to_owned(), warnings.into()));
+    Extra::from_iter(told)
 }

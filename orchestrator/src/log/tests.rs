@@ -20,19 +20,21 @@ fn the_box() -> SandboxRow {
     SandboxRow {
         id: "box".to_owned(),
         idempotency_key: None,
-        request: "{}".to_owned(),
         status: "stopped".to_owned(),
         error: None,
         created_at: 1,
         started_at: None,
+        first_started_at: None,
+        expired_at: None,
         last_activity_at: 1,
+        ephemeral: false,
     }
 }
 
 impl Bench {
     pub(crate) async fn open(folder: &Path) -> Self {
         let store = Store::open(&folder.join("o.db")).await.unwrap();
-        store.insert_sandbox(&the_box()).await.unwrap();
+        store.insert_sandbox(&the_box(), "{}").await.unwrap();
         let (logs, writer) = EventLog::open(store.clone()).await.unwrap();
         Self { store, logs, writer }
     }
@@ -262,7 +264,7 @@ async fn a_session_that_is_made_again_has_a_log_of_its_own() {
     let old = bench.store.session("s").await.unwrap().unwrap();
     // Deleted without a word to those who have the log in use.
     assert_eq!(bench.store.delete_sandbox("box").await.unwrap(), ["s"]);
-    assert!(bench.store.insert_sandbox(&the_box()).await.unwrap());
+    assert!(bench.store.insert_sandbox(&the_box(), "{}").await.unwrap());
     let second = bench.session("s", "bob").await;
     assert_eq!((first.head().life, second.head().seq), (Life::Deleted, 0));
     assert_eq!(bench.append(&second, vec![event(9, 1)]).await, (1, 1));

@@ -1,12 +1,13 @@
-//! Start, stop, resume, delete, and what happens by itself.
+//! How a sandbox is started, and what watches over it while it runs.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use sandbox_sdk::types::SandboxStatus;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, TryAcquireError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Lease, SandboxError, Sandboxes, Snapshot, folder, request,
+    Lease, SandboxError, Sandboxes, Snapshot, request,
     slot::{Running, Slot},
 };
 use crate::{
@@ -14,13 +15,16 @@ use crate::{
     clock::now_ms,
     driver::{DriverError, ExitReason, RunningSandbox, SandboxSpec},
     models::ModelSocket,
-    store::{SandboxRow, StoreError},
+    store::SandboxRow,
 };
 
 impl Sandboxes {
     /// The sandbox, running: resumed if it is stopped, waited for if it is just being started.
     pub(crate) async fn lease(&self, id: &str) -> Result<Lease, SandboxError> {
         let slot = self.slot(id)?;
+        if self.expire_if_over(&slot).await {
+            return Err(SandboxError::Expired);
+        }
         if let Some(lease) = slot.lease() {
             return Ok(lease);
         }
@@ -50,6 +54,9 @@ impl Sandboxes {
         if slot.is_condemned() {
             return Err(SandboxError::NotFound);
         }
+        if slot.is_expired() {
+            return Err(SandboxError::Expired);
+        }
         let started = match self.permit().await {
             Ok(permit) => self.spawn(&snapshot).await.map(|running| (running, permit)),
             Err(error) => Err(error),
@@ -59,6 +66,7 @@ impl Sandboxes {
                 row.status = "running".to_owned();
                 row.error = None;
                 row.started_at = Some(now_ms());
+                row.first_started_at = row.first_started_at.or(row.started_at);
             }),
             Err(error) => {
                 tracing::warn!(sandbox = snapshot.row.id, %error, "sandbox not started");
@@ -66,9 +74,13 @@ impl Sandboxes {
             }
         };
         let saved = self.0.store.save_sandbox(&row).await;
+        if row.status != snapshot.row.status || row.error != snapshot.row.error {
+            self.tell_status(slot).await;
+        }
         let ((running, models), permit) = started?;
         slot.touch();
-        self.supervise(slot.clone(), running, models, permit);
+        let run = self.begin_run(&row.id).await;
+        self.supervise(slot.clone(), running, models, permit, run);
         let lease = slot.lease();
         drop(life);
         saved?;
@@ -102,10 +114,13 @@ impl Sandboxes {
         let installed = tokio::task::spawn_blocking(move || {
             agents::installed(&folders, std::env::var_os("PATH").as_deref())
         });
+        let mut env = self.0.vault.environment(&snapshot.request.secrets).await?;
+        // What was given outright counts.
+        env.extend(snapshot.request.env.clone());
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),
             root: self.0.config.folder.join(&snapshot.row.id),
-            env: snapshot.request.env.clone(),
+            env,
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
             agents: installed.await.unwrap_or_default(),
@@ -129,6 +144,7 @@ impl Sandboxes {
         running: RunningSandbox,
         models: ModelSocket,
         permit: OwnedSemaphorePermit,
+        run: Option<i64>,
     ) {
         let handle = Running {
             sidecar: running.sidecar().clone(),
@@ -136,7 +152,7 @@ impl Sandboxes {
             ended: CancellationToken::new(),
         };
         slot.set_running(Some(handle.clone()));
-        let store = self.0.store.clone();
+        let sandboxes = self.clone();
         self.0.tasks.spawn(async move {
             let died = tokio::select! {
                 reason = running.exited() => Some(words(reason)),
@@ -153,85 +169,15 @@ impl Sandboxes {
                 Some(reason) => tracing::warn!(sandbox = row.id, reason, "sandbox ended"),
                 None => tracing::info!(sandbox = row.id, "sandbox stopped"),
             }
-            if let Err(error) = store.save_sandbox(&row).await {
+            if let Err(error) = sandboxes.0.store.save_sandbox(&row).await {
                 tracing::error!(sandbox = row.id, %error, "end of a sandbox not saved");
+            }
+            sandboxes.end_run(run).await;
+            if slot.snapshot().status() == SandboxStatus::Stopped {
+                sandboxes.tell_status(&slot).await;
             }
             handle.ended.cancel();
         });
-    }
-
-    /// Stops a sandbox; its files stay.
-    pub(crate) async fn stop(&self, id: &str) -> Result<Snapshot, SandboxError> {
-        let slot = self.slot(id)?;
-        let life = slot.lock_life().await;
-        stop(&slot).await;
-        drop(life);
-        Ok(slot.snapshot())
-    }
-
-    /// Hides a sandbox from everyone, for good; what is left of it goes with `delete`. After an error
-    /// it is there as before. Of one that is hidden already, the deletion is taken up again.
-    pub(crate) async fn condemn(&self, id: &str) -> Result<(), SandboxError> {
-        let slot = self.slots().get(id).cloned().ok_or(SandboxError::NotFound)?;
-        let first = slot.set_condemned(true);
-        let saved = self.0.store.save_sandbox(&slot.snapshot().row).await;
-        if saved.is_err() && first {
-            slot.set_condemned(false);
-        }
-        Ok(saved?)
-    }
-
-    /// Kills a condemned sandbox and removes its files, its sessions and itself. Gives the ids of the
-    /// sessions; none if somebody else was faster.
-    pub(crate) async fn delete(&self, id: &str) -> Result<Vec<String>, SandboxError> {
-        let Some(slot) = self.slots().get(id).cloned() else { return Ok(Vec::new()) };
-        let life = slot.lock_life().await;
-        stop(&slot).await;
-        let sessions = self.erase(id).await?;
-        self.slots().remove(id);
-        // Another request may have failed to save it, and taken it back.
-        slot.set_condemned(true);
-        drop(life);
-        Ok(sessions)
-    }
-
-    /// Removes what is left of a sandbox that does not run.
-    pub(super) async fn erase(&self, id: &str) -> Result<Vec<String>, StoreError> {
-        let path = self.0.config.folder.join(id);
-        if let Err(error) = folder::remove(&path).await {
-            // The row goes all the same: a folder that can't be removed must not keep the data.
-            tracing::error!(sandbox = id, %error, "the sandbox's folder could not be removed");
-        }
-        self.0.store.delete_sandbox(id).await
-    }
-
-    /// Stops what nobody uses, and what has lived its time, until cancelled.
-    pub(crate) async fn watch_idle(self, pause: Duration, cancelled: CancellationToken) {
-        while cancelled.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-            let slots: Vec<_> = self.slots().values().cloned().collect();
-            for slot in slots {
-                let request = slot.request();
-                let started = slot.snapshot().row.started_at;
-                let lived = started.map_or(0, |started| now_ms() - started);
-                let idle = request.idle_timeout_seconds;
-                let idle = idle.unwrap_or(self.0.config.idle_timeout.as_secs());
-                if request.max_lifetime_seconds.is_some_and(|most| lived >= millis(most)) {
-                    if let Some(running) = slot.running() {
-                        running.stop.cancel();
-                    }
-                } else {
-                    slot.stop_if_idle(millis(idle));
-                }
-            }
-        }
-    }
-
-    /// Ends every sandbox; none starts any more.
-    pub(crate) async fn shutdown(&self) {
-        self.0.running.close();
-        self.0.closing.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
     }
 }
 
@@ -251,21 +197,10 @@ fn not_started(row: &mut SandboxRow, error: &SandboxError) {
     row.error = Some(error.to_string());
 }
 
-async fn stop(slot: &Slot) {
-    if let Some(running) = slot.running() {
-        running.stop.cancel();
-        running.ended.cancelled().await;
-    }
-}
-
 fn words(reason: ExitReason) -> String {
     match reason {
         ExitReason::MemoryLimit => "the sandbox used more memory than it may".to_owned(),
         ExitReason::Exited(Some(code)) => format!("the sandbox ended with code {code}"),
         ExitReason::Exited(None) | ExitReason::Killed => "the sandbox was killed".to_owned(),
     }
-}
-
-fn millis(seconds: u64) -> i64 {
-    i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX)
 }

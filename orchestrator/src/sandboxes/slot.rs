@@ -9,15 +9,15 @@ use sandbox_sdk::types::{CreateSandbox, SandboxStatus};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock::now_ms,
-    sidecar::SidecarClient,
-    store::{SandboxRow, StoreError},
-};
+use super::request;
+use crate::{clock::now_ms, sidecar::SidecarClient, store::SandboxRow};
 
 #[derive(Debug)]
 pub(super) struct Slot {
-    request: CreateSandbox,
+    /// What it is made with.
+    request: Mutex<Arc<CreateSandbox>>,
+    /// Nobody can read what it was made with; the defaults stand in its place.
+    unreadable: bool,
     /// How it stands, deleted or not.
     row: Mutex<SandboxRow>,
     /// Nobody shall see it any more.
@@ -52,34 +52,67 @@ pub(crate) struct Lease {
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) row: SandboxRow,
-    pub(crate) request: CreateSandbox,
+    pub(crate) request: Arc<CreateSandbox>,
+    unreadable: bool,
 }
 
 impl Snapshot {
     pub(crate) fn status(&self) -> SandboxStatus {
-        SandboxStatus::from(self.row.status.as_str())
+        match (self.row.status.as_str(), self.row.expired_at) {
+            ("deleted", _) | (_, None) => SandboxStatus::from(self.row.status.as_str()),
+            (_, Some(_)) => SandboxStatus::Expired,
+        }
+    }
+
+    /// When its time is up, if it has started and was given one. Milliseconds since the Unix epoch.
+    pub(crate) fn expires_at(&self) -> Option<i64> {
+        let seconds = i64::try_from(self.request.max_lifetime_seconds?).unwrap_or(i64::MAX);
+        Some(self.row.first_started_at?.saturating_add(seconds.saturating_mul(1000)))
+    }
+
+    /// What was asked for and makes no difference.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = request::warnings(&self.request);
+        if self.unreadable {
+            warnings.push(
+                "what the sandbox was made with can't be read: it was sealed with another signing \
+                 secret. It runs with the defaults, and without its environment."
+                    .to_owned(),
+            );
+        }
+        warnings
     }
 }
 
 impl Slot {
-    pub(super) fn new(row: SandboxRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            request: row.request()?,
+    /// `request`: what it is made with; `None` when nobody can read it.
+    pub(super) fn new(row: SandboxRow, request: Option<CreateSandbox>) -> Self {
+        Self {
+            unreadable: request.is_none(),
+            request: Mutex::new(Arc::new(request.unwrap_or_default())),
             last_activity: AtomicI64::new(row.last_activity_at),
             row: Mutex::new(row),
             condemned: AtomicBool::new(false),
             life: Arc::default(),
             running: Mutex::default(),
             at_work: AtomicUsize::new(0),
-        })
+        }
     }
 
-    pub(super) fn request(&self) -> &CreateSandbox {
-        &self.request
+    pub(super) fn request(&self) -> Arc<CreateSandbox> {
+        self.lock_request().clone()
     }
 
-    pub(super) fn idempotency_key(&self) -> Option<&str> {
-        self.request.idempotency_key.as_deref()
+    pub(super) fn set_request(&self, request: CreateSandbox) {
+        *self.lock_request() = Arc::new(request);
+    }
+
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.unreadable
+    }
+
+    pub(super) fn has_idempotency_key(&self, key: &str) -> bool {
+        self.row().idempotency_key.as_deref() == Some(key)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -88,7 +121,7 @@ impl Slot {
         if self.is_condemned() {
             row.status = "deleted".to_owned();
         }
-        Snapshot { row, request: self.request.clone() }
+        Snapshot { row, request: self.request(), unreadable: self.unreadable }
     }
 
     /// Changes the row in memory and gives what to save. A condemned sandbox is saved as one.
@@ -104,6 +137,18 @@ impl Slot {
     /// Whether it was otherwise before.
     pub(super) fn set_condemned(&self, condemned: bool) -> bool {
         self.condemned.swap(condemned, Ordering::SeqCst) != condemned
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.row().expired_at.is_some()
+    }
+
+    /// Marks a sandbox whose time is up. Whether it was not marked before.
+    pub(super) fn expire(&self, now: i64) -> bool {
+        let mut row = self.row();
+        let first = row.expired_at.is_none();
+        row.expired_at.get_or_insert(now);
+        first
     }
 
     pub(super) async fn lock_life(&self) -> OwnedMutexGuard<()> {
@@ -146,6 +191,10 @@ impl Slot {
 
     pub(super) fn touch(&self) {
         self.last_activity.store(now_ms(), Ordering::Relaxed);
+    }
+
+    fn lock_request(&self) -> MutexGuard<'_, Arc<CreateSandbox>> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_running(&self) -> MutexGuard<'_, Option<Running>> {

@@ -31,7 +31,7 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(100);
 const TIMED_OUT: i32 = 124;
 /// 128 + the number of the signal that cannot be caught.
 const KILLED: i32 = 137;
-const PATH: &str = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin";
+pub(crate) const PATH: &str = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin";
 
 #[derive(Clone)]
 pub(crate) struct CommandRunner {

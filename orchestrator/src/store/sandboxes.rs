@@ -1,60 +1,69 @@
 //! Rows of sandboxes.
 
-use sandbox_sdk::types::CreateSandbox;
 use sqlx::FromRow;
 
 use super::{Result, Store};
-
-const COLUMNS: &str = "id, idempotency_key, request, status, error, created_at, started_at, \
-    last_activity_at";
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct SandboxRow {
     pub(crate) id: String,
     pub(crate) idempotency_key: Option<String>,
-    /// `CreateSandbox` as JSON.
-    pub(crate) request: String,
     pub(crate) status: String,
     pub(crate) error: Option<String>,
     pub(crate) created_at: i64,
+    /// The last time.
     pub(crate) started_at: Option<i64>,
+    pub(crate) first_started_at: Option<i64>,
+    /// Its lifetime is over.
+    pub(crate) expired_at: Option<i64>,
     pub(crate) last_activity_at: i64,
+    /// It does not outlive the process that made it.
+    pub(crate) ephemeral: bool,
 }
 
-impl SandboxRow {
-    pub(crate) fn request(&self) -> Result<CreateSandbox> {
-        Ok(serde_json::from_str(&self.request)?)
-    }
+/// A sandbox and, sealed, what it was made with. Older versions left that as it came.
+#[derive(FromRow)]
+pub(crate) struct StoredSandbox {
+    #[sqlx(flatten)]
+    pub(crate) row: SandboxRow,
+    pub(crate) request: String,
 }
 
 impl Store {
     /// Inserts the row. `false`: a sandbox of that id or idempotency key stands already.
-    pub(crate) async fn insert_sandbox(&self, row: &SandboxRow) -> Result<bool> {
+    pub(crate) async fn insert_sandbox(&self, row: &SandboxRow, request: &str) -> Result<bool> {
         let inserted = sqlx::query(
             "INSERT INTO sandboxes (id, idempotency_key, request, status, created_at,
-                 last_activity_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                 last_activity_at, ephemeral)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         )
         .bind(&row.id)
         .bind(&row.idempotency_key)
-        .bind(&row.request)
+        .bind(request)
         .bind(&row.status)
         .bind(row.created_at)
         .bind(row.last_activity_at)
+        .bind(row.ephemeral)
         .execute(&self.write)
         .await?;
         Ok(inserted.rows_affected() == 1)
     }
 
-    pub(crate) async fn sandboxes(&self) -> Result<Vec<SandboxRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM sandboxes ORDER BY created_at, id");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.read).await?)
+    pub(crate) async fn sandboxes(&self) -> Result<Vec<StoredSandbox>> {
+        Ok(sqlx::query_as(
+            "SELECT id, idempotency_key, request, status, error, created_at, started_at,
+                 first_started_at, expired_at, last_activity_at, ephemeral
+             FROM sandboxes ORDER BY created_at, id",
+        )
+        .fetch_all(&self.read)
+        .await?)
     }
 
     /// Saves what changes in the life of a sandbox. That it is deleted is never taken back.
     pub(crate) async fn save_sandbox(&self, row: &SandboxRow) -> Result<()> {
         sqlx::query(
-            "UPDATE sandboxes SET status = ?2, error = ?3, started_at = ?4, last_activity_at = ?5
+            "UPDATE sandboxes SET status = ?2, error = ?3, started_at = ?4, last_activity_at = ?5,
+                 first_started_at = ?6, expired_at = ?7
              WHERE id = ?1 AND (status <> 'deleted' OR ?2 = 'deleted')",
         )
         .bind(&row.id)
@@ -62,8 +71,20 @@ impl Store {
         .bind(&row.error)
         .bind(row.started_at)
         .bind(row.last_activity_at)
+        .bind(row.first_started_at)
+        .bind(row.expired_at)
         .execute(&self.write)
         .await?;
+        Ok(())
+    }
+
+    /// Saves what a sandbox is made with. Apart from its life, which goes on meanwhile.
+    pub(crate) async fn save_request(&self, id: &str, request: &str) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET request = ?2 WHERE id = ?1")
+            .bind(id)
+            .bind(request)
+            .execute(&self.write)
+            .await?;
         Ok(())
     }
 

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it is all a test")]
 
+mod batch;
 mod commands;
+mod create;
 mod gateway;
 mod hostile_input;
 mod interactions;
+mod life;
 mod models;
 mod restart;
 mod sandboxes;
@@ -14,3 +17,4 @@ mod support;
 mod surface;
 mod turns;
 mod webhooks;
+mod wire;

@@ -180,9 +180,20 @@ impl Product {
     pub(crate) async fn log(&self, sandbox: &str, session: &str) -> Vec<(u64, String, Value)> {
         let path = self.session_path(sandbox, session);
         let last = self.get(&path).await.expect(200)["lastSeq"].as_u64().unwrap();
-        let mut answer = self.request(Method::GET, &format!("{path}/events")).send().await.unwrap();
+        let request = self.request(Method::GET, &format!("{path}/events"));
+        self.events(request, usize::try_from(last).unwrap()).await
+    }
+
+    /// The first events of a stream.
+    pub(crate) async fn events(
+        &self,
+        request: reqwest::RequestBuilder,
+        count: usize,
+    ) -> Vec<(u64, String, Value)> {
+        let mut answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
         let (mut text, mut events) = (String::new(), Vec::new());
-        while events.len() < usize::try_from(last).unwrap() {
+        while events.len() < count {
             let chunk = answer.chunk().await.unwrap().expect("the stream ended early");
             text.push_str(std::str::from_utf8(&chunk).unwrap());
             while let Some((frame, rest)) = text.split_once("\n\n") {

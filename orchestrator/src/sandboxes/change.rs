@@ -1,0 +1,58 @@
+//! What can be changed of a sandbox that is there.
+
+use std::sync::Arc;
+
+use sandbox_sdk::types::{CreateSandbox, UpdateSandbox};
+
+use super::{SandboxError, Sandboxes, Snapshot, events, request, slot::Slot};
+
+impl Sandboxes {
+    /// Changes what a sandbox is made with. It counts as use.
+    pub(crate) async fn change(
+        &self,
+        id: &str,
+        update: UpdateSandbox,
+    ) -> Result<Snapshot, SandboxError> {
+        request::check_update(&update)?;
+        let slot = self.slot(id)?;
+        if self.expire_if_over(&slot).await {
+            return Err(SandboxError::Expired);
+        }
+        let sandboxes = self.clone();
+        // In a task of its own: what is written down must be what is in force.
+        let changed = self.0.tasks.spawn(async move { sandboxes.apply(&slot, update).await });
+        changed.await.unwrap_or(Err(SandboxError::ShuttingDown))
+    }
+
+    async fn apply(
+        &self,
+        slot: &Arc<Slot>,
+        update: UpdateSandbox,
+    ) -> Result<Snapshot, SandboxError> {
+        // One change at a time.
+        let life = slot.lock_life().await;
+        if slot.is_condemned() {
+            return Err(SandboxError::NotFound);
+        }
+        if slot.is_unreadable() {
+            // What could be read again with the right secret would be lost.
+            return Err(SandboxError::Unreadable);
+        }
+        let mut request = CreateSandbox::clone(&slot.request());
+        let UpdateSandbox { name, idle_timeout_seconds, max_lifetime_seconds, metadata, .. } =
+            update;
+        request.name = name.or(request.name);
+        request.idle_timeout_seconds = idle_timeout_seconds.or(request.idle_timeout_seconds);
+        request.max_lifetime_seconds = max_lifetime_seconds.or(request.max_lifetime_seconds);
+        request.metadata = metadata.or(request.metadata);
+        let id = slot.snapshot().row.id;
+        let sealed = self.seal(&id, &request)?;
+        self.0.store.save_request(&id, &sealed).await?;
+        slot.set_request(request);
+        slot.touch();
+        drop(life);
+        let snapshot = slot.snapshot();
+        self.tell(&snapshot, events::UPDATED).await;
+        Ok(snapshot)
+    }
+}

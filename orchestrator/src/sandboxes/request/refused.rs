@@ -1,0 +1,182 @@
+//! What may not be asked for, and what can't be had here.
+
+use sandbox_sdk::types::{CreateSandbox, Extra};
+use serde_json::Value;
+
+use super::{super::SandboxError, invalid};
+
+/// What would let a sandbox reach out of itself. Compared without case, `-` and `_`.
+const REACHING_OUT: &[&str] = &[
+    "binds",
+    "capadd",
+    "cgroupparent",
+    "devicerequests",
+    "devices",
+    "hostconfig",
+    "hostipc",
+    "hostnetwork",
+    "hostpid",
+    "ipcmode",
+    "mounts",
+    "networkmode",
+    "pidmode",
+    "privileged",
+    "runtime",
+    "securityopt",
+    "sysctls",
+    "user",
+    "usernsmode",
+    "volumes",
+    "volumesfrom",
+];
+
+/// Fields that ask for something this orchestrator can't do, and why not. Without it the sandbox would
+/// not be the one that was asked for.
+const IMPOSSIBLE: &[(&str, &str, &str)] = &[
+    ("bare", "bare sandboxes", "Every sandbox has its sidecar, and the agents that are installed."),
+    ("permissions", "users", "A sandbox has one user, who owns everything in it."),
+    ("git", "git", "A repository can't be cloned: sandboxes here have no network."),
+    ("fromSnapshot", "snapshots", "Snapshots are not kept here."),
+    ("storage", "snapshots", "Snapshots are not kept here."),
+    ("authFiles", "auth files", "No provider's credentials enter a sandbox here."),
+];
+
+/// What `driver` may be: this one, by its name and by the protocol's word for its kind.
+const DRIVERS: [&str; 2] = ["host-agent", "bubblewrap"];
+
+pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
+    let nested = ["driver", "container"].into_iter().filter_map(|field| request.extra.get(field));
+    let backend = request.backend.as_ref().map(|backend| &backend.extra);
+    let resources = request.resources.as_ref().map(|resources| &resources.extra);
+    let places = [Some(&request.extra), resources, backend].into_iter().flatten();
+    for place in places.chain(nested.filter_map(Value::as_object)) {
+        check_reach(place)?;
+        for &(field, feature, reason) in IMPOSSIBLE {
+            if place.get(field).is_some_and(asks) {
+                return Err(SandboxError::NotImplemented { feature, reason: reason.to_owned() });
+            }
+        }
+    }
+    check_driver(request.extra.get("driver"))?;
+    check_network(request.extra.get("network"))
+}
+
+fn check_reach(fields: &Extra) -> Result<(), SandboxError> {
+    for (field, value) in fields {
+        let plain: String = field.chars().filter(|c| !matches!(c, '-' | '_')).collect();
+        if REACHING_OUT.contains(&plain.to_ascii_lowercase().as_str()) && asks(value) {
+            return invalid(format!(
+                "{field} can't be asked for: a sandbox sees and reaches its own only"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_driver(driver: Option<&Value>) -> Result<(), SandboxError> {
+    let kind = driver.and_then(|driver| driver.get("type").or(Some(driver)));
+    match kind.filter(|kind| asks(kind)) {
+        None => Ok(()),
+        Some(Value::String(kind)) if DRIVERS.contains(&kind.as_str()) => Ok(()),
+        // An object without a type.
+        Some(Value::Object(_)) => Ok(()),
+        Some(_) => Err(SandboxError::DriverNotAllowed),
+    }
+}
+
+/// Sandboxes have no network, so that `{blockOutbound: true}` is all that can be had.
+fn check_network(network: Option<&Value>) -> Result<(), SandboxError> {
+    let Some(network) = network.filter(|network| asks(network)) else { return Ok(()) };
+    let opens = match network {
+        Value::Object(fields) => fields.iter().any(|(field, value)| match field.as_str() {
+            "blockOutbound" => value.as_bool() != Some(true),
+            _ => asks(value),
+        }),
+        _ => true,
+    };
+    if opens {
+        let reason = "Sandboxes here have no network.".to_owned();
+        return Err(SandboxError::NotImplemented { feature: "network", reason });
+    }
+    Ok(())
+}
+
+/// Whether a value asks for anything.
+pub(super) fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn checked(body: Value) -> Result<(), SandboxError> {
+        check(&serde_json::from_value(body).unwrap())
+    }
+
+    #[test]
+    fn whatever_reaches_out_of_the_sandbox_is_refused_however_it_is_written() {
+        for field in REACHING_OUT.iter().copied().chain([
+            "capAdd",
+            "CAP_ADD",
+            "security-opt",
+            "hostNetwork",
+            "hostPID",
+            "ipc_mode",
+            "volumesFrom",
+        ]) {
+            for body in [
+                json!({field: true}),
+                json!({field: ["x"]}),
+                json!({"driver": {"type": "host-agent", field: "x"}}),
+                json!({"resources": {field: {"a": 1}}}),
+            ] {
+                match checked(body.clone()) {
+                    Err(SandboxError::Invalid(words)) => assert!(words.starts_with(field)),
+                    other => panic!("{body}: {other:?}"),
+                }
+            }
+            for nothing in [json!(false), json!([]), json!({}), json!(null), json!("")] {
+                assert!(checked(json!({field: nothing})).is_ok(), "{field}: {nothing}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_done_is_refused_and_not_left_out() {
+        for (field, value) in [
+            ("bare", json!(true)),
+            ("permissions", json!({"users": [{}]})),
+            ("git", json!({"url": "https://example.com/a.git"})),
+            ("fromSnapshot", json!("snap-1")),
+            ("storage", json!({"type": "s3", "bucket": "b"})),
+            ("network", json!({"allowList": ["10.0.0.0/8"]})),
+            ("network", json!({"ports": [3000]})),
+            ("network", json!({"blockOutbound": false})),
+            ("backend", json!({"type": "codex", "authFiles": [{"path": "a", "content": "b"}]})),
+        ] {
+            let refused = checked(json!({field: value}));
+            assert!(matches!(refused, Err(SandboxError::NotImplemented { .. })), "{field}");
+        }
+        assert!(checked(json!({"network": {"blockOutbound": true, "allowList": []}})).is_ok());
+        assert!(checked(json!({"git": null, "bare": false, "permissions": {}})).is_ok());
+    }
+
+    #[test]
+    fn another_driver_is_not_allowed() {
+        for driver in [json!("host-agent"), json!({"type": "bubblewrap"}), json!(null), json!({})] {
+            assert!(checked(json!({"driver": driver})).is_ok(), "{driver}");
+        }
+        for driver in [json!("docker"), json!({"type": "firecracker"}), json!(7)] {
+            let refused = checked(json!({"driver": driver}));
+            assert!(matches!(refused, Err(SandboxError::DriverNotAllowed)), "{driver}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What was asked for and makes no difference, by name. No values: they may be secret.
+
+use sandbox_sdk::types::{CreateSandbox, Extra};
+
+use super::refused::asks;
+
+/// Fields that are read elsewhere, or were refused if they asked for anything.
+const READ: &[&str] = &["tools", "bare", "permissions", "git", "fromSnapshot", "storage"];
+/// Names of unknown fields that are told.
+const MAX_NAMES: usize = 16;
+const MAX_NAME: usize = 64;
+
+/// What makes no difference, in words for people.
+pub(in super::super) fn warnings(request: &CreateSandbox) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if request.image.is_some() {
+        // Said rather than kept quiet: who asks for an image expects what is in it.
+        warnings.push(
+            "the image is not used: sandboxes here run on this machine's own system".to_owned(),
+        );
+    }
+    let mut unknown = Vec::new();
+    for (field, value) in &request.extra {
+        match field.as_str() {
+            _ if !asks(value) => {}
+            "sshEnabled" | "sshPublicKey" => {
+                warnings.push(format!("{field} is not used: there is no way in over SSH"));
+            }
+            "webTerminalEnabled" => {
+                let words = "webTerminalEnabled is not used: there is no page with a terminal here";
+                warnings.push(words.to_owned());
+            }
+            "agentIdentifier" if value == "default" => {}
+            "driver" => unknown.extend(inner(field, value.as_object(), &["type"])),
+            "network" => unknown.extend(inner(field, value.as_object(), &["blockOutbound"])),
+            field if READ.contains(&field) => {}
+            field => unknown.push(field.to_owned()),
+        }
+    }
+    let resources = request.resources.as_ref().map(|resources| &resources.extra);
+    unknown.extend(inner("resources", resources, &[]));
+    let backend = request.backend.as_ref().map(|backend| &backend.extra);
+    unknown.extend(inner("backend", backend, &["profile", "inlineProfile"]));
+    let more = unknown.len().saturating_sub(MAX_NAMES);
+    for field in unknown.iter().take(MAX_NAMES) {
+        let field: String = field.chars().take(MAX_NAME).collect();
+        warnings.push(format!("{field} is not known here and was passed over"));
+    }
+    if more > 0 {
+        warnings.push(format!("{more} more fields are not known here and were passed over"));
+    }
+    warnings
+}
+
+/// Names of what an object asks for beyond what is read of it.
+fn inner(place: &str, fields: Option<&Extra>, read: &[&str]) -> Vec<String> {
+    let fields = fields.into_iter().flatten();
+    fields
+        .filter(|(field, value)| asks(value) && !read.contains(&field.as_str()))
+        .map(|(field, _)| format!("{place}.{field}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn warned(body: Value) -> Vec<String> {
+        warnings(&serde_json::from_value(body).unwrap())
+    }
+
+    #[test]
+    fn what_makes_no_difference_is_named_and_its_value_is_not() {
+        let told = warned(json!({
+            "image": "node:22", "sshEnabled": true, "sshPublicKey": "value",
+            "webTerminalEnabled": true, "agentIdentifier": "value", "flavour": "value",
+            "resources": {"gpu": "value"}, "driver": {"type": "host-agent", "zone": "value"},
+            "backend": {"type": "demo", "profile": "careful", "server": {"port": 1}},
+        }));
+        for name in [
+            "image",
+            "sshEnabled",
+            "sshPublicKey",
+            "webTerminalEnabled",
+            "agentIdentifier",
+            "flavour",
+            "resources.gpu",
+            "driver.zone",
+            "backend.server",
+        ] {
+            assert_eq!(told.iter().filter(|words| words.contains(name)).count(), 1, "{name}");
+        }
+        assert_eq!(told.len(), 9, "{told:?}");
+        assert!(!told.iter().any(|words| words.contains("value")), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_done_or_asks_for_nothing_is_not_warned_of() {
+        let told = warned(json!({
+            "name": "a", "env": {"A": "b"}, "tools": {"node": "22"}, "secrets": ["A"],
+            "agentIdentifier": "default", "sshEnabled": false, "flavour": null, "bare": false,
+            "driver": "host-agent", "network": {"blockOutbound": true},
+            "resources": {"cpu": 1, "memory": 256, "strict": true},
+        }));
+        assert_eq!(told, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_flood_of_names_is_told_in_a_few_words() {
+        let flood: serde_json::Map<_, _> =
+            (0..100).map(|n| (format!("{n}{}", "x".repeat(1000)), json!(1))).collect();
+        let told = warned(flood.into());
+        assert_eq!(told.len(), MAX_NAMES + 1);
+        assert!(told.iter().all(|words| words.len() < 200));
+    }
+}
