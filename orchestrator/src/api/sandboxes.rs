@@ -151,7 +151,7 @@ async fn events(
 ) -> Result<Response, ApiError> {
     let since = since.or_header(&headers)?;
     let log = app.sandboxes.events(&id).await?;
-    Ok(sse::stream(&app, log, since))
+    Ok(sse::follow(&app, log, since))
 }
 
 /// What isolates the sandbox, and how hard its limits are.

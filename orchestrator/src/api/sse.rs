@@ -67,11 +67,11 @@ async fn events(
     app.session_in(&id, &sid).await?;
     let since = since.or_header(&headers)?;
     let log = app.logs.session(&sid).await?;
-    Ok(stream(&app, log, since))
+    Ok(follow(&app, log, since))
 }
 
 /// A log from a number on, for as long as it exists.
-pub(super) fn stream(app: &App, log: Arc<SessionLog>, since: u64) -> Response {
+pub(super) fn follow(app: &App, log: Arc<SessionLog>, since: u64) -> Response {
     let cursor = app.logs.cursor(log, since);
     answer(frames(cursor, app.gateway.draining()))
 }

@@ -79,6 +79,6 @@ fn bounded(
         let piece = piece.map_err(io::Error::other)?;
         let left = left.checked_sub(piece.len() as u64);
         let left = left.ok_or_else(|| io::Error::other("the answer is too large"))?;
-        Ok(Some((piece, (body, left, kept))))
+        Ok::<_, io::Error>(Some((piece, (body, left, kept))))
     })
 }

@@ -50,10 +50,8 @@ pub(in super::super) fn tools(
         _ => None,
     };
     let tools = fields.iter().map(|(tool, value)| Some((tool.clone(), version(value)?)));
-    match tools.collect() {
-        Some(tools) => Ok(tools),
-        None => invalid("a tool's version must be a text"),
-    }
+    let tools: Option<Vec<_>> = tools.collect();
+    tools.ok_or_else(|| SandboxError::Invalid("a tool's version must be a text".to_owned()))
 }
 
 /// The same for a change. What can't be changed is refused, so that nobody believes it was.
