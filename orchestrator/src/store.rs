@@ -75,6 +75,8 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
             .row_buffer_size(ROWS_AHEAD)
+            // What is overwritten is gone: an older version left credentials open.
+            .pragma("secure_delete", "FAST")
             // Statements hold what people wrote.
             .disable_statement_logging();
         let write =

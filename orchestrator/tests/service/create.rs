@@ -130,9 +130,11 @@ fn stands_in(data: &Path, text: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_credential_of_a_create_stands_in_the_database_or_in_an_answer() {
+async fn no_credential_of_a_create_stands_in_the_database_in_a_log_or_in_an_answer() {
     let data = tempfile::tempdir().unwrap();
-    let product = Product::start_with(|config| config.data = data.path().to_owned()).await;
+    let log = data.path().join("log");
+    let process = Process::start_logging(data.path(), &log).await;
+    let product = &process.product;
     let body = json!({
         "name": "told-to-everyone",
         "idempotencyKey": "also-told",
@@ -146,10 +148,8 @@ async fn no_credential_of_a_create_stands_in_the_database_or_in_an_answer() {
     let id = made["id"].as_str().unwrap().to_owned();
     assert_eq!(product.exec(&id, "echo $TOKEN").await["stdout"], "hidden-in-env\n");
     let path = format!("/v1/sandboxes/{id}");
-    product
-        .send(product.request(Method::PATCH, &path).json(&json!({"name": "new"})))
-        .await
-        .expect(200);
+    let update = product.request(Method::PATCH, &path).json(&json!({"name": "new"}));
+    product.send(update).await.expect(200);
     let events = product.request(Method::GET, &format!("{path}/events"));
     let events = product.events(events, 3).await;
     let again = product.post("/v1/sandboxes", body).await.expect(200);
@@ -157,11 +157,13 @@ async fn no_credential_of_a_create_stands_in_the_database_or_in_an_answer() {
     for told in &told {
         assert!(!told.to_string().contains("hidden"), "{told}");
     }
-    // With a log that has not been written back, and without.
+    // With a log of the database that has not been written back, and without.
     assert_eq!(stands_in(data.path(), "hidden"), Vec::<String>::new());
     assert!(!stands_in(data.path(), "also-told").is_empty(), "the search finds what is there");
-    product.stop().await;
+    assert!(process.terminate().await.success());
     assert_eq!(stands_in(data.path(), "hidden"), Vec::<String>::new());
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains(&id) && !log.contains("hidden"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,6 +180,7 @@ async fn what_an_older_version_left_open_is_sealed_and_goes_on() {
     let request = sql(data.path(), "SELECT request FROM sandboxes").await;
     assert!(request[0].starts_with("sealed:"), "{request:?}");
     product.stop().await;
+    assert_eq!(stands_in(data.path(), "left-open"), Vec::<String>::new(), "not even a trace");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,16 @@ impl Process {
 
     /// The same with more in its environment.
     pub(crate) async fn start_with(data: &Path, pace_ms: u64, env: &[(&str, &str)]) -> Self {
+        Self::spawn(data, pace_ms, env, Stdio::inherit()).await
+    }
+
+    /// The same with all that it can log, in a file.
+    pub(crate) async fn start_logging(data: &Path, log: &Path) -> Self {
+        let log = Stdio::from(std::fs::File::create(log).unwrap());
+        Self::spawn(data, 0, &[("SKEIN_LOG", "info,orchestrator=trace")], log).await
+    }
+
+    async fn spawn(data: &Path, pace_ms: u64, env: &[(&str, &str)], log: Stdio) -> Self {
         let secrets = Secrets::load_or_create(data).unwrap();
         // Free a moment ago; another test can't have taken it, since it asks the kernel as well.
         let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -38,6 +48,7 @@ impl Process {
             .env("SKEIN_LOCAL_MODELS", "off")
             .envs(env.iter().copied())
             .stdin(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let product = Product::at(format!("http://{address}"), secrets);
