@@ -17,11 +17,16 @@ fn routes(id: &str) -> Vec<(Method, String)> {
     let runtime = format!("/v1/sandboxes/{id}/runtime");
     vec![
         (Method::POST, "/v1/sandboxes".to_owned()),
+        (Method::PATCH, format!("/v1/sandboxes/{id}")),
         (Method::POST, "/projects".to_owned()),
+        (Method::POST, "/v1/secrets".to_owned()),
+        (Method::PATCH, "/v1/secrets/none".to_owned()),
+        (Method::POST, "/batch/run".to_owned()),
         (Method::PUT, "/v1/session/s1/mapping".to_owned()),
         (Method::POST, format!("{runtime}/terminals/commands")),
         (Method::POST, format!("{runtime}/files/read")),
         (Method::POST, format!("{runtime}/files/write")),
+        (Method::POST, format!("{runtime}/tools/install")),
         (Method::POST, format!("{runtime}/prompt")),
         (Method::POST, format!("{runtime}/agents/sessions/s1/messages")),
         (Method::POST, format!("{runtime}/agents/sessions/s1/abort")),
