@@ -1,8 +1,10 @@
 //! Puts the parts together, and takes them apart in the right order.
 
+mod ground;
+
 use std::{
     fs, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,19 +18,20 @@ use crate::{
     agents::{self, Patience},
     api::{self, App, Calls, Keys},
     config::Config,
-    driver::{Bubblewrap, DriverError, DriverOptions, DriverReport},
+    driver::{Bubblewrap, DriverError, DriverOptions},
     gateway::Gateway,
     log::EventLog,
     models::ModelGateway,
     sandboxes::{Grounds, Sandboxes, SandboxesConfig},
     sealed::Sealer,
-    secrets::{Secrets, SecretsError, create_private_dir},
+    secrets::{Secrets, SecretsError},
     serve::{self, Ends},
     store::{Store, StoreError},
     turns::Turns,
     vault::Vault,
     webhook::Webhooks,
 };
+use ground::{claim_folder, in_words, reachable, report, secrets};
 
 /// A running orchestrator. It runs until [`shutdown`](Self::shutdown), or until the process ends.
 #[derive(Debug)]
@@ -267,64 +270,5 @@ impl Orchestrator {
         }
         store.close().await;
         tracing::info!("orchestrator stopped");
-    }
-}
-
-/// The configured secrets; what is missing comes from the file.
-fn secrets(config: &Config) -> Result<Secrets, SecretsError> {
-    let (api_key, signing_secret) = (config.api_key.clone(), config.signing_secret.clone());
-    let secrets = match (api_key, signing_secret) {
-        (Some(api_key), Some(signing_secret)) => Secrets { api_key, signing_secret },
-        (api_key, signing_secret) => {
-            let stored = Secrets::load_or_create(&config.data)?;
-            Secrets {
-                api_key: api_key.unwrap_or(stored.api_key),
-                signing_secret: signing_secret.unwrap_or(stored.signing_secret),
-            }
-        }
-    };
-    secrets.check()
-}
-
-/// Makes the orchestrator's folder and locks it: two writers would give the same numbers twice.
-fn claim_folder(data: &Path) -> Result<(PathBuf, fs::File), StartError> {
-    let failed = |source| StartError::DataFolder { path: data.to_owned(), source };
-    let folder = data.join("orchestrator");
-    create_private_dir(&folder).map_err(failed)?;
-    let folder = folder.canonicalize().map_err(failed)?;
-    let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok((folder, lock)),
-        Err(fs::TryLockError::WouldBlock) => Err(StartError::AlreadyRunning { path: folder }),
-        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// An error with its causes, in one line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// An address to connect to: what listens everywhere is reached over loopback.
-fn reachable(mut listening: SocketAddr) -> SocketAddr {
-    match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => listening.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => listening.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    listening
-}
-
-fn report(report: &DriverReport) {
-    tracing::info!(
-        driver = report.kind,
-        version = report.version,
-        isolation = report.isolation,
-        network = report.network,
-        "sandboxes are isolated"
-    );
-    for warning in &report.warnings {
-        tracing::warn!("{warning}");
     }
 }

@@ -1,0 +1,73 @@
+//! What is there before anything starts: secrets, the folder, the address.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use super::StartError;
+use crate::{
+    config::Config,
+    driver::DriverReport,
+    secrets::{Secrets, SecretsError, create_private_dir},
+};
+
+/// The configured secrets; what is missing comes from the file.
+pub(super) fn secrets(config: &Config) -> Result<Secrets, SecretsError> {
+    let (api_key, signing_secret) = (config.api_key.clone(), config.signing_secret.clone());
+    let secrets = match (api_key, signing_secret) {
+        (Some(api_key), Some(signing_secret)) => Secrets { api_key, signing_secret },
+        (api_key, signing_secret) => {
+            let stored = Secrets::load_or_create(&config.data)?;
+            Secrets {
+                api_key: api_key.unwrap_or(stored.api_key),
+                signing_secret: signing_secret.unwrap_or(stored.signing_secret),
+            }
+        }
+    };
+    secrets.check()
+}
+
+/// Makes the orchestrator's folder and locks it: two writers would give the same numbers twice.
+pub(super) fn claim_folder(data: &Path) -> Result<(PathBuf, fs::File), StartError> {
+    let failed = |source| StartError::DataFolder { path: data.to_owned(), source };
+    let folder = data.join("orchestrator");
+    create_private_dir(&folder).map_err(failed)?;
+    let folder = folder.canonicalize().map_err(failed)?;
+    let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok((folder, lock)),
+        Err(fs::TryLockError::WouldBlock) => Err(StartError::AlreadyRunning { path: folder }),
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn in_words(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// An address to connect to: what listens everywhere is reached over loopback.
+pub(super) fn reachable(mut listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listening.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listening.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    listening
+}
+
+pub(super) fn report(report: &DriverReport) {
+    tracing::info!(
+        driver = report.kind,
+        version = report.version,
+        isolation = report.isolation,
+        network = report.network,
+        "sandboxes are isolated"
+    );
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+}
