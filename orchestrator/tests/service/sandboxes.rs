@@ -112,7 +112,9 @@ async fn the_list_is_filtered_and_paged() {
     assert_eq!(ids("").await, [second.clone(), first.clone()], "the newest first");
     assert_eq!(ids("?status=stopped").await, std::slice::from_ref(&first));
     assert_eq!(ids("?status=stopped&status=running").await.len(), 2);
+    assert_eq!(ids("?status=%73topped").await, std::slice::from_ref(&first));
     assert_eq!(ids("?limit=1&offset=1").await, [first]);
+    assert_eq!(product.get("/v1/sandboxes?limit=1").await.expect(200)["total"], 2);
     product.get("/v1/sandboxes?limit=-1").await.refused(400, "VALIDATION_ERROR");
     product.stop().await;
 }

@@ -13,11 +13,14 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixListener,
     sync::oneshot,
+    time::timeout,
 };
 
 use super::*;
 use crate::driver::launch::SOCKET;
 
+/// Nothing waits this long that works.
+const FOR_EVER: Duration = Duration::from_secs(60);
 /// Nothing here waits for the time to pass but what never answers.
 const BOUNDS: Bounds = Bounds { body: 100, answer: 100, patience: Duration::from_millis(300) };
 
@@ -54,7 +57,9 @@ impl Sandbox {
 
     async fn asked(&self, body: impl Into<Body>) -> Result<Response, ApiError> {
         let request = Request::builder().method(Method::POST).body(body.into()).unwrap();
-        pass(&self.client(), request, "/x", BOUNDS, ()).await
+        let client = self.client();
+        let asked = pass(&client, request, "/x", BOUNDS, ());
+        timeout(FOR_EVER, asked).await.expect("it waits for a sandbox that never answers")
     }
 }
 
@@ -66,7 +71,8 @@ async fn refusal(answer: Result<Response, ApiError>) -> (StatusCode, Value) {
 }
 
 async fn text(answer: Response) -> Result<String, axum::Error> {
-    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await?;
+    let body = timeout(FOR_EVER, axum::body::to_bytes(answer.into_body(), 1 << 20)).await;
+    let body = body.expect("it waits for an answer that never ends")?;
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
