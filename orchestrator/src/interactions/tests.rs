@@ -1,5 +1,6 @@
 use sandbox_sdk::types::{AnswerKind, EventBody, InteractionKind, Outcome};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::*;
 

@@ -13,7 +13,10 @@ use sandbox_sdk::types::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{MAX_BYTES, NOTICE_BYTES, Progress, Turn, Turns};
+use super::{
+    Turn, Turns,
+    progress::{MAX_BYTES, NOTICE_BYTES, Progress},
+};
 use crate::{log::LogError, sidecar::SidecarClient, store::StoreError, turns::TurnError};
 
 /// Requests that may be open in a turn. An agent asks a few things at once.
