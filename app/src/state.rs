@@ -15,7 +15,7 @@ mod samples;
 use leptos::prelude::*;
 
 use crate::first::First;
-use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options};
+use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options, Permissions};
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use earlier::{Batch, Earlier};
@@ -186,6 +186,14 @@ impl Page {
         })
     }
 
+    /// What the agent may do with the next message of a conversation, be it that nothing else is known
+    /// of what there is to choose. None: the server goes by what was before.
+    pub fn permissions(self, conversation: &Conversation) -> Option<Permissions> {
+        let chosen = conversation.choice.with(|choice| choice.as_ref().map(|it| it.permissions));
+        let usual = || self.options.with(|it| it.as_ref().map(|it| it.default.permissions));
+        chosen.or_else(usual)
+    }
+
     /// Name of an agent, for people.
     pub fn agent_name(self, id: &str) -> String {
         self.options.with(|options| {
@@ -236,6 +244,22 @@ mod tests {
         for path in ["/chat", "/chat/", "/chat/a/b", "/settings"] {
             assert_eq!(Place::of(path), Place::Unknown, "{path}");
         }
+    }
+
+    #[test]
+    fn what_an_agent_may_do_is_known_before_what_there_is_to_choose() {
+        Owner::new().with(|| {
+            let page = Page::new();
+            let choice = |permissions| Choice { agent: "a".into(), model: "m".into(), permissions };
+            let (fresh, chosen) = (Conversation::unborn(), Conversation::unborn());
+            chosen.choose(choice(Permissions::AskFirst));
+            let allowed = || [&fresh, &chosen].map(|chat| page.permissions(chat));
+            assert_eq!(page.choice(&chosen), None);
+            assert_eq!(allowed(), [None, Some(Permissions::AskFirst)]);
+            let default = choice(Permissions::ReadOnly);
+            page.options.set(Some(Options { agents: vec![], models: vec![], default }));
+            assert_eq!(allowed(), [Some(Permissions::ReadOnly), Some(Permissions::AskFirst)]);
+        });
     }
 
     #[test]

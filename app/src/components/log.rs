@@ -163,22 +163,25 @@ fn Messages(page: Page, chat: Conversation) -> impl IntoView {
             }
         }
     };
+    // Of one type for both: a list is much code.
+    let list = move |entries: Box<dyn Fn() -> Vec<Entry> + Send>| {
+        view! { <For each=entries key=Entry::key children=show.clone() /> }
+    };
     let before = chat.before.clone();
     let batch = {
-        let (chat, show) = (chat.clone(), show.clone());
+        let (chat, list) = (chat.clone(), list.clone());
         move |batch: Batch| {
             let first = Memo::new({
                 let (chat, batch) = (chat.clone(), batch.clone());
                 move |_| chat.begins_with(&batch)
             });
-            let entries = move || batch.shown(!first.get());
-            view! { <For each=entries key=Entry::key children=show.clone() /> }
+            list(Box::new(move || batch.shown(!first.get())))
         }
     };
     view! {
         <EarlierLine page chat=chat.clone() />
         <For each=move || before.get() key=Batch::key children=batch />
-        <For each=move || chat.shown() key=Entry::key children=show />
+        {list(Box::new(move || chat.shown()))}
     }
 }
 

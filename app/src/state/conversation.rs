@@ -195,7 +195,7 @@ impl Conversation {
             let live = earlier::answer(known, &active.turn_id);
             let live = live.unwrap_or_else(|| {
                 let live = AgentMessage::live(active.turn_id.clone());
-                live.show(&active.waiting);
+                live.show_waiting(&active.waiting);
                 live
             });
             entries.push(Entry::Agent(live));

@@ -12,7 +12,8 @@ use crate::browser::tabs;
 use crate::error::AppError;
 use crate::ids;
 use crate::model::{
-    Choice, ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant, TurnState, TurnStatus,
+    Choice, Permissions, ReportedUsage, SandboxState, StartTurn, StartedTurn, StreamGrant,
+    TurnState, TurnStatus,
 };
 use crate::state::{Action, AgentMessage, Conversation, Link, Notice, Page, Stage, Wake, drafts};
 use crate::stream::Stream;
@@ -56,10 +57,11 @@ fn ask(page: Page, conversation: Conversation, text: &str, repeats: bool) {
     conversation.begin(&turn_id, &text, repeats, now());
     page.clock.set(now());
     page.keep(&conversation);
-    let (agent, model, permissions) = match untrack(|| page.choice(&conversation)) {
-        Some(choice) => (Some(choice.agent), Some(choice.model), Some(choice.permissions)),
-        None => (None, None, None),
+    let (agent, model) = match untrack(|| page.choice(&conversation)) {
+        Some(choice) => (Some(choice.agent), Some(choice.model)),
+        None => (None, None),
     };
+    let permissions = untrack(|| page.permissions(&conversation)).map(|it| it.word().to_owned());
     spawn_local(async move {
         let chat_id = conversation.id.get_untracked();
         let request = StartTurn { chat_id, turn_id, text, agent, model, permissions, repeats };
@@ -263,8 +265,13 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
 
 /// The chat goes on with what was sent, and new ones begin with it.
 fn keep_choice(page: Page, conversation: &Conversation, request: &StartTurn) {
-    let (Some(agent), Some(model)) = (request.agent.clone(), request.model.clone()) else { return };
-    let choice = Choice { agent, model, permissions: request.permissions.unwrap_or_default() };
+    let permissions = request.permissions.as_deref().and_then(Permissions::of_word);
+    let (Some(agent), Some(model), Some(permissions)) =
+        (request.agent.clone(), request.model.clone(), permissions)
+    else {
+        return;
+    };
+    let choice = Choice { agent, model, permissions };
     let chat = request.chat_id.as_deref();
     // What was chosen since is for the next message.
     if drafts::choice(chat).as_ref() == Some(&choice) {

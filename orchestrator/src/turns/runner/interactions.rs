@@ -241,7 +241,8 @@ async fn hand_over(
         answer: Some(request.without_secrets(&answer.data)),
         extra: Extra::new(),
     };
-    let event = Event::new(event_type::INTERACTION_RESOLVED, &resolved).map_err(StoreError::from)?;
+    let event =
+        Event::new(event_type::INTERACTION_RESOLVED, &resolved).map_err(StoreError::from)?;
     let taken = match sidecar.give_answer(&turn.id, &answer).await {
         Ok(taken) => taken,
         // It may have come through; then it says so again.
