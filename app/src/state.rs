@@ -16,6 +16,7 @@ use leptos::prelude::*;
 
 use crate::first::First;
 use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options, Permissions};
+use crate::thread::Part;
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use earlier::{Batch, Earlier};
@@ -70,6 +71,8 @@ pub struct Page {
     pub announcement: RwSignal<String>,
     /// An address to go to, and whether it takes the place of the present one.
     pub destination: RwSignal<Option<(String, bool)>>,
+    /// What shows and follows conversations, as far as it is loaded.
+    pub thread: RwSignal<Part>,
 }
 
 impl Page {
@@ -89,6 +92,7 @@ impl Page {
             deleting: RwSignal::new(None),
             announcement: RwSignal::new(String::new()),
             destination: RwSignal::new(None),
+            thread: RwSignal::new(Part::Away),
         }
     }
 

@@ -130,6 +130,8 @@ pub enum Action {
     ReloadPage,
     /// Ask again how the turn stands.
     Follow,
+    /// Load again what shows and follows conversations.
+    LoadThread,
 }
 
 impl PartialEq for Conversation {
