@@ -119,7 +119,9 @@ fn show(page: Page, chat: Conversation, place: &Element) -> Shown {
 
     let messages = view! { <Messages page chat /> };
     if place.first_child().is_some() {
-        return Box::new(messages.hydrate::<true>(&Cursor::new(place.clone()), &PositionState::default()));
+        return Box::new(
+            messages.hydrate::<true>(&Cursor::new(place.clone()), &PositionState::default()),
+        );
     }
     let mut messages = messages.build();
     messages.mount(place, None);

@@ -143,7 +143,10 @@ mod tests {
         let parts = [(name.to_owned(), hashed)];
         let glue = b"fetch(new URL(\"./split_thread.wasm\", import.meta.url))".to_vec();
         let named = String::from_utf8(with_names(glue, &parts).unwrap()).unwrap();
-        assert_eq!(named, format!("fetch(new URL(\"./split_thread.{hash}.wasm\", import.meta.url))"));
+        assert_eq!(
+            named,
+            format!("fetch(new URL(\"./split_thread.{hash}.wasm\", import.meta.url))")
+        );
         assert!(with_names(b"fetch(other)".to_vec(), &parts).is_err(), "nobody would load it");
     }
 }

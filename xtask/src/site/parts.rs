@@ -35,14 +35,16 @@ fn joined(glue: &str, loader: &str) -> Option<String> {
     let (before, rest) = glue.split_once("import * as ")?;
     let (name, rest) = rest.split_once(" from ")?;
     let (file, after) = rest.split_once('\n')?;
-    if !before.is_empty() || !file.contains(LOADER) || after.contains("\nimport ") {
+    let others = after.lines().any(|line| line.starts_with("import "));
+    if !before.is_empty() || !file.contains(LOADER) || others {
         return None;
     }
-    let body: Vec<_> = loader.lines().filter(|line| !line.starts_with("import ")).collect();
-    let exported = |line: &&str| Some(line.strip_prefix("export const ")?.split_once(' ')?.0);
-    let exports: Vec<_> = body.iter().filter_map(exported).collect();
-    let exports = exports.join(", ");
-    let body = body.join("\n").replace("export const ", "const ");
+    let body = loader.lines().filter(|line| !line.starts_with("import "));
+    let body = body.collect::<Vec<_>>().join("\n");
+    let exports =
+        loader.lines().filter_map(|line| line.strip_prefix("export const ")?.split(' ').next());
+    let exports = exports.collect::<Vec<_>>().join(", ");
+    let body = body.replace("export const ", "const ");
     Some(format!("{body}\nconst {name} = {{ {exports} }};\n{after}"))
 }
 
