@@ -118,7 +118,7 @@ fn show(page: Page, chat: Conversation, place: &Element) -> Shown {
     use leptos::tachys::view::{Mountable, PositionState};
 
     let messages = view! { <Messages page chat /> };
-    if place.first_child().is_some() {
+    if place.first_element_child().is_some() {
         return Box::new(
             messages.hydrate::<true>(&Cursor::new(place.clone()), &PositionState::default()),
         );

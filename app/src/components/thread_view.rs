@@ -54,7 +54,7 @@ pub fn ThreadView(page: Page, chat: Conversation) -> impl IntoView {
         }
     };
     let waits = move || {
-        let empty = |place: web_sys::HtmlDivElement| place.first_child().is_none();
+        let empty = |place: web_sys::HtmlDivElement| place.first_element_child().is_none();
         matches!(page.thread.get(), Part::Loading) && place.get().is_some_and(empty)
     };
     view! {
