@@ -423,7 +423,7 @@ fn a_card_that_is_there_first_stands_behind_what_comes_before_it() {
     });
     let places = ["class=\"run", "class=\"ask waiting\""].map(|it| html.find(it));
     assert!(places.is_sorted() && places[0].is_some(), "{html}");
-    assert_eq!(html.matches("class=\"ask").count(), 1, "{html}");
+    assert_eq!(html.matches("class=\"ask ").count(), 1, "{html}");
 }
 
 #[test]

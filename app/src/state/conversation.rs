@@ -223,6 +223,12 @@ impl Conversation {
         self.hidden.chosen.store(false, Ordering::Relaxed);
     }
 
+    /// What was chosen here and not sent yet.
+    pub fn chosen_since(&self) -> Option<Choice> {
+        let chosen = self.hidden.chosen.load(Ordering::Relaxed);
+        self.choice.get_untracked().filter(|_| chosen)
+    }
+
     /// Takes the choice of the chat's last turn. What was chosen here and not sent yet stays.
     fn follow_choice(&self, last: Option<Choice>) {
         let chosen = self.hidden.chosen.load(Ordering::Relaxed);

@@ -36,16 +36,19 @@ pub fn sent(chat: Option<&str>, text: &str) {
     }
 }
 
-/// A chat has begun and has its id: what was typed or chosen since its first message belongs to it.
-pub fn begun(chat: &str) {
+/// A chat has begun and has its id: what was typed since its first message belongs to it, and what was
+/// chosen. Another tab may have chosen for a new chat of its own.
+pub fn begun(chat: &str, chosen: Option<&Choice>) {
     let text = get(None);
     if !text.is_empty() {
         set(Some(chat), &text);
         set(None, "");
     }
-    if let Some(choice) = choice(None) {
-        set_choice(Some(chat), &choice);
-        forget_choice(None);
+    if let Some(chosen) = chosen {
+        set_choice(Some(chat), chosen);
+        if choice(None).as_ref() == Some(chosen) {
+            forget_choice(None);
+        }
     }
 }
 

@@ -171,13 +171,14 @@ impl Budget {
         reservation.clamp.is_some_and(|most| used.output >= most)
     }
 
-    /// Takes all that was set aside as used, and what was heard where that is more. For a request whose
-    /// answer was left before its end: what is given back could be asked for again, and an agent that
-    /// hangs up on every request would have the turn's limit written over and over.
-    pub(super) fn forfeit(&mut self, reservation: &Reservation, heard: &Usage) {
+    /// Takes all output that was set aside as used, and all input where the provider did not tell what
+    /// it `read`. For a request whose answer was left before its end: what is given back could be asked
+    /// for again, and an agent that hangs up on every request would have the turn's limit written over
+    /// and over.
+    pub(super) fn forfeit(&mut self, reservation: &Reservation, read: Option<&Usage>) {
         let held = &reservation.usage;
-        let read = if heard.read() > held.read() { heard } else { held };
-        let most = Usage { output: held.output.max(heard.output), ..*read };
+        let read = read.unwrap_or(held);
+        let most = Usage { output: held.output.max(read.output), ..*read };
         self.settle(reservation, &most);
     }
 

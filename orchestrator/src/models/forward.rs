@@ -24,7 +24,7 @@ use super::{
     budget::Wanted,
     provider::{ANTHROPIC, OPENAI},
     request::{ModelRequest, Rules},
-    turn::{Admitted, Denied, Metering, OpenTurn},
+    turn::{Admitted, Denied, Heard, Metering, OpenTurn},
     usage::{Reading, Usage},
 };
 pub(super) use head::Head;
@@ -188,9 +188,13 @@ impl Exchange {
             None if !reading.complete => Some(problem::cut(&turn.model)),
             None => None,
         };
-        let Reading { usage, estimated, complete, .. } = reading;
-        let (status, may_be_more) = (status.as_u16(), estimated && ended == Ended::Left);
-        let metering = Metering { status, usage, estimated, complete, may_be_more };
+        let Reading { usage, estimated, has_read, complete, .. } = reading;
+        let heard = match ended {
+            Ended::Left if estimated && has_read => Heard::Read,
+            Ended::Left if estimated => Heard::Nothing,
+            _ => Heard::All,
+        };
+        let metering = Metering { status: status.as_u16(), usage, estimated, complete, heard };
         self.turn.settle(&self.admitted, metering, problem);
     }
 
@@ -198,8 +202,8 @@ impl Exchange {
         drop(answer.send(failed.response(self.format)));
         // A refused request is not charged for, by any provider.
         let (status, usage) = (failed.status, Usage::default());
-        let may_be_more = BEHIND_TIMED_OUT.contains(&status);
-        let metering = Metering { status, usage, estimated: false, complete: true, may_be_more };
+        let heard = if BEHIND_TIMED_OUT.contains(&status) { Heard::Nothing } else { Heard::All };
+        let metering = Metering { status, usage, estimated: false, complete: true, heard };
         self.turn.settle(&self.admitted, metering, Some(failed.problem));
     }
 
@@ -207,8 +211,8 @@ impl Exchange {
     /// writing the whole of its answer.
     fn settle_unknown(self, problem: Option<TurnError>) {
         let usage = self.admitted.expected;
-        let metering =
-            Metering { status: 0, usage, estimated: true, complete: false, may_be_more: true };
+        let heard = Heard::Nothing;
+        let metering = Metering { status: 0, usage, estimated: true, complete: false, heard };
         self.turn.settle(&self.admitted, metering, problem);
     }
 }

@@ -46,6 +46,8 @@ struct State {
     /// Of all requests that went out, in that order.
     records: Vec<RequestRecord>,
     problem: Option<TurnError>,
+    /// A provider failed, and so much was set aside for what it may bill that the budget shows it.
+    lost_to_provider: bool,
 }
 
 /// A request that may go out.
@@ -66,8 +68,17 @@ pub(super) struct Metering {
     pub(super) usage: Usage,
     pub(super) estimated: bool,
     pub(super) complete: bool,
-    /// The provider may use more than that, and nobody will hear of it.
-    pub(super) may_be_more: bool,
+    pub(super) heard: Heard,
+}
+
+/// How much of what a provider will bill is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// All of it, or so much that the rest does not matter.
+    All,
+    /// What it has read. It may write more than what was heard of.
+    Read,
+    Nothing,
 }
 
 /// Why a request did not go out.
@@ -87,8 +98,12 @@ impl OpenTurn {
         limits: TurnLimits,
         max_requests: u32,
     ) -> Self {
-        let state =
-            State { budget: Budget::new(limits, max_requests), records: Vec::new(), problem: None };
+        let state = State {
+            budget: Budget::new(limits, max_requests),
+            records: Vec::new(),
+            problem: None,
+            lost_to_provider: false,
+        };
         Self {
             sandbox_id: sandbox_id.to_owned(),
             turn_id: turn_id.to_owned(),
@@ -171,11 +186,11 @@ impl OpenTurn {
                 "The agent asked its model the same thing over and over.".to_owned(),
             ),
         };
-        let problem = self.state().problem.clone();
-        let why = match refusal {
-            // It asked again because the provider failed: that is what went wrong.
-            Refusal::TooManyRequests(_) | Refusal::Identical => problem,
-            Refusal::UsedUp => None,
+        // It asked again because the provider failed: that is what went wrong.
+        let why = {
+            let state = self.state();
+            let failed = refusal != Refusal::UsedUp || state.lost_to_provider;
+            state.problem.clone().filter(|_| failed)
         };
         let why = why.unwrap_or_else(|| turn_error(code, message));
         let mut first = why.clone();
@@ -190,7 +205,7 @@ impl OpenTurn {
         metering: Metering,
         problem: Option<TurnError>,
     ) {
-        let Metering { status, usage, estimated, complete, may_be_more } = metering;
+        let Metering { status, usage, estimated, complete, heard } = metering;
         let elapsed = admitted.started.elapsed().as_millis();
         let duration_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         tracing::info!(
@@ -209,11 +224,16 @@ impl OpenTurn {
         let mut state = self.state();
         // People are billed for what was heard, for nobody can show them the rest. The budget bounds what
         // the provider may bill, heard or not.
-        let clamped = if may_be_more {
-            state.budget.forfeit(&admitted.reservation, &usage);
-            false
-        } else {
-            state.budget.settle(&admitted.reservation, &usage)
+        let clamped = match heard {
+            Heard::All => state.budget.settle(&admitted.reservation, &usage),
+            Heard::Read | Heard::Nothing => {
+                let read = (heard == Heard::Read).then_some(&usage);
+                state.budget.forfeit(&admitted.reservation, read);
+                // An answer that was begun and not read to its end is more likely the agent's doing.
+                let begun = (200..300).contains(&status);
+                state.lost_to_provider |= problem.is_some() && !begun;
+                false
+            }
         };
         if !estimated {
             // The provider's cache is as old as the request.

@@ -81,6 +81,8 @@ pub(super) struct Reading {
     pub(super) usage: Usage,
     /// The provider's figures never came, so these are counted from what passed.
     pub(super) estimated: bool,
+    /// What was read is the provider's figure.
+    pub(super) has_read: bool,
     /// The answer came to its end.
     pub(super) complete: bool,
     pub(super) failure: Option<String>,
@@ -185,6 +187,7 @@ impl UsageReader {
         let complete = whole && (self.seen.ended || !self.streamed);
         let Seen { usage, is_final, failure, .. } = self.seen;
         let estimate = written.div_ceil(BYTES_PER_TOKEN);
+        let has_read = usage.is_some();
         let (usage, estimated) = match usage {
             Some(usage) if is_final => (usage, false),
             Some(begun) => (Usage { output: begun.output.max(estimate), ..begun }, true),
@@ -192,7 +195,7 @@ impl UsageReader {
             None if failure.is_some() && written == 0 => (Usage::default(), false),
             None => (Usage { output: estimate, ..expected }, true),
         };
-        Reading { usage, estimated, complete, failure }
+        Reading { usage, estimated, has_read, complete, failure }
     }
 }
 

@@ -228,7 +228,7 @@ async fn began(page: Page, conversation: Conversation, request: StartTurn, start
         // Another new chat that is shown by now has its own draft under the same name.
         let current = page.current.get_untracked();
         if current == conversation || current.id.with_untracked(Option::is_some) {
-            drafts::begun(&id);
+            drafts::begun(&id, conversation.chosen_since().as_ref());
         }
         if page.current.get_untracked() == conversation {
             page.destination.set(Some((format!("/chat/{id}"), false)));

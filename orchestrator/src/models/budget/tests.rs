@@ -97,13 +97,14 @@ fn what_may_have_been_written_unheard_is_not_given_back() {
     let limits = TurnLimits { max_output_tokens: Some(1000), ..TurnLimits::default() };
     let mut budget = Budget::new(limits, 60);
     let first = go(&mut budget, &wanted(1, 100, Some(900)));
-    budget.forfeit(&first, &used(75, 3));
+    budget.forfeit(&first, None);
     assert_eq!((budget.spent, budget.reserved), (used(100, 900), Usage::default()));
     let second = go(&mut budget, &wanted(2, 1, Some(200)));
     assert_eq!(second.clamp, Some(100));
-    // It was heard that more was read than expected.
-    budget.forfeit(&second, &used(5, 3));
-    assert_eq!(budget.spent, used(105, 1000));
+    // What the provider says that it read counts, whatever was expected.
+    let read = Usage { cache_write: 5, output: 3, ..Usage::default() };
+    budget.forfeit(&second, Some(&read));
+    assert_eq!(budget.spent, Usage { cache_write: 5, ..used(100, 1000) });
     let refused = budget.admit(&wanted(3, 1, Some(200)), Instant::now());
     assert_eq!(refused, Admission::No(Refusal::UsedUp));
 }
@@ -251,10 +252,12 @@ proptest! {
                     beyond += excess;
                     budget.settle(&reservation, &used);
                     budget.learn(&reservation, &used, now);
+                } else if written.is_multiple_of(2) {
+                    beyond += excess;
+                    budget.forfeit(&reservation, Some(&Usage { output: output / 2, ..used }));
                 } else {
                     unheard += excess;
-                    let heard = Usage { output: output / 2, ..reservation.expected(input) };
-                    budget.forfeit(&reservation, &heard);
+                    budget.forfeit(&reservation, None);
                 }
             }
             let with_reserved = |mut all: Usage| {

@@ -103,9 +103,8 @@ proptest! {
                     };
                     let estimated = input.is_multiple_of(3);
                     let complete = !estimated;
-                    let may_be_more = cache_read.is_multiple_of(2);
-                    let metering =
-                        Metering { status: 200, usage, estimated, complete, may_be_more };
+                    let heard = [Heard::All, Heard::Read, Heard::Nothing][cache_read as usize % 3];
+                    let metering = Metering { status: 200, usage, estimated, complete, heard };
                     turn.settle(&under_way.remove(which), metering, None);
                 }
                 adds_up(&told.borrow_and_update())?;
