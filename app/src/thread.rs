@@ -24,14 +24,12 @@ pub struct Thread {
     /// Gets earlier messages.
     pub show_earlier: fn(Page, Conversation),
     /// Follows a turn to its end: along the stream that was granted, or the next one that is.
-    pub follow: fn(
-        Page,
-        Conversation,
-        String,
-        Option<StreamGrant>,
-        UnboundedReceiver<Wake>,
-    ) -> LocalBoxFuture<'static, ()>,
+    pub follow: Follow,
 }
+
+type Wakes = UnboundedReceiver<Wake>;
+type Follow =
+    fn(Page, Conversation, String, Option<StreamGrant>, Wakes) -> LocalBoxFuture<'static, ()>;
 
 /// Messages that are shown. They no longer change once it is dropped.
 pub type Shown = Box<dyn Any>;
