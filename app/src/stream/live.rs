@@ -16,6 +16,8 @@ use crate::state::{AgentMessage, Conversation, Link, Wake};
 /// After a frame with something new, the next waits so many times as long as that one took: a page
 /// that is slow to draw has most of its time for its reader, and a fast one shows every frame.
 const REST: i64 = 5;
+/// So many frames of a turn come without a rest: its first words are waited for.
+const AT_ONCE: u32 = 12;
 /// Longer, and a reader would see the text jump.
 const LONGEST_REST_MS: i64 = 100;
 /// A page in the background draws no frames. What waits for one longer than this is shown anyway.
@@ -38,6 +40,8 @@ struct View {
     message: AgentMessage,
     /// When the next showing was asked for.
     scheduled: Option<i64>,
+    /// How often something was shown, up to [`AT_ONCE`].
+    frames: u32,
     /// Nothing is shown so soon after the last time.
     rests: bool,
     last_event: i64,
@@ -51,6 +55,7 @@ pub fn open(conversation: Conversation, message: AgentMessage, grant: StreamGran
         log: TurnLog::new(&message.turn_id),
         message,
         scheduled: None,
+        frames: 0,
         rests: false,
         last_event: now(),
         lost: false,
@@ -195,9 +200,13 @@ fn show(view: &Rc<RefCell<View>>) {
     {
         let mut view = view.borrow_mut();
         view.scheduled = None;
-        view.rests = true;
         let changed = view.log.take_changed();
         view.message.update(view.log.parts(), changed.into_iter());
+        if view.frames < AT_ONCE {
+            view.frames += 1;
+            return;
+        }
+        view.rests = true;
     }
     let view = Rc::clone(view);
     // By then the browser has laid the frame out and painted it, which is most of what it takes.
