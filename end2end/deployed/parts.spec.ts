@@ -1,4 +1,3 @@
-// Only a release build is made of parts.
 import { expect, test } from "../support/test.ts";
 
 const PARTS = "**/split_*.wasm";
