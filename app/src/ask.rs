@@ -19,6 +19,13 @@ pub fn title(request: &InteractionRequest) -> String {
     }
 }
 
+/// All of it, in markdown. Nothing is hidden in what is to be permitted, and nothing turned around.
+pub fn body(request: &InteractionRequest) -> Option<String> {
+    let body = request.body.as_deref()?;
+    let permits = request.kind == InteractionKind::Permission;
+    Some(if permits { tool::visible(body) } else { body.to_owned() })
+}
+
 /// A button under what is asked, and what pressing it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {

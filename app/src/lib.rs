@@ -21,6 +21,7 @@ mod pages;
 mod shell;
 mod state;
 mod stream;
+mod thread;
 mod tool;
 mod words;
 

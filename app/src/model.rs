@@ -159,6 +159,24 @@ pub enum Permissions {
     ReadOnly,
 }
 
+impl Permissions {
+    pub const ALL: [Self; 3] = [Self::Everything, Self::AskFirst, Self::ReadOnly];
+
+    /// The word that it travels as and is kept as.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::AskFirst => "ask_first",
+            Self::ReadOnly => "read_only",
+        }
+    }
+
+    /// None for a word that this version does not know: it is never taken for another one.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.word() == word)
+    }
+}
+
 /// What a message can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -231,9 +249,10 @@ pub struct StartTurn {
     /// None: as in the chat's last turn, or else as usual.
     pub agent: Option<String>,
     pub model: Option<String>,
-    /// None: as in the chat's last turn, or else everything.
+    /// A word of [`Permissions`]; another one is refused. None: as in the chat's last turn, else as in
+    /// the account's last one, else everything.
     #[serde(default)]
-    pub permissions: Option<Permissions>,
+    pub permissions: Option<String>,
     /// The chat's last question is asked again.
     #[serde(default)]
     pub repeats: bool,
@@ -377,6 +396,17 @@ mod tests {
         assert!(!options.offers(&choice("b", "x")));
         let demo = Options { agents: vec![agent("a", &["x"]), agent("c", &[])], ..options };
         assert!(!demo.is_choice(), "what can't be used is no choice");
+    }
+
+    #[test]
+    fn what_an_agent_may_do_has_one_word_everywhere() {
+        for permissions in Permissions::ALL {
+            assert_eq!(Permissions::of_word(permissions.word()), Some(permissions));
+            assert_eq!(serde_json::to_value(permissions).unwrap(), permissions.word());
+        }
+        for unknown in ["", "root", "Everything", "default"] {
+            assert_eq!(Permissions::of_word(unknown), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -11,9 +11,12 @@ use crate::first::{self, First};
 /// pressed, so that it can be done then.
 const EARLY: &str = include_str!("early.js");
 
-/// The whole document, rendered by the server.
-pub fn shell(options: LeptosOptions) -> AnyView {
-    let first = First::given().to_script();
+/// The whole document, rendered by the server. `thread` is the address of what the module loads to
+/// show a chat: a page that comes with one has it loaded at once.
+pub fn shell(options: LeptosOptions, thread: Option<String>) -> AnyView {
+    let first = First::given();
+    let thread = thread.filter(|_| matches!(first.chat, Some(Ok(_))));
+    let first = first.to_script();
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -36,6 +39,18 @@ pub fn shell(options: LeptosOptions) -> AnyView {
                     r#type="font/woff2"
                     crossorigin="anonymous"
                 />
+                {thread
+                    .map(|href| {
+                        view! {
+                            <link
+                                rel="preload"
+                                href=href
+                                r#as="fetch"
+                                r#type="application/wasm"
+                                crossorigin="anonymous"
+                            />
+                        }
+                    })}
                 <HashedStylesheet options=options.clone() id="skein" />
                 <link rel="stylesheet" href="/theme.css" />
                 <link rel="icon" r#type="image/svg+xml" href="/favicon.svg" />

@@ -15,7 +15,8 @@ mod samples;
 use leptos::prelude::*;
 
 use crate::first::First;
-use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options};
+use crate::model::{BalanceView, ChatPage, ChatSummary, Choice, Options, Permissions};
+use crate::thread::Part;
 
 pub use conversation::{Action, Conversation, Link, Notice, Phase, Stage, Turn, Wake};
 pub use earlier::{Batch, Earlier};
@@ -70,6 +71,8 @@ pub struct Page {
     pub announcement: RwSignal<String>,
     /// An address to go to, and whether it takes the place of the present one.
     pub destination: RwSignal<Option<(String, bool)>>,
+    /// What shows and follows conversations, as far as it is loaded.
+    pub thread: RwSignal<Part>,
 }
 
 impl Page {
@@ -89,6 +92,7 @@ impl Page {
             deleting: RwSignal::new(None),
             announcement: RwSignal::new(String::new()),
             destination: RwSignal::new(None),
+            thread: RwSignal::new(Part::Away),
         }
     }
 
@@ -186,6 +190,14 @@ impl Page {
         })
     }
 
+    /// What the agent may do with the next message of a conversation, be it that nothing else is known
+    /// of what there is to choose. None: the server goes by what was before.
+    pub fn permissions(self, conversation: &Conversation) -> Option<Permissions> {
+        let chosen = conversation.choice.with(|choice| choice.as_ref().map(|it| it.permissions));
+        let usual = || self.options.with(|it| it.as_ref().map(|it| it.default.permissions));
+        chosen.or_else(usual)
+    }
+
     /// Name of an agent, for people.
     pub fn agent_name(self, id: &str) -> String {
         self.options.with(|options| {
@@ -236,6 +248,22 @@ mod tests {
         for path in ["/chat", "/chat/", "/chat/a/b", "/settings"] {
             assert_eq!(Place::of(path), Place::Unknown, "{path}");
         }
+    }
+
+    #[test]
+    fn what_an_agent_may_do_is_known_before_what_there_is_to_choose() {
+        Owner::new().with(|| {
+            let page = Page::new();
+            let choice = |permissions| Choice { agent: "a".into(), model: "m".into(), permissions };
+            let (fresh, chosen) = (Conversation::unborn(), Conversation::unborn());
+            chosen.choose(choice(Permissions::AskFirst));
+            let allowed = || [&fresh, &chosen].map(|chat| page.permissions(chat));
+            assert_eq!(page.choice(&chosen), None);
+            assert_eq!(allowed(), [None, Some(Permissions::AskFirst)]);
+            let default = choice(Permissions::ReadOnly);
+            page.options.set(Some(Options { agents: vec![], models: vec![], default }));
+            assert_eq!(allowed(), [Some(Permissions::ReadOnly), Some(Permissions::AskFirst)]);
+        });
     }
 
     #[test]

@@ -105,7 +105,8 @@ impl Backend {
     }
 
     /// What a request asks for, checked against what is available and what has a price. What it does
-    /// not say is as in the last turn of its chat.
+    /// not say is as in the last turn of its chat; what the agent may do, in a new chat, as in the
+    /// account's last turn. Whatever else is not known, who wants to be asked is asked.
     pub(crate) async fn offer(
         &self,
         account: &AccountId,
@@ -117,18 +118,24 @@ impl Backend {
             Some(chat) if !says_all => self.choice_of_chat(account, chat).await?,
             _ => None,
         };
-        self.offer_after(last, request).await
+        let said = request.permissions.or(last.as_ref().map(|last| last.permissions));
+        let permissions = match said {
+            Some(permissions) => Some(permissions),
+            None => self.last_choice(account).await?.map(|last| last.permissions),
+        };
+        self.offer_after(last, permissions, request).await
     }
 
-    /// The same for a chat whose last choice is known.
+    /// The same where it is known what the chat's last choice was and what the agent may do. None:
+    /// nobody has ever said it.
     pub(crate) async fn offer_after(
         &self,
         last: Option<Choice>,
+        permissions: Option<Permissions>,
         request: &StartTurn,
     ) -> Result<Offer, Error> {
         let (options, heard) = self.known_options().await;
-        let before = last.as_ref().map(|last| last.permissions);
-        let permissions = request.permissions.or(before).unwrap_or_default();
+        let permissions = permissions.unwrap_or_default();
         let choice = options.choose(request.agent.as_deref(), request.model.as_deref(), last);
         let choice =
             choice.map_err(|refusal| if heard { refusal } else { Error::unavailable(UNHEARD) })?;

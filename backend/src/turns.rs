@@ -56,7 +56,8 @@ pub struct StartTurn {
     pub agent: Option<String>,
     /// The model, by its name in [`Options`](crate::Options); none is as with the agent.
     pub model: Option<String>,
-    /// What the agent may do without asking; none is as in the chat's last turn, or else everything.
+    /// What the agent may do without asking; none is as in the chat's last turn, else as in the
+    /// account's last one, else everything.
     pub permissions: Option<Permissions>,
     /// The chat's last question is asked again. It is a turn like any other; its message says so.
     pub repeats: bool,

@@ -102,6 +102,25 @@ export const PERMISSION: Asked = {
   },
 };
 
+/** As long as what an agent shows can be. Its last line is `The end of it.` */
+export const LONG_CHANGE: Asked = {
+  status: "pending",
+  request: {
+    id: "change",
+    kind: "permission",
+    title: "Change a file",
+    subject: `src/${"a_folder_in_a_folder/".repeat(12)}mod.rs`,
+    body: [
+      "```diff",
+      ...Array.from({ length: 900 }, (_, at) => `+line ${at + 1} ${"x".repeat(88)}`),
+      "```",
+      "",
+      "The end of it.",
+    ].join("\n"),
+    answerSpec: { fields: [GRANT, FEEDBACK] },
+  },
+};
+
 export const PLAN: Asked = {
   status: "pending",
   request: {

@@ -1,5 +1,6 @@
 import { call, messages, newTurnId } from "../support/api.ts";
-import { QUESTION, openWith } from "../support/cards.ts";
+import { LONG_CHANGE, QUESTION, openWith } from "../support/cards.ts";
+import { holdStream } from "../support/stream.ts";
 import { ChatPage, expect, test } from "../support/test.ts";
 
 /** The demo agent asks this, with three options. */
@@ -68,6 +69,77 @@ test("what was filled in survives a reload, and the question does without script
   await chat.card.getByRole("button", { name: "Answer" }).click();
   await chat.settled();
   await expect(chat.asked.locator(".came-of")).toHaveText("· blue");
+});
+
+test.describe("while the answer so far comes back before the question", () => {
+  const WORDS = "ask me what the word is";
+
+  test("what is written since a reload stays, and so does the focus", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.ask(WORDS);
+    await expect(chat.card).toBeVisible();
+    const release = await holdStream(page);
+    // The server does not wait long to hear what an agent asks.
+    await expect(async () => {
+      await chat.reload();
+      await expect(chat.card).toBeVisible({ timeout: 1_000 });
+    }).toPass();
+    const field = chat.card.getByRole("textbox");
+    await field.click();
+    const before = await field.elementHandle();
+    for (const letter of "open ") {
+      await page.keyboard.type(letter);
+      release(2);
+    }
+    release();
+    await expect(chat.lastAnswer.locator(".prose + .ask")).toBeVisible();
+    await expect(chat.lastAnswer).toContainText("demo agent");
+    await page.keyboard.type("sesame");
+    await expect(field).toHaveValue("open sesame");
+    await expect(field).toBeFocused();
+    expect(await before?.evaluate((element) => element.isConnected), "the same field").toBe(true);
+    await page.keyboard.press("Enter");
+    await chat.settled();
+    await expect(chat.asked).toHaveCount(1);
+    await expect(chat.asked.locator(".came-of")).toHaveText("· open sesame");
+  });
+
+  test("a secret stays, too, and is kept nowhere", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.ask(WORDS);
+    await expect(chat.card).toBeVisible();
+    const row = chat.chats.locator(`a[href="/chat/${await chat.chatId()}"]`);
+    // For this page the word is a secret, which the agent's service tells nobody.
+    const secret = (text: string) =>
+      text
+        .replaceAll('"kind":"text"', '"kind":"secret"')
+        .replaceAll('"answer":{"q1":"open sesame"}', '"answer":{}');
+    await page.route(/\/api\/(open_chat|complete_turn)$/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: secret(await response.text()) });
+    });
+    const release = await holdStream(page, secret);
+    await expect(async () => {
+      await chat.open("/");
+      await row.click();
+      await expect(chat.card).toBeVisible({ timeout: 1_000 });
+    }).toPass();
+    const field = chat.card.getByPlaceholder(/kept nowhere/);
+    await field.click();
+    await page.keyboard.type("open ");
+    // All at once: what was thought, what was said, and the question.
+    release();
+    await expect(chat.lastAnswer).toContainText("demo agent");
+    await page.keyboard.type("sesame");
+    await expect(field).toHaveValue("open sesame");
+    await expect(field).toBeFocused();
+    const kept = await page.evaluate(() => JSON.stringify([sessionStorage, localStorage]));
+    expect(kept).not.toContain("sesame");
+    await page.keyboard.press("Enter");
+    await chat.settled();
+    await expect(chat.asked.locator(".came-of")).toHaveText("· answered");
+    await expect(chat.asked.getByPlaceholder(/kept nowhere/), "nor on the page").toHaveValue("");
+  });
 });
 
 test("another tab shows the question at once, and its answer settles both", async ({
@@ -208,6 +280,20 @@ test.describe("an agent that asks first", () => {
     await expect(chat.asked, "no further question").toHaveCount(1);
   });
 
+  test("asks again when the same is asked again, be it after a reload", async ({ chat }) => {
+    await chat.open("/");
+    await chat.permit("Ask first");
+    await chat.ask(RUN);
+    await chat.card.getByRole("button", { name: "Deny" }).click();
+    await chat.settled();
+    await chat.reload();
+    await chat.retry.click();
+    await expect(chat.card).toContainText("echo permitted > proof.txt");
+    await chat.card.getByRole("button", { name: "Deny" }).click();
+    await chat.settled();
+    await expect(chat.lastAnswer.locator(".came-of")).toHaveText("· denied");
+  });
+
   test("asks no more for what is allowed for the chat", async ({ chat }) => {
     await chat.open("/");
     await chat.permit("Ask first");
@@ -247,5 +333,31 @@ test.describe("on a phone", () => {
     }
     expect(await chat.overflow()).toEqual({ page: 0, conversation: 0 });
     await expect(chat.input, "the focus stays where the person is").toBeFocused();
+  });
+
+  test("a long change is read to its end before it is allowed", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    await openWith(page, await chat.chatId(), [LONG_CHANGE]);
+    await expect(chat.card.locator(".output pre")).toHaveText(LONG_CHANGE.request.subject ?? "");
+    const body = chat.card.locator(".prose");
+    const end = body.getByText("The end of it.");
+    await expect(end).not.toBeInViewport();
+    await body.focus();
+    await page.keyboard.press("End");
+    await expect(end).toBeInViewport({ ratio: 0.9 });
+    const lines = (await body.locator("code").innerText()).trimEnd().split("\n");
+    expect(lines).toHaveLength(900);
+    expect((await body.boundingBox())?.height, "a part of the page").toBeLessThanOrEqual(422);
+    const wider = await chat.card
+      .locator("pre, .prose")
+      .evaluateAll((all) => all.filter((box) => box.scrollWidth > box.clientWidth).length);
+    expect(wider, "nothing is read sideways").toBe(0);
+    expect(await chat.overflow()).toEqual({ page: 0, conversation: 0 });
+    for (const name of ["Allow once", "Allow for this chat", "Deny"]) {
+      const button = chat.card.getByRole("button", { name, exact: true });
+      await button.scrollIntoViewIfNeeded();
+      await expect(button).toBeInViewport();
+    }
   });
 });

@@ -42,6 +42,26 @@ test.describe("what was typed and not sent", () => {
     await expect(chat.input).toHaveValue("and then count them");
   });
 
+  test("is not all that a chat keeps from before it had an address: what was chosen stays, too", async ({
+    chat,
+    page,
+  }) => {
+    const release = await holdStart(page);
+    const line = page.getByRole("button", { name: /Permissions/ });
+    await chat.open("/");
+    await chat.ask("list the files");
+    await chat.permit("Ask first");
+    release();
+    await chat.chatId();
+    await chat.settled();
+    await chat.newChat.click();
+    await expect(line).toHaveText(/Allow everything/);
+    await chat.chats.getByRole("link", { name: "list the files" }).click();
+    await expect(line).toHaveText(/Ask first/);
+    await chat.reload();
+    await expect(line).toHaveText(/Ask first/);
+  });
+
   test("is not the message that is on its way", async ({ chat, page }) => {
     await chat.open("/");
     await chat.askAndWait("list the files");

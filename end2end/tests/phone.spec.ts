@@ -90,6 +90,12 @@ test("on a phone everything that is touched is large enough", async ({ chat, pag
 
 /** What is to be touched and is smaller than a finger. */
 async function small(page: Page): Promise<string[]> {
+  // While the chats slide in, what is measured is not quite what it will be.
+  await page.evaluate(() => {
+    const ends = ({ effect }: Animation) => Number.isFinite(effect?.getComputedTiming().endTime);
+    const animations = document.getAnimations().filter(ends);
+    return Promise.allSettled(animations.map((animation) => animation.finished));
+  });
   const touched = page.locator("button, textarea, summary, nav a, .new-chat");
   return touched.filter({ visible: true }).evaluateAll((elements) =>
     elements

@@ -8,6 +8,10 @@ use crate::{
     models::ModelGateway,
 };
 
+/// Below the model of a turn that names none: what it costs is not known here.
+const ONLY_WITH_A_PRICE: &str = "  The page offers it only if it has a price, in the file that \
+                                 SKEIN_PRICES names or among the built-in ones";
+
 /// Agents with their versions and places, providers of models with the variables they are configured
 /// by, and what a turn is run with that names neither. No key, and no part of one.
 ///
@@ -39,7 +43,7 @@ fn default(catalog: &AgentCatalog) -> String {
     match (agent, &catalog.default_model) {
         (None, _) => format!("{id}, which is not here"),
         (Some(agent), _) if agent.formats.is_empty() => id.clone(),
-        (Some(_), Some(model)) => format!("{id} with {model}"),
+        (Some(_), Some(model)) => format!("{id} with {model}\n{ONLY_WITH_A_PRICE}"),
         (Some(_), None) => format!("{id}, which has no model"),
     }
 }
@@ -97,6 +101,8 @@ mod tests {
         let lines_then = lines(&config).await;
         assert!(lines_then.contains(&format!("codex – {}", codex.display())), "{lines_then:?}");
         assert!(lines_then.contains(&"Without a choice: demo".to_owned()), "{lines_then:?}");
+        let is_about_prices = |line: &String| line.contains("SKEIN_PRICES");
+        assert!(!lines_then.iter().any(is_about_prices), "{lines_then:?}");
         config.models.openai_api_key = Some("sk-secret".into());
         config.models.openai_base_url = Some("http://127.0.0.1:1".to_owned());
         config.models.default_model = Some("openai/gpt-5".to_owned());
@@ -107,6 +113,8 @@ mod tests {
         assert!(lines_now.contains(&openai.to_owned()), "{lines_now:?}");
         let default = "Without a choice: skein with openai/gpt-5".to_owned();
         assert!(lines_now.contains(&default), "{lines_now:?}");
+        // The product may have no price for it, and then its page does not offer it.
+        assert!(lines_now.last().is_some_and(is_about_prices), "{lines_now:?}");
         config.models.default_agent = Some("nobody".to_owned());
         let default = "Without a choice: nobody, which is not here".to_owned();
         assert!(lines(&config).await.contains(&default));

@@ -4,14 +4,26 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use clap::Parser;
 use scripted_model::{Recorded, ScriptedModel};
 use serde_json::{Value, json};
 
 /// How often the requests are looked at.
 const POLL: Duration = Duration::from_millis(200);
 
+/// A model server for tests: the prompt says what it answers.
+///
+/// It speaks the formats of Anthropic's and OpenAI's APIs on a free port of this machine until it is
+/// stopped. Its address is printed to standard error; to standard output comes a line of JSON for each
+/// request, and another once its answer was sent to the end.
+#[derive(Debug, Parser)]
+#[command(name = "scripted-model", version, max_term_width = 100)]
+struct Cli {}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
+    // It has no options. What is said all the same is a mistake, and no reason to serve.
+    Cli::parse();
     let model = ScriptedModel::start().await?;
     writeln!(io::stderr(), "{}", model.url())?;
     let mut seen = 0;

@@ -111,9 +111,24 @@ pub struct LogConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use clap::{CommandFactory, Parser};
 
     use super::*;
+
+    /// The table of the project's README: variables, and their defaults.
+    fn documented() -> BTreeMap<&'static str, &'static str> {
+        let readme = include_str!("../../README.md");
+        let (_, section) = readme.split_once("\n## Configuration\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let row = |line: &'static str| {
+            let (variable, rest) = line.strip_prefix("| `")?.strip_suffix(" |")?.split_once('`')?;
+            let (_, default) = rest.rsplit_once(" | ")?;
+            Some((variable, default))
+        };
+        section.lines().filter_map(row).collect()
+    }
 
     #[test]
     fn the_command_line_holds_together() {
@@ -130,6 +145,23 @@ mod tests {
             assert!(option.get_env().is_some(), "{name} has no variable");
             assert!(option.get_help().is_some(), "{name} has no sentence");
         }
+    }
+
+    #[test]
+    fn the_readme_lists_every_option_with_its_default_and_nothing_else() {
+        let mut rows = documented();
+        for option in Config::command().get_arguments().filter(|option| !option.is_hide_set()) {
+            let Some(variable) = option.get_env().and_then(|variable| variable.to_str()) else {
+                continue;
+            };
+            let row = rows.remove(variable);
+            let row = row.unwrap_or_else(|| panic!("the table lacks {variable}"));
+            for default in option.get_default_values() {
+                let default = format!("`{}`", default.to_str().unwrap());
+                assert!(row.starts_with(&default), "{variable}: {default} in {row}");
+            }
+        }
+        assert!(rows.is_empty(), "no options: {rows:?}");
     }
 
     #[test]

@@ -78,6 +78,6 @@ pub(crate) fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'st
 }
 
 fn shell(state: &AppState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static + use<> {
-    let options = LeptosOptions::from_ref(state);
-    move || app::shell(options.clone())
+    let (options, thread) = (LeptosOptions::from_ref(state), state.site().thread());
+    move || app::shell(options.clone(), thread.clone())
 }

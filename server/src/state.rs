@@ -41,13 +41,16 @@ pub struct Web {
 pub struct Site {
     options: LeptosOptions,
     root: PathBuf,
+    /// Hash of what the module loads to show a chat, where that is a file of its own.
+    thread: Option<String>,
 }
 
 impl Site {
     /// The site in a folder, which need not exist: then there are pages, but no assets.
     ///
     /// # Errors
-    /// When the current folder is not known, which a relative path needs.
+    /// When the current folder is not known, which a relative path needs, or the list of the site's
+    /// names can't be read.
     pub fn open(root: &Path, reload_port: Option<u16>) -> std::io::Result<Self> {
         let root = std::path::absolute(root)?;
         // A release build carries hashes in the names of its files and lists them here. Without a list
@@ -55,6 +58,8 @@ impl Site {
         // that names are plain.
         let hashes = root.join("hash.txt");
         let hashes = if hashes.exists() { hashes } else { PathBuf::from("/dev/null") };
+        let listed = std::fs::read_to_string(&hashes)?;
+        let thread = listed.lines().find_map(|line| line.strip_prefix("part: ")).map(str::to_owned);
         let options = LeptosOptions::builder()
             .output_name("skein")
             .site_root(root.to_string_lossy())
@@ -64,12 +69,18 @@ impl Site {
             .hash_files(true)
             .hash_file(hashes.to_string_lossy().as_ref().into())
             .build();
-        Ok(Self { options, root })
+        Ok(Self { options, root, thread })
     }
 
     /// Whether the browser's part was built.
     pub fn is_built(&self) -> bool {
         self.root.join("pkg").is_dir()
+    }
+
+    /// Address of what the module loads to show a chat. None: it is in the module.
+    pub(crate) fn thread(&self) -> Option<String> {
+        let pkg = &self.options.site_pkg_dir;
+        self.thread.as_ref().map(|hash| format!("/{pkg}/split_thread.{hash}.wasm"))
     }
 
     /// The folder, as an absolute path.

@@ -1,5 +1,6 @@
 //! `run`, `build` and `watch`.
 
+use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -14,6 +15,9 @@ use crate::job::{self, Service};
 use crate::site::{self, Profile};
 use crate::tools::{Package, SiteTools, ensure_packages};
 use crate::workspace::Workspace;
+
+/// Says what the server logs.
+const LOG: &str = "SKEIN_LOG";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -103,6 +107,10 @@ fn serve(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     if let Some(url) = &options.orchestrator_url {
         command.env("TANGLE_ORCHESTRATOR_URL", url);
     }
+    // Whoever looks on waits for the address; a line for each request would bury it.
+    if std::env::var_os(LOG).is_none() && std::io::stderr().is_terminal() {
+        command.env(LOG, "warn");
+    }
     wait(Service::start(&mut command)?)
 }
 
@@ -113,6 +121,8 @@ fn wait(mut server: Service) -> Result<ExitCode> {
         // Why it ended is on the terminal already, in its own words.
         Ok(_) => Ok(ExitCode::FAILURE),
         Err(_) if interrupt::received() => {
+            // The server says so as well, but not at every level of its log.
+            console::say("stopping; once more to stop at once");
             server.stop(Signal::INT)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -6,6 +6,7 @@
 mod assemble;
 mod compress;
 mod module;
+mod parts;
 mod stamp;
 mod style;
 
@@ -54,16 +55,21 @@ pub(crate) fn build(workspace: &Workspace, tools: &SiteTools, profile: Profile) 
 /// Sizes of the browser's module after each step of a release build, in bytes.
 pub(crate) fn module_sizes(workspace: &Workspace) -> Result<Vec<(String, u64)>> {
     let served = stamp::files_below(&workspace.site_root.join(&workspace.site_pkg_dir))?;
-    let ending = |ending: &str| {
-        let found = served.iter().find(|file| file.to_string_lossy().ends_with(ending));
-        found.with_context(|| format!("the site has no file that ends with {ending}"))
+    let served = |part: bool, ending: &str| {
+        let found = served.iter().find(|file| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            name.ends_with(ending) && name.starts_with(&format!("{}.", workspace.name)) != part
+        });
+        found.with_context(|| format!("the site has no such file that ends with {ending}"))
     };
     let compiled = module::compiled_path(workspace, Profile::Release);
     let sizes = [
         ("module_compiled", compiled.as_path()),
-        ("module_optimised", ending(".wasm")?),
-        ("module_gzip", ending(".wasm.gz")?),
-        ("module_brotli", ending(".wasm.br")?),
+        ("module_optimised", served(false, ".wasm")?),
+        ("module_gzip", served(false, ".wasm.gz")?),
+        ("module_brotli", served(false, ".wasm.br")?),
+        ("part_optimised", served(true, ".wasm")?),
+        ("part_brotli", served(true, ".wasm.br")?),
     ];
     sizes.into_iter().map(|(name, file)| Ok((name.to_owned(), fs::metadata(file)?.len()))).collect()
 }

@@ -11,7 +11,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::agents;
-use crate::tools::{Package, SiteTools, ensure_packages};
+use crate::tools::{Package, ensure_packages};
 use crate::workspace::Workspace;
 use summary::Summary;
 
@@ -31,6 +31,8 @@ enum Part {
     Rust,
     /// The product in a browser.
     E2e,
+    /// The site as it is deployed, in a browser.
+    Deployed,
 }
 
 /// `cargo xtask test`.
@@ -46,11 +48,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         let postgres = postgres::Postgres::start(workspace)?;
         rust::run(workspace, postgres.url(), &options.filter, &mut summary)?;
     }
-    if wants(Part::E2e) {
-        let chromium = browser::chromium(workspace)?;
-        let tools = SiteTools::ensure(workspace)?;
-        let chromium = chromium.as_deref();
-        browser::run(workspace, &tools, chromium, &options.filter, &mut summary)?;
+    for (part, suite) in [(Part::E2e, browser::EVERYTHING), (Part::Deployed, browser::DEPLOYED)] {
+        if wants(part) {
+            let chromium = browser::chromium(workspace)?;
+            browser::run(workspace, suite, chromium.as_deref(), &options.filter, &mut summary)?;
+        }
     }
     summary.print();
     Ok(if summary.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -39,6 +39,11 @@ impl SiteTools {
         Ok(Self { wasm_bindgen, node_modules })
     }
 
+    /// What cuts a release build's module into its parts. No other build needs it.
+    pub(crate) fn wasm_split(&self) -> Result<PathBuf> {
+        cargo_tool::wasm_split(&Folder::open()?)
+    }
+
     /// A program of the pinned npm packages.
     pub(crate) fn node_program(&self, name: &str) -> Command {
         let mut command = Command::new(self.node_modules.join(".bin").join(name));

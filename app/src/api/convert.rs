@@ -33,6 +33,14 @@ impl From<model::Permissions> for backend::Permissions {
     }
 }
 
+/// What a request says that an agent may do.
+fn permissions(word: &str) -> Result<backend::Permissions, backend::Error> {
+    model::Permissions::of_word(word).map(Into::into).ok_or_else(|| backend::Error::Invalid {
+        field: "permissions",
+        message: "There are no such permissions. Reload the page, and choose anew.".into(),
+    })
+}
+
 impl From<backend::Credits> for model::Credits {
     fn from(credits: backend::Credits) -> Self {
         Self(credits.micros())
@@ -162,7 +170,7 @@ impl TryFrom<model::StartTurn> for backend::StartTurn {
             text: request.text,
             agent: request.agent,
             model: request.model,
-            permissions: request.permissions.map(Into::into),
+            permissions: request.permissions.as_deref().map(permissions).transpose()?,
             repeats: request.repeats,
         })
     }

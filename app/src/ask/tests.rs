@@ -51,6 +51,16 @@ fn a_permission_has_a_button_for_each_thing_that_can_be_permitted() {
 }
 
 #[test]
+fn nothing_hides_in_what_is_to_be_permitted() {
+    let body = |kind: &str| {
+        let asked = json!({"id": "p", "kind": kind, "title": "t", "body": "a\u{202e}b\n\tc"});
+        super::body(&request(asked)).unwrap()
+    };
+    assert_eq!(body("permission"), "a\\u{202e}b\n\tc");
+    assert_eq!(body("plan"), "a\u{202e}b\n\tc");
+}
+
+#[test]
 fn a_plan_is_approved_or_rejected_and_a_question_answered_or_skipped() {
     let plan = request(json!({"id": "p", "kind": "plan", "title": "Plan"}));
     assert_eq!(words(&plan), ["Approve", "Reject"]);

@@ -20,6 +20,20 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
         let segments = segments.clone();
         Memo::new(move |_| segments.with(|all| all.last().map(|last| last.id().to_owned())))
     };
+    // What comes before a card that is there already must not move it on the page: a browser takes the
+    // focus, and with it the keys, from what is moved.
+    let fixed = message.first_ahead();
+    let parted = |behind: bool| {
+        let (segments, fixed) = (segments.clone(), fixed.clone());
+        move || {
+            segments.with(|segments| {
+                let is_fixed = |segment: &Segment| Some(segment.id()) == fixed.as_deref();
+                let place = segments.iter().position(is_fixed).unwrap_or(segments.len());
+                if behind { segments[place..].to_vec() } else { segments[..place].to_vec() }
+            })
+        }
+    };
+    let (before, behind) = (parted(false), fixed.is_some().then(|| parted(true)));
     let turn_id = message.turn_id.clone();
     let show = move |segment: Segment| {
         let id = segment.id().to_owned();
@@ -61,11 +75,8 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
     view! {
         <article class="message agent">
             <h2 class="sr-only">"Agent"</h2>
-            <For
-                each=move || segments.get()
-                key=|segment| segment.id().to_owned()
-                children=show
-            />
+            <For each=before key=key_of children=show.clone() />
+            {behind.map(|behind| view! { <For each=behind key=key_of children=show /> })}
             {move || wait().map(|words| view! { <p class="wait shimmer">{words}</p> })}
             {move || {
                 ended().map(|(words, class)| view! { <p class=class>{words}</p> })
@@ -73,6 +84,10 @@ pub fn AgentMessageView(page: Page, chat: Conversation, message: AgentMessage) -
             <ReceiptLine page chat message live />
         </article>
     }
+}
+
+fn key_of(segment: &Segment) -> String {
+    segment.id().to_owned()
 }
 
 /// How it ended in words, and how to show them.

@@ -66,19 +66,11 @@ fn AskForm(
     let shown = shown_answer(&ask, waiting, card);
     let delivery = ask.delivery.clone();
     let (title, acts) = (ask::title(&request), ask::acts(&request));
-    let (subject, body) = (request.subject.clone(), request.body.clone());
+    let (subject, body) = (request.subject.clone(), ask::body(&request));
     let by_enter = acts.first().filter(|_| ask::enter_answers(&request)).cloned();
     let given = Given { form, asked: StoredValue::new(Asked { turn_id, ask, request }) };
     let on_key = move |event: ev::KeyboardEvent| {
-        let composing = event.is_composing() || event.key_code() == 229;
-        let element = event.target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
-        let on_button = element.is_some_and(|element| element.tag_name() == "BUTTON");
-        if event.key() == "Enter"
-            && !event.shift_key()
-            && !composing
-            && !on_button
-            && let Some(act) = &by_enter
-        {
+        if let Some(act) = by_enter.as_ref().filter(|_| is_enter(&event)) {
             event.prevent_default();
             given.send(act);
         }
@@ -117,7 +109,9 @@ fn AskForm(
                 })}
             {body
                 .map(|body| {
-                    view! { <div class="prose" inner_html=Rendered::Markdown(body)></div> }
+                    view! {
+                        <div class="prose" tabindex="0" inner_html=Rendered::Markdown(body)></div>
+                    }
                 })}
             <fieldset disabled=closed>
                 {fields}
@@ -227,6 +221,7 @@ fn shown_answer(ask: &Ask, waiting: Memo<bool>, card: NodeRef<html::Details>) ->
             }
             (Some(true), false) => {
                 drafts::forget_answer(&id);
+                forget_secrets(&card);
                 if let Some(answer) = answer() {
                     shown.set(answer);
                 }
@@ -236,6 +231,13 @@ fn shown_answer(ask: &Ask, waiting: Memo<bool>, card: NodeRef<html::Details>) ->
         Some(now)
     });
     shown
+}
+
+/// What was given in confidence does not stay on the page.
+fn forget_secrets(card: &web_sys::Element) {
+    let Ok(fields) = card.query_selector_all("input[type=password]") else { return };
+    let fields = (0..fields.length()).filter_map(|at| fields.item(at)?.dyn_into().ok());
+    fields.for_each(|field: web_sys::HtmlInputElement| field.set_value(""));
 }
 
 /// What is filled in.

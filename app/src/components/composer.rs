@@ -7,6 +7,7 @@ use leptos::{ev, html};
 use super::icon::{Icon, Sign};
 use super::picker::Picker;
 use crate::state::{Conversation, Page, Phase, actions, drafts};
+use crate::thread;
 
 const NO_SCRIPT: &str = "<p class=\"no-js\">Sending a message needs JavaScript. What is here can be \
     read without it.</p>";
@@ -39,6 +40,8 @@ pub fn Composer(page: Page) -> impl IntoView {
         }
     };
     let on_input = move |_| {
+        // Who writes will want to see what comes of it.
+        thread::prefetch(page);
         if let Some(field) = field.get_untracked() {
             let chat = page.current.get_untracked().id.get_untracked();
             drafts::set(chat.as_deref(), &field.value());
@@ -75,6 +78,7 @@ pub fn Composer(page: Page) -> impl IntoView {
                 placeholder="Ask the agent to inspect files, run commands, or explain results…"
                 enterkeyhint="send"
                 autocomplete="off"
+                on:focus=move |_| thread::prefetch(page)
                 on:keydown=on_key
                 on:input=on_input
             ></textarea>

@@ -1,18 +1,17 @@
 //! The conversation. It stays at its end while it grows, until the reader scrolls up.
 
-use leptos::either::{Either, EitherOf5};
+use leptos::either::EitherOf5;
 use leptos::prelude::*;
 use leptos::wasm_bindgen::{JsCast, closure::Closure};
 use leptos::{ev, html};
 use send_wrapper::SendWrapper;
 
-use super::agent_message::AgentMessageView;
-use super::earlier::EarlierLine;
 use super::icon::{Icon, Sign};
-use super::person_message::PersonMessage;
+use super::thread_view::ThreadView;
 use crate::browser;
 use crate::pages::{Failure, Missing, Start};
-use crate::state::{Batch, Conversation, Earlier, Entry, Page, Phase, actions};
+use crate::state::{Conversation, Earlier, Page, Phase};
+use crate::thread::Part;
 
 /// How near to its end a log counts as being there, in pixels.
 const NEAR: i32 = 48;
@@ -59,8 +58,11 @@ fn ConversationLog(page: Page, chat: Conversation) -> impl IntoView {
         look();
         // What failed is asked for again by hand.
         let reads_up = top < NEAR_BEGIN && !sticking.get_value();
-        if reads_up && *whole.earlier.read_untracked() == Earlier::More {
-            actions::show_earlier(page, whole.clone());
+        if reads_up
+            && *whole.earlier.read_untracked() == Earlier::More
+            && let Part::Here(thread) = page.thread.get_untracked()
+        {
+            (thread.show_earlier)(page, whole.clone());
         }
     };
     let resized = move || {
@@ -145,40 +147,8 @@ fn Content(page: Page, chat: Conversation) -> impl IntoView {
             Phase::Missing => EitherOf5::B(view! { <Missing /> }),
             Phase::Failed(error) => EitherOf5::C(view! { <Failure page chat error /> }),
             Phase::Ready if empty.get() => EitherOf5::D(view! { <Start page chat /> }),
-            Phase::Ready => EitherOf5::E(view! { <Messages page chat /> }),
+            Phase::Ready => EitherOf5::E(view! { <ThreadView page chat /> }),
         }
-    }
-}
-
-/// All messages. Each batch of earlier ones is a list of its own: a list to whose beginning many are
-/// added moves all the others, and what moves loses the focus and what is selected in it.
-#[component]
-fn Messages(page: Page, chat: Conversation) -> impl IntoView {
-    let show = {
-        let chat = chat.clone();
-        move |entry| match entry {
-            Entry::Person { text, .. } => Either::Left(view! { <PersonMessage text /> }),
-            Entry::Agent(message) => {
-                Either::Right(view! { <AgentMessageView page chat=chat.clone() message /> })
-            }
-        }
-    };
-    let before = chat.before.clone();
-    let batch = {
-        let (chat, show) = (chat.clone(), show.clone());
-        move |batch: Batch| {
-            let first = Memo::new({
-                let (chat, batch) = (chat.clone(), batch.clone());
-                move |_| chat.begins_with(&batch)
-            });
-            let entries = move || batch.shown(!first.get());
-            view! { <For each=entries key=Entry::key children=show.clone() /> }
-        }
-    };
-    view! {
-        <EarlierLine page chat=chat.clone() />
-        <For each=move || before.get() key=Batch::key children=batch />
-        <For each=move || chat.shown() key=Entry::key children=show />
     }
 }
 

@@ -194,7 +194,7 @@ fn Allowed(page: Page, choice: Memo<Option<Choice>>, several: Memo<bool>) -> imp
     view! {
         <fieldset>
             <legend>"Permissions"</legend>
-            {[Permissions::Everything, Permissions::AskFirst, Permissions::ReadOnly].map(row)}
+            {Permissions::ALL.map(row)}
         </fieldset>
     }
 }
@@ -276,9 +276,9 @@ fn models_of(options: Option<&Options>, agent: Option<&str>) -> Vec<ModelOption>
 
 /// Those whose name has every word of the search.
 fn matching(models: &[ModelOption], search: &str) -> Vec<ModelOption> {
-    let search = search.to_lowercase();
+    let search = search.to_ascii_lowercase();
     let has = |model: &&ModelOption| {
-        let name = model.name.to_lowercase();
+        let name = model.name.to_ascii_lowercase();
         search.split_whitespace().all(|word| name.contains(word))
     };
     models.iter().filter(has).cloned().collect()

@@ -59,7 +59,7 @@ impl Button {
         match self {
             Self::Reconnect => "Reconnect now",
             Self::Act(Action::ReloadPage) => "Reload the page",
-            Self::Act(Action::Reopen | Action::Follow) => "Try again",
+            Self::Act(Action::Reopen | Action::Follow | Action::LoadThread) => "Try again",
         }
     }
 }

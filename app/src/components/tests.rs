@@ -413,6 +413,33 @@ fn a_permission_shows_all_of_what_is_to_be_permitted_as_it_is() {
 }
 
 #[test]
+fn a_card_that_is_there_first_stands_behind_what_comes_before_it() {
+    let html = html(|page| {
+        let chat = page.current.get_untracked();
+        let message = chat.begin("t1", "hello", false, 0);
+        message.show_waiting(&parts(json!([asked(question(), "pending", json!(null))])));
+        message.update(&parts(json!([tool("1", "ls", json!("a.txt"))])), [0].into_iter());
+        view! { <AgentMessageView page chat message /> }
+    });
+    let places = ["class=\"run", "class=\"ask waiting\""].map(|it| html.find(it));
+    assert!(places.is_sorted() && places[0].is_some(), "{html}");
+    assert_eq!(html.matches("class=\"ask ").count(), 1, "{html}");
+}
+
+#[test]
+fn however_long_what_is_to_be_permitted_is_all_of_it_is_there() {
+    let lines: Vec<_> = (1..=1_800).map(|at| format!("+line {at} {}", "x".repeat(40))).collect();
+    let mut request = permission();
+    request["subject"] = format!("src/{}mod.rs", "folder/".repeat(100)).into();
+    request["body"] = format!("```diff\n{}\n```", lines.join("\n")).into();
+    assert!(request["body"].as_str().unwrap().len() > 90_000);
+    let html = live(asked(request.clone(), "pending", json!(null)), |_| {});
+    let missing = lines.iter().find(|line| !html.contains(line.as_str()));
+    assert_eq!(missing, None);
+    assert!(html.contains(&format!("{}</pre>", request["subject"].as_str().unwrap())), "{html}");
+}
+
+#[test]
 fn what_was_answered_is_one_line_that_says_so_and_unfolds_to_the_answer() {
     let line = |part: Value| agent(message(MessageState::Complete, parts(json!([part]))));
     let answered = line(asked(question(), "accepted", json!({"which": "b", "more": "Green"})));

@@ -4,6 +4,7 @@
 
 mod answers;
 mod earlier;
+mod follow;
 mod turns;
 
 use std::time::Duration;
@@ -17,9 +18,11 @@ use crate::api;
 use crate::browser;
 use crate::error::AppError;
 use crate::model::{ChatSummary, Choice};
+use crate::thread;
 
 pub use answers::answer;
 pub use earlier::show_earlier;
+pub use follow::follow;
 pub use turns::{follow_active, retry, send, stop};
 
 /// Milliseconds since the Unix epoch.
@@ -221,6 +224,7 @@ pub fn act(page: Page, conversation: &Conversation, action: Action) {
             refresh(page, conversation.clone());
         }
         Action::Follow => follow_active(page, conversation.clone()),
+        Action::LoadThread => thread::retry(page),
     }
 }
 
@@ -235,6 +239,7 @@ pub fn reconnect(page: Page, conversation: &Conversation) {
 
 /// The network is back, or the person is: asks for whatever may have changed meanwhile.
 pub fn catch_up(page: Page) {
+    thread::retry(page);
     let current = page.current.get_untracked();
     let failed = matches!(*current.phase.read_untracked(), Phase::Failed(_));
     if current.turn.with_untracked(Option::is_some) {

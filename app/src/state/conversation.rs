@@ -130,6 +130,8 @@ pub enum Action {
     ReloadPage,
     /// Ask again how the turn stands.
     Follow,
+    /// Load again what shows and follows conversations.
+    LoadThread,
 }
 
 impl PartialEq for Conversation {
@@ -195,7 +197,7 @@ impl Conversation {
             let live = earlier::answer(known, &active.turn_id);
             let live = live.unwrap_or_else(|| {
                 let live = AgentMessage::live(active.turn_id.clone());
-                live.show(&active.waiting);
+                live.show_waiting(&active.waiting);
                 live
             });
             entries.push(Entry::Agent(live));
@@ -219,6 +221,12 @@ impl Conversation {
     /// The choice was sent: from here on it is as the chat's last turn says.
     pub fn choice_was_sent(&self) {
         self.hidden.chosen.store(false, Ordering::Relaxed);
+    }
+
+    /// What was chosen here and not sent yet.
+    pub fn chosen_since(&self) -> Option<Choice> {
+        let chosen = self.hidden.chosen.load(Ordering::Relaxed);
+        self.choice.get_untracked().filter(|_| chosen)
     }
 
     /// Takes the choice of the chat's last turn. What was chosen here and not sent yet stays.

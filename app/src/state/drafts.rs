@@ -36,12 +36,19 @@ pub fn sent(chat: Option<&str>, text: &str) {
     }
 }
 
-/// A chat has begun and has its id: what was typed since its first message belongs to it.
-pub fn begun(chat: &str) {
+/// A chat has begun and has its id: what was typed since its first message belongs to it, and what was
+/// chosen. Another tab may have chosen for a new chat of its own.
+pub fn begun(chat: &str, chosen: Option<&Choice>) {
     let text = get(None);
     if !text.is_empty() {
         set(Some(chat), &text);
         set(None, "");
+    }
+    if let Some(chosen) = chosen {
+        set_choice(Some(chat), chosen);
+        if choice(None).as_ref() == Some(chosen) {
+            forget_choice(None);
+        }
     }
 }
 
@@ -67,34 +74,24 @@ fn choice_key(chat: Option<&str>) -> String {
     format!("skein-choice:{}", chat.unwrap_or("new"))
 }
 
-/// Agent and model that were chosen in a chat, if nothing was sent since.
+/// What was chosen in a chat, if nothing was sent since.
 pub fn choice(chat: Option<&str>) -> Option<Choice> {
     let kept = storage()?.get_item(&choice_key(chat)).ok()??;
     choice_of(&kept)
 }
 
+/// None where it does not say, in a known word, what the agent may do: then all is as it was sent
+/// last.
 fn choice_of(kept: &str) -> Option<Choice> {
     let mut words = kept.split(' ');
     let (agent, model) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let permissions = match words.next() {
-        Some(ASK_FIRST) => Permissions::AskFirst,
-        Some(READ_ONLY) => Permissions::ReadOnly,
-        _ => Permissions::Everything,
-    };
+    let permissions = Permissions::of_word(words.next()?)?;
     Some(Choice { agent, model, permissions })
 }
 
-const ASK_FIRST: &str = "ask-first";
-const READ_ONLY: &str = "read-only";
-
 fn kept_as(choice: &Choice) -> String {
     let Choice { agent, model, permissions } = choice;
-    let permissions = match permissions {
-        Permissions::Everything => "everything",
-        Permissions::AskFirst => ASK_FIRST,
-        Permissions::ReadOnly => READ_ONLY,
-    };
-    format!("{agent} {model} {permissions}")
+    format!("{agent} {model} {}", permissions.word())
 }
 
 /// Keeps what was chosen.
@@ -140,13 +137,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_chosen_is_kept_whole_and_what_was_kept_before_is_still_read() {
-        for permissions in [Permissions::Everything, Permissions::AskFirst, Permissions::ReadOnly] {
+    fn what_was_chosen_is_kept_whole_and_nothing_is_allowed_that_it_does_not_say() {
+        for permissions in Permissions::ALL {
             let choice = Choice { agent: "a".into(), model: "x/y".into(), permissions };
             assert_eq!(choice_of(&kept_as(&choice)), Some(choice));
         }
-        let before = choice_of("demo demo").map(|choice| choice.permissions);
-        assert_eq!(before, Some(Permissions::Everything));
+        for unsaid in ["", "demo", "demo demo", "demo demo ", "demo demo whatever"] {
+            assert_eq!(choice_of(unsaid), None, "{unsaid:?}");
+        }
     }
 
     #[test]

@@ -13,10 +13,13 @@ use crate::model::{ReportedUsage, StreamGrant};
 use crate::state::actions::now;
 use crate::state::{AgentMessage, Conversation, Link, Wake};
 
-/// A frame that took longer than this many milliseconds makes the next ones rarer.
-const SLOW_FRAME_MS: i64 = 14;
-/// Between two frames that are slow.
-const SLOW_PAUSE: Duration = Duration::from_millis(50);
+/// After a frame with something new, the next waits so many times as long as that one took: a page
+/// that is slow to draw has most of its time for its reader, and a fast one shows every frame.
+const REST: i64 = 5;
+/// So many frames of a turn come without a rest: its first words are waited for.
+const AT_ONCE: u32 = 12;
+/// Longer, and a reader would see the text jump.
+const LONGEST_REST_MS: i64 = 100;
 /// A page in the background draws no frames. What waits for one longer than this is shown anyway.
 const LATE_MS: i64 = 250;
 /// How long the strip says what was caught up.
@@ -37,7 +40,10 @@ struct View {
     message: AgentMessage,
     /// When the next showing was asked for.
     scheduled: Option<i64>,
-    slow: bool,
+    /// How often something was shown, up to [`AT_ONCE`].
+    frames: u32,
+    /// Nothing is shown so soon after the last time.
+    rests: bool,
     last_event: i64,
     /// The connection was lost after it had been there.
     lost: bool,
@@ -49,7 +55,8 @@ pub fn open(conversation: Conversation, message: AgentMessage, grant: StreamGran
         log: TurnLog::new(&message.turn_id),
         message,
         scheduled: None,
-        slow: false,
+        frames: 0,
+        rests: false,
         last_event: now(),
         lost: false,
     }));
@@ -168,33 +175,55 @@ fn settle_link(link: &ArcRwSignal<Link>) {
     }
 }
 
-/// Shows what has changed with the next frame; later, when frames have become slow.
+/// Shows what has changed with the next frame; later, when frames are dear.
 fn schedule(view: &Rc<RefCell<View>>) {
-    let (waiting_since, slow) = {
+    let (waiting_since, rests) = {
         let mut view = view.borrow_mut();
         let since = view.scheduled;
         view.scheduled = since.or_else(|| Some(now()));
-        (since, view.slow)
+        (since, view.rests)
     };
-    if let Some(since) = waiting_since {
-        if now() - since > LATE_MS {
-            show(view);
-        }
-        return;
-    }
-    let view = Rc::clone(view);
-    if slow {
-        set_timeout(move || show(&view), SLOW_PAUSE);
-    } else {
-        request_animation_frame(move || show(&view));
+    match waiting_since {
+        Some(since) if now() - since > LATE_MS => show(view),
+        None if !rests => show_with_frame(view),
+        _ => {}
     }
 }
 
+fn show_with_frame(view: &Rc<RefCell<View>>) {
+    let view = Rc::clone(view);
+    request_animation_frame(move || show(&view));
+}
+
 fn show(view: &Rc<RefCell<View>>) {
-    let mut view = view.borrow_mut();
     let start = now();
-    view.scheduled = None;
-    let changed = view.log.take_changed();
-    view.message.update(view.log.parts(), changed.into_iter());
-    view.slow = now() - start > SLOW_FRAME_MS;
+    {
+        let mut view = view.borrow_mut();
+        view.scheduled = None;
+        let changed = view.log.take_changed();
+        view.message.update(view.log.parts(), changed.into_iter());
+        if view.frames < AT_ONCE {
+            view.frames += 1;
+            return;
+        }
+        view.rests = true;
+    }
+    let view = Rc::clone(view);
+    // By then the browser has laid the frame out and painted it, which is most of what it takes.
+    let measure = move || {
+        let rest = ((now() - start) * REST).clamp(0, LONGEST_REST_MS);
+        set_timeout(move || rested(&view), Duration::from_millis(rest.unsigned_abs()));
+    };
+    set_timeout(measure, Duration::ZERO);
+}
+
+fn rested(view: &Rc<RefCell<View>>) {
+    let waits = {
+        let mut view = view.borrow_mut();
+        view.rests = false;
+        view.scheduled.is_some()
+    };
+    if waits {
+        show_with_frame(view);
+    }
 }

@@ -60,7 +60,7 @@ impl Backend {
     /// `Invalid` for the text, the agent, the model.
     pub async fn check_turn(&self, request: &StartTurn) -> Result<(), Error> {
         let text = checked_text(&request.text)?;
-        let offer = self.offer_after(None, request).await?;
+        let offer = self.offer_after(None, request.permissions, request).await?;
         needed(&offer, &text).map(drop)
     }
 

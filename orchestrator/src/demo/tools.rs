@@ -109,9 +109,7 @@ impl ToolCall {
         let (power, subject, body) = match self {
             Self::Bash { command } => (Power::Command, command, None),
             Self::Write { path, content } => (Power::Edit, path, Some(fenced("", content))),
-            Self::Edit { path, old, new } => {
-                (Power::Edit, path, Some(replacement(old, new, true)))
-            }
+            Self::Edit { path, old, new } => (Power::Edit, path, Some(replacement(old, new, true))),
             Self::Read { .. } | Self::List { .. } => return None,
         };
         Some(Wanted { power, subject: subject.clone(), body })

@@ -113,7 +113,9 @@ impl Asker {
             reply => decided(reply)?,
         };
         if answer.data.get(grant::FIELD).and_then(Value::as_str) == Some(grant::ALLOW_SESSION) {
-            known.send_modify(|granted| drop(granted.insert(power)));
+            known.send_modify(|granted| {
+                granted.insert(power);
+            });
         }
         Ok(())
     }

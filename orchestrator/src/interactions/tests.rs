@@ -1,5 +1,6 @@
 use sandbox_sdk::types::{AnswerKind, EventBody, InteractionKind, Outcome};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::*;
 
@@ -156,8 +157,7 @@ async fn what_is_allowed_for_the_session_is_asked_no_longer() {
 async fn nothing_is_allowed_that_was_not_shown() {
     let (asker, mut heard) = asker(LONG);
     let change = |all| replacement(&"old line\n".repeat(2000), &"new line\n".repeat(2000), all);
-    let wanted =
-        Wanted { power: Power::Edit, subject: "a.txt".into(), body: Some(change(true)) };
+    let wanted = Wanted { power: Power::Edit, subject: "a.txt".into(), body: Some(change(true)) };
     let waits = tokio::spawn({
         let asker = asker.clone();
         async move { asker.permit(wanted).await }

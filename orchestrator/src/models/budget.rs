@@ -5,7 +5,8 @@
 //!
 //! What a request writes is bounded by its own limit; what it reads is estimated. So a turn costs no
 //! more than it may, but for what the requests that are under way at its end read beyond their
-//! estimates: after them none goes out any more.
+//! estimates: after them none goes out any more. Nothing comes back of a request whose end was not
+//! heard: its provider may write, and bill, up to its limit.
 
 mod past;
 
@@ -37,10 +38,14 @@ pub(super) struct Wanted {
     pub(super) hash: [u8; 32],
     /// Tokens that it will have read, the most that it can reasonably come to.
     pub(super) input: u64,
+    /// What requests like it usually come to.
+    pub(super) usual: u64,
     /// Of what.
     pub(super) outline: Arc<Outline>,
     /// It asks the provider to keep some of that in its cache.
     pub(super) caches: bool,
+    /// What it begins with is looked for in the provider's cache: it asks for that, or need not.
+    pub(super) reads_cache: bool,
     /// The most it lets the model write.
     pub(super) max_output: Option<u64>,
     /// Less makes no sense.
@@ -166,6 +171,17 @@ impl Budget {
         reservation.clamp.is_some_and(|most| used.output >= most)
     }
 
+    /// Takes all output that was set aside as used, and all input where the provider did not tell what
+    /// it `read`. For a request whose answer was left before its end: what is given back could be asked
+    /// for again, and an agent that hangs up on every request would have the turn's limit written over
+    /// and over.
+    pub(super) fn forfeit(&mut self, reservation: &Reservation, read: Option<&Usage>) {
+        let held = &reservation.usage;
+        let read = read.unwrap_or(held);
+        let most = Usage { output: held.output.max(read.output), ..*read };
+        self.settle(reservation, &most);
+    }
+
     /// Remembers what the provider says that a request read: the next one will begin like it.
     pub(super) fn learn(&mut self, reservation: &Reservation, used: &Usage, now: Instant) {
         self.past.remember(reservation.outline.clone(), used, now);
@@ -212,9 +228,14 @@ impl Budget {
 }
 
 impl Reservation {
-    /// What it has read, as far as that can be told before the provider does.
-    pub(super) fn read(&self) -> Usage {
-        Usage { output: 0, ..self.usage }
+    /// What it probably reads, where requests like it usually read so much: no more than was set aside
+    /// for that, and as much of it from a cache.
+    pub(super) fn expected(&self, usual: u64) -> Usage {
+        let probable = usual.min(self.usage.read());
+        let cache_read = self.usage.cache_read.min(probable);
+        let cache_write = self.usage.cache_write.min(probable - cache_read);
+        let input = probable - cache_read - cache_write;
+        Usage { input, cache_read, cache_write, ..Usage::default() }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     ChosenModel, LocalModels, Metered, ModelGateway, ModelsConfig, Opened,
     catalog::NOT_CONNECTED,
     config,
-    provider::{CUSTOM, Provider},
+    provider::{CUSTOM, OPENAI, Provider},
     routes::{Door, MAX_BODY, path_of},
     turn::turn_error,
 };
@@ -117,9 +117,17 @@ impl ModelGateway {
                 return trouble;
             }
         }
-        let known: Vec<_> =
-            listing.models.iter().map(|known| format!("{}/{}", known.provider, known.id)).collect();
-        format!("no such model: {}{}", problem.message, names(&known))
+        let known = listing.names(None);
+        let hint = match known.first() {
+            // OpenAI's models are told by their names, and another host's may be called otherwise.
+            Some(&(OPENAI, _)) if listing.models.is_empty() => {
+                "; for a host other than OpenAI's, use SKEIN_MODEL_URL in place of OPENAI_BASE_URL"
+            }
+            _ => "",
+        };
+        let known: Vec<_> = known.iter().map(|(provider, id)| format!("{provider}/{id}")).collect();
+        let words = problem.message.trim_end_matches('.');
+        format!("no such model: {words}{}{hint}", names(&known))
     }
 
     /// Sends the request through a door of its own and reads the answer to its end.
@@ -174,8 +182,8 @@ impl ModelGateway {
         match problem.code.as_deref() {
             Some("MODEL_NOT_FOUND") => {
                 let listing = self.0.catalog.listing().await;
-                let known = listing.models.iter().filter(|known| known.provider == provider.id);
-                let known: Vec<_> = known.map(|known| known.id.clone()).collect();
+                let known = listing.names(Some(provider.id.as_str()));
+                let known: Vec<_> = known.iter().map(|(_, id)| (*id).to_owned()).collect();
                 let hint = if known.is_empty() { "; is the address right?" } else { "" };
                 format!("no such model: {address} has no {}{}{hint}", model.id, names(&known))
             }

@@ -3,18 +3,15 @@
 //! The exchange with the provider is a task of its own: when the client goes away it reads on, so
 //! that what was used is known, and when the provider breaks off the client sees the break.
 
+mod head;
 mod problem;
 mod pump;
+mod small;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::Response,
-};
+use axum::{body::Body, http::StatusCode, response::Response};
 use bytes::Bytes;
-use reqwest::Method;
 use sandbox_sdk::types::{TurnError, WireFormat};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -25,77 +22,28 @@ use super::{
     ChosenModel,
     answer::refusal,
     budget::Wanted,
-    provider::{ANTHROPIC, OPENAI, Provider},
+    provider::{ANTHROPIC, OPENAI},
     request::{ModelRequest, Rules},
-    turn::{Admitted, Denied, Metering, OpenTurn},
+    turn::{Admitted, Denied, Heard, Metering, OpenTurn},
     usage::{Reading, Usage},
 };
-use problem::{Failed, Small};
-use pump::{Client, DRAIN};
+pub(super) use head::Head;
+use head::{RETURNED, pick};
+use problem::Failed;
+use pump::{Client, Ended};
+use small::{PATIENCE, Small};
 
-/// Headers of the client that a provider gets to see. Everything else stays here.
-const FORWARDED: [HeaderName; 4] = [
-    HeaderName::from_static("anthropic-version"),
-    HeaderName::from_static("anthropic-beta"),
-    HeaderName::from_static("openai-beta"),
-    header::ACCEPT,
-];
-/// Headers of the provider that the client gets to see. The others tell about the operator's account.
-const RETURNED: [HeaderName; 6] = [
-    header::CONTENT_TYPE,
-    header::RETRY_AFTER,
-    HeaderName::from_static("retry-after-ms"),
-    HeaderName::from_static("x-should-retry"),
-    HeaderName::from_static("request-id"),
-    HeaderName::from_static("x-request-id"),
-];
-/// Longest header that is passed on, in bytes.
-const MAX_HEADER: usize = 1024;
-
-/// What of the request's head goes on.
-#[derive(Debug)]
-pub(super) struct Head {
-    format: WireFormat,
-    path: &'static str,
-    headers: HeaderMap,
-}
+/// How long a request is seen through whose client has gone, so that what it used is heard. No longer:
+/// others may wait for what is set aside for it, and a server on this machine would work for nobody.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Whoever answers for the provider lost patience with it. It may be writing all the same.
+const BEHIND_TIMED_OUT: [u16; 2] = [504, 524];
 
 /// Why a request did not go out.
 #[derive(Debug)]
 pub(super) enum Refused {
     Invalid(String),
     Denied(Denied),
-}
-
-impl Head {
-    pub(super) fn new(
-        format: WireFormat,
-        sent: &HeaderMap,
-        query: Option<&str>,
-        counting: bool,
-    ) -> Self {
-        let mut headers = pick(sent, &FORWARDED);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if format == WireFormat::Messages {
-            let (name, version) = Provider::version();
-            headers.entry(name).or_insert(version);
-        }
-        // The one query that a client is known to send; it changes nothing but the address.
-        let beta = query == Some("beta=true");
-        let path = match (format, counting, beta) {
-            (WireFormat::Messages, false, false) => "/messages",
-            (WireFormat::Messages, false, true) => "/messages?beta=true",
-            (WireFormat::Messages, true, false) => "/messages/count_tokens",
-            (WireFormat::Messages, true, true) => "/messages/count_tokens?beta=true",
-            (WireFormat::Responses, ..) => "/responses",
-            (WireFormat::ChatCompletions, ..) => "/chat/completions",
-        };
-        Self { format, path, headers }
-    }
-
-    fn request(self, provider: &Provider, body: Bytes) -> reqwest::RequestBuilder {
-        provider.request(Method::POST, self.path).headers(self.headers).body(body)
-    }
 }
 
 /// Forwards a request once the turn's budget lets it, and meters the answer.
@@ -108,23 +56,25 @@ pub(super) async fn ask(
     let rules = rules(&turn.model);
     let request = ModelRequest::read(body, head.format, &turn.model.id, rules);
     let request = request.map_err(Refused::Invalid)?;
+    let anthropic = turn.model.provider.id == ANTHROPIC;
     let wanted = Wanted {
         hash: request.hash,
         input: request.outline.most(rules),
+        usual: request.outline.usual(rules),
         outline: request.outline.clone(),
         caches: request.caches,
+        // Anthropic looks into its cache for who asks, the others for everybody.
+        reads_cache: request.caches || !anthropic,
         max_output: request.max_output(),
         least_output: request.least_output,
     };
-    let usual = request.outline.usual(rules);
     // Held from before it is let out, so that a turn that closes waits for what has been.
     let _counted = turn.exchanges.token();
     let admitted = turn.admit(&wanted, head.format).await.map_err(Refused::Denied)?;
     let openai = turn.model.provider.id == OPENAI;
     let body = request.into_body(admitted.reservation.clamp, openai);
     let (answer, answered) = oneshot::channel();
-    let exchange =
-        Exchange { input_estimate: usual, format: head.format, admitted, turn: turn.clone() };
+    let exchange = Exchange { turn: turn.clone(), format: head.format, admitted, drain: DRAIN };
     // From here on the request is settled, whatever becomes of the client.
     turn.exchanges.spawn(exchange.run(head, body, memory, answer));
     Ok(answered.await.unwrap_or_else(|_| {
@@ -160,7 +110,7 @@ pub(super) async fn count(
         return Ok(Failed::refused(&turn.model, answer, &turn.closed).await.response(format));
     }
     let headers = pick(answer.headers(), &RETURNED);
-    let small = Small::read(answer, problem::PATIENCE, &turn.closed).await;
+    let small = Small::read(answer, PATIENCE, &turn.closed).await;
     if !small.whole {
         return Ok(Failed::endless(provider).response(format));
     }
@@ -174,8 +124,8 @@ struct Exchange {
     turn: Arc<OpenTurn>,
     format: WireFormat,
     admitted: Admitted,
-    /// What it probably has read, should nobody tell.
-    input_estimate: u64,
+    /// How long it goes on after its client has gone.
+    drain: Duration,
 }
 
 impl Exchange {
@@ -189,7 +139,7 @@ impl Exchange {
         let sent = head.request(&self.turn.model.provider, body).send();
         let gone = async {
             answer.closed().await;
-            sleep(DRAIN).await;
+            sleep(self.drain).await;
         };
         let answered = tokio::select! {
             answered = sent => Some(answered),
@@ -208,6 +158,7 @@ impl Exchange {
             Some(Err(error)) => {
                 let failed = Failed::unreachable(&self.turn.model.provider, &error);
                 if error.is_connect() {
+                    // It never went out.
                     self.fail(failed, answer);
                 } else {
                     drop(answer.send(failed.response(self.format)));
@@ -229,15 +180,21 @@ impl Exchange {
         // A client that has gone in the meantime drops the body, and the pump notices.
         drop(answer.send(response));
         let turn = &self.turn;
-        let (whole, reader) = pump::pump(upstream, client, self.format, &turn.cut).await;
-        let reading = reader.finish(whole, self.input_estimate);
+        let (ended, reader) =
+            pump::pump(upstream, client, self.format, self.drain, &turn.cut).await;
+        let reading = reader.finish(ended == Ended::Whole, self.admitted.expected);
         let problem = match &reading.failure {
             Some(words) => Some(problem::failed_inside(&turn.model, words)),
             None if !reading.complete => Some(problem::cut(&turn.model)),
             None => None,
         };
-        let Reading { usage, estimated, complete, .. } = reading;
-        let metering = Metering { status: status.as_u16(), usage, estimated, complete };
+        let Reading { usage, estimated, has_read, complete, .. } = reading;
+        let heard = match ended {
+            Ended::Left if estimated && has_read => Heard::Read,
+            Ended::Left if estimated => Heard::Nothing,
+            _ => Heard::All,
+        };
+        let metering = Metering { status: status.as_u16(), usage, estimated, complete, heard };
         self.turn.settle(&self.admitted, metering, problem);
     }
 
@@ -245,14 +202,17 @@ impl Exchange {
         drop(answer.send(failed.response(self.format)));
         // A refused request is not charged for, by any provider.
         let (status, usage) = (failed.status, Usage::default());
-        let metering = Metering { status, usage, estimated: false, complete: true };
+        let heard = if BEHIND_TIMED_OUT.contains(&status) { Heard::Nothing } else { Heard::All };
+        let metering = Metering { status, usage, estimated: false, complete: true, heard };
         self.turn.settle(&self.admitted, metering, Some(failed.problem));
     }
 
-    /// What the provider did with the request is not known: it is counted as read.
+    /// What the provider did with the request is not known: it is counted as read, and it may be
+    /// writing the whole of its answer.
     fn settle_unknown(self, problem: Option<TurnError>) {
-        let usage = Usage { input: self.input_estimate, ..Usage::default() };
-        let metering = Metering { status: 0, usage, estimated: true, complete: false };
+        let usage = self.admitted.expected;
+        let heard = Heard::Nothing;
+        let metering = Metering { status: 0, usage, estimated: true, complete: false, heard };
         self.turn.settle(&self.admitted, metering, problem);
     }
 }
@@ -261,12 +221,5 @@ fn rules(model: &ChosenModel) -> Rules {
     Rules::of(model.provider.id == ANTHROPIC, &model.id, model.context_tokens)
 }
 
-fn pick(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
-    let mut picked = HeaderMap::new();
-    for name in names {
-        if let Some(value) = headers.get(name).filter(|value| value.len() <= MAX_HEADER) {
-            picked.insert(name.clone(), value.clone());
-        }
-    }
-    picked
-}
+#[cfg(test)]
+mod tests;

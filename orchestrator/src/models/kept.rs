@@ -37,6 +37,29 @@ struct Known<T> {
     learning: bool,
 }
 
+/// Somebody who is at it, until this is dropped. What was learnt by then is known; nothing was if
+/// learning failed, and the next one who asks tries again.
+struct Learning<T> {
+    known: watch::Sender<Known<T>>,
+    started: Instant,
+    learnt: Option<Learnt<T>>,
+}
+
+impl<T> Drop for Learning<T> {
+    fn drop(&mut self) {
+        let learnt = self.learnt.take();
+        self.known.send_modify(|known| {
+            known.learning = false;
+            if let Some((value, good_for)) = learnt {
+                known.value = Some(Arc::new(value));
+                known.times += 1;
+                known.took = self.started.elapsed();
+                known.due = Some(Instant::now() + good_for);
+            }
+        });
+    }
+}
+
 impl<T> Kept<T> {
     /// `learn` gets to know what was known before. Nothing is learnt yet.
     pub(super) fn new(
@@ -60,7 +83,7 @@ impl<T: Default + Send + Sync + 'static> Kept<T> {
         self.last()
     }
 
-    /// The newest there is. It is waited for, unless who tells it is known to be slow.
+    /// The newest there is. It is waited for, unless who tells it is known to be slow, or fails.
     pub(super) async fn newest(&self) -> Arc<T> {
         self.refresh();
         let mut known = self.known.subscribe();
@@ -69,7 +92,8 @@ impl<T: Default + Send + Sync + 'static> Kept<T> {
             let worth_waiting = known.times == 0 || known.took < SLOW;
             known.times + u64::from(known.learning && worth_waiting)
         };
-        let known = known.wait_for(|known| known.times >= wanted).await;
+        let is_there = |known: &Known<T>| known.times >= wanted || !known.learning;
+        let known = known.wait_for(is_there).await;
         known.ok().and_then(|known| known.value.clone()).unwrap_or_default()
     }
 
@@ -84,15 +108,9 @@ impl<T: Default + Send + Sync + 'static> Kept<T> {
         if begins {
             let kept = self.clone();
             tokio::spawn(async move {
-                let started = Instant::now();
-                let (value, good_for) = (kept.learn)(kept.last()).await;
-                kept.known.send_modify(|known| {
-                    known.value = Some(Arc::new(value));
-                    known.times += 1;
-                    known.took = started.elapsed();
-                    known.due = Some(Instant::now() + good_for);
-                    known.learning = false;
-                });
+                let (known, started) = (kept.known.clone(), Instant::now());
+                let mut learning = Learning { known, started, learnt: None };
+                learning.learnt = Some((kept.learn)(kept.last()).await);
             });
         }
     }
@@ -193,6 +211,21 @@ mod tests {
             assert_eq!(kept.now().as_deref(), Some(&1));
         }
         assert_eq!(teller.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn who_fails_keeps_nobody_waiting_and_is_asked_again() {
+        let asked = Arc::new(AtomicU64::new(0));
+        let kept = Kept::new(move |_| {
+            let number = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let answer = async move {
+                assert!(number > 1, "it fails the first time");
+                (number, Duration::ZERO)
+            };
+            answer.boxed()
+        });
+        assert_eq!(*soon(kept.newest()).await, 0);
+        assert_eq!(*soon(kept.newest()).await, 2);
     }
 
     #[tokio::test]

@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) provider: Option<Provider>,
     /// In the order of preference.
     pub(super) models: Vec<ModelInfo>,
+    /// Names of what it lists besides: by those it holds no conversation.
+    pub(super) others: Vec<String>,
     /// Why it told no models.
     problem: Option<String>,
 }
@@ -39,6 +41,8 @@ pub(super) struct Listing {
     /// Those of the configuration, then the local servers that were found.
     pub(super) providers: Vec<Provider>,
     pub(super) models: Vec<ModelInfo>,
+    /// Provider and name of what is listed besides.
+    others: Vec<(String, String)>,
     /// Providers that told no models, and why not.
     problems: Vec<(String, String)>,
 }
@@ -65,23 +69,24 @@ impl Found {
     /// Asks a provider of the configuration. One that does not answer has the models that it had before.
     pub(super) async fn configured(provider: Provider, before: Option<Arc<Self>>) -> Learnt<Self> {
         match list(&provider).await {
-            Ok(models) => (Self { provider: Some(provider), models, problem: None }, FRESH),
+            Ok(found) => (Self { provider: Some(provider), ..found }, FRESH),
             Err(problem) => {
                 tracing::warn!(provider = provider.id, problem, "models not listed");
+                let before = before.as_deref();
                 let models = before.map(|before| before.models.clone()).unwrap_or_default();
+                let others = before.map(|before| before.others.clone()).unwrap_or_default();
                 let problem = Some(problem);
-                (Self { provider: Some(provider), models, problem }, FAILED_FRESH)
+                (Self { provider: Some(provider), models, others, problem }, FAILED_FRESH)
             }
         }
     }
 
     /// Looks for a local server, which is there if it has models.
     pub(super) async fn local(mut provider: Provider) -> Learnt<Self> {
-        let models = list(&provider).await.unwrap_or_default();
-        if models.is_empty() {
+        let mut found = list(&provider).await.unwrap_or_default();
+        if found.models.is_empty() {
             return (Self::default(), FAILED_FRESH);
         }
-        let mut found = Self { provider: None, models, problem: None };
         if provider.id == "ollama" {
             provider.formats = ollama_formats(&provider).await;
             found.models.iter_mut().for_each(|model| model.formats.clone_from(&provider.formats));
@@ -105,6 +110,8 @@ impl Listing {
             let Some(provider) = &found.provider else { continue };
             listing.providers.push(provider.clone());
             listing.models.extend(found.models.iter().cloned());
+            let others = found.others.iter().map(|id| (provider.id.clone(), id.clone()));
+            listing.others.extend(others);
             let problem = found.problem.clone();
             listing.problems.extend(problem.map(|problem| (provider.id.clone(), problem)));
         }
@@ -120,26 +127,51 @@ impl Listing {
     pub(super) fn provider(&self, id: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
     }
+
+    /// Provider and name of the models, of one provider or of all; where there is none, of what is
+    /// listed besides.
+    pub(super) fn names(&self, of: Option<&str>) -> Vec<(&str, &str)> {
+        let is_asked_for = |provider: &str| of.is_none_or(|of| of == provider);
+        let models = self.models.iter().map(|model| (model.provider.as_str(), model.id.as_str()));
+        let models: Vec<_> = models.filter(|(provider, _)| is_asked_for(provider)).collect();
+        if !models.is_empty() {
+            return models;
+        }
+        let others = self.others.iter().map(|(provider, id)| (provider.as_str(), id.as_str()));
+        others.filter(|(provider, _)| is_asked_for(provider)).collect()
+    }
 }
 
-async fn list(provider: &Provider) -> Result<Vec<ModelInfo>, String> {
+/// So many of them, in words.
+pub(super) fn counted(models: usize) -> String {
+    if models == 1 { "1 model".to_owned() } else { format!("{models} models") }
+}
+
+/// What it lists. Who serves that is not part of it.
+async fn list(provider: &Provider) -> Result<Found, String> {
     let (name, version) = Provider::version();
     let request = provider.request(Method::GET, "/models").header(name, version);
     let request =
         request.query(if provider.id == ANTHROPIC { &[("limit", "1000")][..] } else { &[] });
     let patience = if provider.local { LOCAL_PATIENCE } else { PATIENCE };
-    let mut list: List = get(request, patience).await?;
-    if provider.id == OPENAI {
-        list.data.retain(|entry| is_for_chat(&entry.id));
-    }
-    list.data.retain(|entry| !entry.id.contains("embed"));
+    let list: List = get(request, patience).await?;
+    let (mut models, others): (Vec<_>, Vec<_>) =
+        list.data.into_iter().partition(|entry| is_offered(provider, &entry.id));
     if provider.id == ANTHROPIC || provider.id == OPENAI {
         // The middle of the range first, the newest of it: what most people want.
-        list.data.sort_by_cached_key(|entry| {
+        models.sort_by_cached_key(|entry| {
             (is_special(&entry.id), std::cmp::Reverse((entry.created, entry.created_at.clone())))
         });
     }
-    Ok(list.data.into_iter().map(|entry| info(provider, entry)).collect())
+    Ok(Found {
+        models: models.into_iter().map(|entry| info(provider, entry)).collect(),
+        others: others.into_iter().map(|entry| entry.id).collect(),
+        ..Found::default()
+    })
+}
+
+fn is_offered(provider: &Provider, id: &str) -> bool {
+    !id.contains("embed") && (provider.id != OPENAI || is_for_chat(id))
 }
 
 fn info(provider: &Provider, entry: Entry) -> ModelInfo {

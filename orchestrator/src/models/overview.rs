@@ -2,7 +2,7 @@
 
 use super::{
     LocalModels, ModelGateway, ModelsConfig, config,
-    listing::Listing,
+    listing::{Listing, counted},
     provider::{ANTHROPIC, CUSTOM, OPENAI, Provider},
 };
 
@@ -51,8 +51,9 @@ fn configured(id: &str, provider: Option<&Provider>, listing: &Listing) -> Strin
 }
 
 fn models(provider: &str, listing: &Listing) -> String {
-    match listing.models.iter().filter(|model| model.provider == provider).count() {
-        1 => "1 model".to_owned(),
-        count => format!("{count} models"),
+    let models = listing.models.iter().filter(|model| model.provider == provider).count();
+    match (models, listing.names(Some(provider)).len()) {
+        (0, others @ 1..) => format!("{}, none known to hold a conversation", counted(others)),
+        _ => counted(models),
     }
 }

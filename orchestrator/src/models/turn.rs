@@ -1,83 +1,26 @@
 //! One turn at the gateway: what its agent may ask for, what it has used, and what went wrong.
 
+mod meter;
+mod record;
+
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
-use sandbox_sdk::types::{Extra, MeteredRequest, TokenUsage, TurnError, TurnLimits, WireFormat};
+use sandbox_sdk::types::{Extra, TurnError, TurnLimits, WireFormat};
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ChosenModel, ModelGateway,
+    ChosenModel,
     budget::{Admission, Budget, Refusal, Reservation, Wanted},
     usage::Usage,
 };
-use crate::{clock::now_ms, store::Used};
-
-/// After the grace: what is cut off settles at once.
-const SETTLING: Duration = Duration::from_secs(2);
-
-/// One request to a model, as it was metered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RequestRecord {
-    /// When it went out, in milliseconds since the Unix epoch.
-    pub(crate) at: i64,
-    /// As `provider/model`.
-    pub(crate) model: String,
-    pub(crate) format: WireFormat,
-    /// What the provider answered; 0: nothing.
-    pub(crate) status: u16,
-    pub(crate) usage: Usage,
-    /// The provider did not tell what it used: counted from what passed.
-    pub(crate) estimated: bool,
-    /// The answer came to its end.
-    pub(crate) complete: bool,
-    pub(crate) duration_ms: u64,
-}
-
-impl RequestRecord {
-    /// Of a request that goes out. Should this process end, nobody will know better than that it was
-    /// read.
-    fn begun(model: &ChosenModel, format: WireFormat, read: Usage) -> Self {
-        Self {
-            at: now_ms(),
-            model: model.name(),
-            format,
-            status: 0,
-            usage: read,
-            estimated: true,
-            complete: false,
-            duration_ms: 0,
-        }
-    }
-
-    fn to_wire(&self) -> MeteredRequest {
-        MeteredRequest {
-            at: self.at,
-            model: self.model.clone(),
-            format: self.format,
-            status: self.status,
-            token_usage: self.usage.to_wire(),
-            estimated: self.estimated,
-            complete: self.complete,
-            duration_ms: self.duration_ms,
-            extra: Extra::new(),
-        }
-    }
-}
-
-/// What a turn used.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Metered {
-    pub(crate) usage: TokenUsage,
-    pub(crate) requests: Vec<RequestRecord>,
-    /// What the provider did wrong last, if it has not done better since.
-    pub(crate) problem: Option<TurnError>,
-    /// Why the agent could not go on.
-    pub(crate) used_up: Option<TurnError>,
-}
+use crate::store::Used;
+pub(crate) use meter::TurnMeter;
+pub(crate) use record::Metered;
+use record::{RequestRecord, used};
 
 /// A turn whose agent may use the gateway.
 #[derive(Debug)]
@@ -103,12 +46,16 @@ struct State {
     /// Of all requests that went out, in that order.
     records: Vec<RequestRecord>,
     problem: Option<TurnError>,
+    /// A provider failed, and so much was set aside for what it may bill that the budget shows it.
+    lost_to_provider: bool,
 }
 
 /// A request that may go out.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) reservation: Reservation,
+    /// What it probably reads, should nobody tell.
+    pub(super) expected: Usage,
     /// Its place among the turn's.
     number: usize,
     started: Instant,
@@ -121,6 +68,17 @@ pub(super) struct Metering {
     pub(super) usage: Usage,
     pub(super) estimated: bool,
     pub(super) complete: bool,
+    pub(super) heard: Heard,
+}
+
+/// How much of what a provider will bill is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// All of it, or so much that the rest does not matter.
+    All,
+    /// What it has read. It may write more than what was heard of.
+    Read,
+    Nothing,
 }
 
 /// Why a request did not go out.
@@ -140,8 +98,12 @@ impl OpenTurn {
         limits: TurnLimits,
         max_requests: u32,
     ) -> Self {
-        let state =
-            State { budget: Budget::new(limits, max_requests), records: Vec::new(), problem: None };
+        let state = State {
+            budget: Budget::new(limits, max_requests),
+            records: Vec::new(),
+            problem: None,
+            lost_to_provider: false,
+        };
         Self {
             sandbox_id: sandbox_id.to_owned(),
             turn_id: turn_id.to_owned(),
@@ -163,11 +125,12 @@ impl OpenTurn {
         format: WireFormat,
     ) -> Result<Admitted, Denied> {
         let reservation = self.wait(|budget, now| budget.admit(wanted, now)).await?;
+        let expected = reservation.expected(wanted.usual);
         let mut state = self.state();
         let number = state.records.len();
-        state.records.push(RequestRecord::begun(&self.model, format, reservation.read()));
+        state.records.push(RequestRecord::begun(&self.model, format, expected));
         self.publish(&state);
-        Ok(Admitted { reservation, number, started: Instant::now() })
+        Ok(Admitted { reservation, expected, number, started: Instant::now() })
     }
 
     /// The same for a count of tokens.
@@ -223,11 +186,11 @@ impl OpenTurn {
                 "The agent asked its model the same thing over and over.".to_owned(),
             ),
         };
-        let problem = self.state().problem.clone();
-        let why = match refusal {
-            // It asked again because the provider failed: that is what went wrong.
-            Refusal::TooManyRequests(_) | Refusal::Identical => problem,
-            Refusal::UsedUp => None,
+        // It asked again because the provider failed: that is what went wrong.
+        let why = {
+            let state = self.state();
+            let failed = refusal != Refusal::UsedUp || state.lost_to_provider;
+            state.problem.clone().filter(|_| failed)
         };
         let why = why.unwrap_or_else(|| turn_error(code, message));
         let mut first = why.clone();
@@ -242,7 +205,7 @@ impl OpenTurn {
         metering: Metering,
         problem: Option<TurnError>,
     ) {
-        let Metering { status, usage, estimated, complete } = metering;
+        let Metering { status, usage, estimated, complete, heard } = metering;
         let elapsed = admitted.started.elapsed().as_millis();
         let duration_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         tracing::info!(
@@ -259,7 +222,19 @@ impl OpenTurn {
             "model request"
         );
         let mut state = self.state();
-        let clamped = state.budget.settle(&admitted.reservation, &usage);
+        // People are billed for what was heard, for nobody can show them the rest. The budget bounds what
+        // the provider may bill, heard or not.
+        let clamped = match heard {
+            Heard::All => state.budget.settle(&admitted.reservation, &usage),
+            Heard::Read | Heard::Nothing => {
+                let read = (heard == Heard::Read).then_some(&usage);
+                state.budget.forfeit(&admitted.reservation, read);
+                // An answer that was begun and not read to its end is more likely the agent's doing.
+                let begun = (200..300).contains(&status);
+                state.lost_to_provider |= problem.is_some() && !begun;
+                false
+            }
+        };
         if !estimated {
             // The provider's cache is as old as the request.
             state.budget.learn(&admitted.reservation, &usage, admitted.started);
@@ -285,88 +260,6 @@ impl OpenTurn {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The sum of the requests, with how many there are and whether some of it is estimated.
-fn used(records: &[RequestRecord]) -> Used {
-    let mut sum = Usage::default();
-    records.iter().for_each(|record| sum.add(&record.usage));
-    let mut tokens = sum.to_wire();
-    tokens.extra.insert("requests".to_owned(), records.len().into());
-    if records.iter().any(|record| record.estimated) {
-        tokens.extra.insert("estimated".to_owned(), true.into());
-    }
-    Used { tokens, requests: records.iter().map(RequestRecord::to_wire).collect() }
-}
-
-impl Metered {
-    /// As it is kept with the turn.
-    pub(crate) fn used(&self) -> Used {
-        used(&self.requests)
-    }
-}
-
-/// Meters a turn while it runs. Dropping it ends the turn's access to its model.
-#[derive(Debug)]
-pub(crate) struct TurnMeter {
-    turn: Arc<OpenTurn>,
-    gateway: ModelGateway,
-    token_hash: [u8; 32],
-}
-
-impl TurnMeter {
-    pub(super) fn new(turn: Arc<OpenTurn>, gateway: ModelGateway, token_hash: [u8; 32]) -> Self {
-        Self { turn, gateway, token_hash }
-    }
-
-    /// Waits until the agent wanted more than it may have; why the turn ends.
-    pub(crate) fn used_up(&self) -> impl Future<Output = TurnError> + Send + use<> {
-        let mut used_up = self.turn.used_up.subscribe();
-        async move {
-            match used_up.wait_for(Option::is_some).await.map(|why| why.clone()) {
-                Ok(Some(why)) => why,
-                _ => std::future::pending().await,
-            }
-        }
-    }
-
-    /// What was used so far; it changes with every request that begins or ends.
-    pub(crate) fn usage(&self) -> watch::Receiver<Used> {
-        self.turn.usage.subscribe()
-    }
-
-    /// Ends the turn's access to its model. Requests under way have the given time to tell what
-    /// they used; then they are cut and counted as far as they came.
-    pub(crate) async fn close(self, grace: Duration) -> Metered {
-        self.shut();
-        let exchanges = &self.turn.exchanges;
-        if tokio::time::timeout(grace, exchanges.wait()).await.is_err() {
-            self.turn.cut.cancel();
-            if tokio::time::timeout(SETTLING, exchanges.wait()).await.is_err() {
-                tracing::error!(turn = self.turn.turn_id, "a model request did not end");
-            }
-        }
-        let state = self.turn.state();
-        Metered {
-            usage: used(&state.records).tokens,
-            requests: state.records.clone(),
-            problem: state.problem.clone(),
-            used_up: self.turn.used_up.borrow().clone(),
-        }
-    }
-
-    fn shut(&self) {
-        self.gateway.forget(&self.token_hash);
-        self.turn.closed.cancel();
-        self.turn.exchanges.close();
-    }
-}
-
-impl Drop for TurnMeter {
-    fn drop(&mut self) {
-        self.shut();
-        self.turn.cut.cancel();
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) struct Reading {
     pub(super) usage: Usage,
     /// The provider's figures never came, so these are counted from what passed.
     pub(super) estimated: bool,
+    /// What was read is the provider's figure.
+    pub(super) has_read: bool,
     /// The answer came to its end.
     pub(super) complete: bool,
     pub(super) failure: Option<String>,
@@ -167,9 +169,9 @@ impl UsageReader {
         }
     }
 
-    /// What the answer used. `whole`: the connection was not cut. `input_estimate`: tokens of the
-    /// request, for when the provider did not tell.
-    pub(super) fn finish(mut self, whole: bool, input_estimate: u64) -> Reading {
+    /// What the answer used. `whole`: the connection was not cut. `expected`: what the request probably
+    /// read, for when the provider did not tell.
+    pub(super) fn finish(mut self, whole: bool, expected: Usage) -> Reading {
         if self.streamed {
             // A last line may come without its end.
             self.line(b"");
@@ -185,17 +187,15 @@ impl UsageReader {
         let complete = whole && (self.seen.ended || !self.streamed);
         let Seen { usage, is_final, failure, .. } = self.seen;
         let estimate = written.div_ceil(BYTES_PER_TOKEN);
+        let has_read = usage.is_some();
         let (usage, estimated) = match usage {
             Some(usage) if is_final => (usage, false),
             Some(begun) => (Usage { output: begun.output.max(estimate), ..begun }, true),
             // A provider that refused in its first event has read nothing.
             None if failure.is_some() && written == 0 => (Usage::default(), false),
-            None => {
-                let guessed = Usage { input: input_estimate, output: estimate, ..Usage::default() };
-                (guessed, true)
-            }
+            None => (Usage { output: estimate, ..expected }, true),
         };
-        Reading { usage, estimated, complete, failure }
+        Reading { usage, estimated, has_read, complete, failure }
     }
 }
 
@@ -203,15 +203,18 @@ impl UsageReader {
 mod tests {
     use super::*;
 
+    const EXPECTED: Usage =
+        Usage { input: 100, cache_read: 0, cache_write: 0, output: 0, reasoning: 0 };
+
     pub(super) fn read(format: WireFormat, stream: &str, whole: bool) -> Reading {
         let mut reader = UsageReader::new(format, true);
         reader.take(stream.as_bytes());
-        let reading = reader.finish(whole, 100);
+        let reading = reader.finish(whole, EXPECTED);
         // However the network cuts it, it says the same.
         for size in [1, 7, 64] {
             let mut reader = UsageReader::new(format, true);
             stream.as_bytes().chunks(size).for_each(|chunk| reader.take(chunk));
-            assert_eq!(reader.finish(whole, 100), reading);
+            assert_eq!(reader.finish(whole, EXPECTED), reading);
         }
         reading
     }
@@ -219,7 +222,7 @@ mod tests {
     pub(super) fn read_body(format: WireFormat, body: &str) -> Reading {
         let mut reader = UsageReader::new(format, false);
         body.as_bytes().chunks(5).for_each(|chunk| reader.take(chunk));
-        reader.finish(true, 100)
+        reader.finish(true, EXPECTED)
     }
 
     #[test]
@@ -231,7 +234,7 @@ mod tests {
         }
         reader.take(b"\ndata: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n");
         reader.take(b"data: [DONE]\n\n");
-        let reading = reader.finish(true, 100);
+        let reading = reader.finish(true, EXPECTED);
         assert_eq!((reading.usage.input, reading.usage.output), (3, 4));
         assert!(!reading.estimated);
     }
@@ -243,7 +246,7 @@ mod tests {
             reader.take(&[b' '; 64 * 1024]);
         }
         assert!(reader.buffer.capacity() <= MAX_BODY);
-        let reading = reader.finish(true, 100);
+        let reading = reader.finish(true, EXPECTED);
         assert!(reading.estimated);
         assert_eq!(reading.usage.output, 300 * 64 * 1024 / 4);
     }

@@ -109,7 +109,14 @@ impl SidecarClient {
         answer: &InteractionAnswer,
     ) -> Result<bool, SidecarError> {
         let body = PersonAnswered { turn_id: turn_id.to_owned(), answer: answer.clone() };
-        let call = self.post::<_, AnswerTaken>("/agents/interactions", &body);
+        let give = || self.post::<_, AnswerTaken>("/agents/interactions", &body);
+        let call = async {
+            match give().await {
+                // It may have come through; then it is told the same again.
+                Err(SidecarError::Unreachable(_)) => give().await,
+                told => told,
+            }
+        };
         Ok(within(ANSWER_PATIENCE, call).await?.taken)
     }
 

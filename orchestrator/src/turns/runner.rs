@@ -2,13 +2,13 @@
 
 mod clock;
 mod interactions;
+mod progress;
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
 use sandbox_sdk::types::{
-    BackendChoice, Event, ModelChoice, PartUpdated, TurnError, TurnLimits, TurnState,
-    cancel_reason, event_type,
+    BackendChoice, Event, ModelChoice, TurnError, TurnLimits, TurnState, cancel_reason,
 };
 use tokio::{
     sync::watch,
@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     Turns,
-    ingest::{Names, Word},
+    ingest::Names,
     meter::Message,
     outcome::{Outcome, Stop, last_events},
 };
@@ -27,22 +27,17 @@ use crate::{
     log::{Appended, LogError, SessionLog, TurnChange},
     models::{Choice, Opened, TurnMeter},
     sandboxes::Lease,
-    sidecar::{AgentRun, ModelAccess, SidecarClient, SidecarError},
+    sidecar::{AgentRun, ModelAccess, SidecarClient},
     store::{EndedTurn, Used, token_usage},
     webhook::TurnEnded,
 };
 use clock::Clock;
 use interactions::Inquiries;
 pub(super) use interactions::{InquiriesHandle, inquiries, status};
+use progress::{Progress, Said, out_of_credits};
 
 /// Events of the agent that become one append.
 const BATCH: usize = 64;
-/// Output tokens of a turn whose dispatch names no limit.
-const MAX_OUTPUT_TOKENS: u64 = 1_000_000;
-/// Bytes of events that a turn may leave in the log, whatever they are.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// What a status or a warning counts for: the most it may have is not much more.
-const NOTICE_BYTES: usize = 1024;
 /// Time an agent has to end after it was told to.
 const ABORT_GRACE: Duration = Duration::from_secs(3);
 /// Time that requests to a model have to tell what they used, once their agent is silent.
@@ -59,9 +54,6 @@ pub(super) const RETRY: [Duration; 4] = [
 
 pub(super) type Stopped = watch::Receiver<Option<Stop>>;
 
-/// What comes from an agent: an event, or the end of the line.
-type Said = Result<Event, SidecarError>;
-
 /// A turn to run. Its row and its first event stand already.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -72,24 +64,6 @@ pub(super) struct Turn {
     pub(super) backend: Option<BackendChoice>,
     pub(super) limits: TurnLimits,
     pub(super) input_tokens: u64,
-}
-
-/// How far a running turn has come.
-struct Progress {
-    names: Names,
-    message: Message,
-    /// What of it waits for a person, and the answers.
-    inquiries: Inquiries,
-    max_output: u64,
-    error: Option<TurnError>,
-    finished: Option<TurnState>,
-    bytes: usize,
-    /// What the turn has to end with, because it went too far.
-    exceeded: Option<Outcome>,
-    /// It went too far: nothing more is taken, however small.
-    full: bool,
-    /// The agent was silent all at once, and nobody had told it to be.
-    broke_off: bool,
 }
 
 impl Turns {
@@ -359,97 +333,6 @@ impl Turns {
     }
 }
 
-impl Progress {
-    fn new(names: Names, max_output: Option<u64>, inquiries: Inquiries) -> Self {
-        Self {
-            names,
-            message: Message::default(),
-            inquiries,
-            max_output: max_output.unwrap_or(MAX_OUTPUT_TOKENS),
-            error: None,
-            finished: None,
-            bytes: 0,
-            exceeded: None,
-            full: false,
-            broke_off: false,
-        }
-    }
-
-    /// Turns what the agent said into events of the log.
-    fn take_chunk(&mut self, turn: &Turn, chunk: Vec<Said>) -> Vec<Event> {
-        let mut events = Vec::with_capacity(chunk.len());
-        for said in chunk {
-            match said {
-                Ok(event) => self.take(event, &mut events),
-                Err(error) => {
-                    tracing::warn!(turn = turn.id, %error, "agent stream broke off");
-                    self.error.get_or_insert_with(agent_died);
-                }
-            }
-        }
-        events
-    }
-
-    fn take(&mut self, event: Event, events: &mut Vec<Event>) {
-        if self.finished.is_some() {
-            return;
-        }
-        match self.names.read(event) {
-            Word::Updates(updates) => {
-                for update in updates {
-                    self.take_update(update, events);
-                }
-            }
-            Word::Asks(asked) => self.take_request(*asked, events),
-            Word::Withdraws(cancelled) => self.take_cancel(cancelled, events),
-            Word::Notice(event) if self.bytes < MAX_BYTES => {
-                self.bytes += NOTICE_BYTES;
-                events.push(event);
-            }
-            Word::Notice(_) => {}
-            Word::Error(error) => self.error = Some(error),
-            Word::Finished(state) => self.finished = Some(state),
-            Word::Nothing => {}
-        }
-    }
-
-    fn take_update(&mut self, update: PartUpdated, events: &mut Vec<Event>) {
-        if self.full {
-            return;
-        }
-        let size = serde_json::to_string(&update).map_or(0, |json| json.len());
-        let Ok(event) = Event::new(event_type::PART_UPDATED, &update) else { return };
-        if self.bytes + size > MAX_BYTES {
-            self.exceeded = Some(Outcome::failed("TURN_TOO_LARGE", "The turn produced too much."));
-        } else if self.message.take(update, self.max_output) {
-            self.bytes += size;
-            events.push(event);
-        } else {
-            self.exceeded = Some(out_of_credits());
-        }
-        self.full = self.exceeded.is_some();
-    }
-
-    /// How the turn ended, once the agent is silent. `asked`: what it was told to end with.
-    fn outcome(&mut self, asked: Option<Outcome>) -> Outcome {
-        match (self.finished, asked) {
-            // Ready before it heard that it should stop.
-            (Some(TurnState::Completed), None) => Outcome::of_agent(TurnState::Completed, None),
-            (Some(TurnState::Completed), Some(asked)) if asked.state == TurnState::Aborted => {
-                Outcome::of_agent(TurnState::Completed, None)
-            }
-            (_, Some(asked)) => asked,
-            (finished, None) => {
-                let error = self.error.take().or_else(|| match finished {
-                    Some(_) => Outcome::failed("AGENT_FAILED", "The agent failed.").error,
-                    None => Some(agent_died()),
-                });
-                Outcome::of_agent(TurnState::Failed, error)
-            }
-        }
-    }
-}
-
 /// What the agent gets to see of the choice: its own part of it, and never a key.
 fn for_agent(asked: Option<&BackendChoice>, choice: &Choice) -> BackendChoice {
     let asked = asked.cloned().unwrap_or_default();
@@ -492,41 +375,6 @@ async fn abort(sidecar: &SidecarClient, turn_id: &str) {
     }
 }
 
-fn out_of_credits() -> Outcome {
-    Outcome::failed("OUT_OF_CREDITS", "The turn used up what was set aside for it.")
-}
-
 fn too_long(most: Duration) -> Outcome {
     Outcome::failed("TURN_TIMEOUT", format!("The turn took longer than {} s.", most.as_secs()))
-}
-
-fn agent_died() -> TurnError {
-    TurnError {
-        message: "The agent ended unexpectedly.".to_owned(),
-        code: Some("AGENT_DIED".to_owned()),
-        extra: Default::default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn once_a_piece_was_too_much_no_smaller_one_is_taken() {
-        let mut progress = Progress::new(Names::new("s", "t"), Some(3), inquiries().0);
-        let mut events = Vec::new();
-        let mut take = |text: String| {
-            let data = json!({"part": {"id": "a", "type": "text", "text": ""}, "delta": text});
-            let event = json!({"type": "message.part.updated", "data": data});
-            progress.take(serde_json::from_value(event).unwrap(), &mut events);
-            progress.exceeded.take().is_some()
-        };
-        assert!(!take("12345678".to_owned()));
-        assert!(take("x".repeat(100)));
-        assert!(!take("1".to_owned()), "it would fit, but is not looked at");
-        assert_eq!((events.len(), progress.message.text().as_str()), (1, "12345678"));
-    }
 }

@@ -75,6 +75,16 @@ impl<'a> Chat<'a> {
         self.product.log(&self.sandbox, self.session).await
     }
 
+    /// The log says why, and an answer comes too late.
+    async fn waits_no_longer_for(&self, asked: &Value, reason: &str) {
+        let log = self.log().await;
+        let cancelled = log.iter().find(|event| event.1 == "interaction.cancel").unwrap();
+        assert_eq!(cancelled.2, json!({"id": asked["id"], "reason": reason}));
+        let data = json!({"grant": "allow_once"});
+        let late = json!({"id": asked["id"], "outcome": "accepted", "data": data});
+        self.answer(late).await.refused(404, "NOT_FOUND");
+    }
+
     async fn has(&self, file: &str) -> bool {
         self.product.exec(&self.sandbox, &format!("test -e {file}")).await["exitCode"] == 0
     }
@@ -296,11 +306,7 @@ async fn what_nobody_answers_expires_and_the_agent_is_told() {
     assert!(record["finalText"].as_str().unwrap().contains("nobody answered"), "{record}");
     assert_eq!(interactions(&record)[0].1, "expired");
     assert!(!chat.has("proof.txt").await);
-    let log = chat.log().await;
-    let cancelled = log.iter().find(|event| event.1 == "interaction.cancel").unwrap();
-    assert_eq!(cancelled.2, json!({"id": asked["id"], "reason": "expired"}));
-    let late = json!({"id": asked["id"], "outcome": "accepted", "data": {"grant": "allow_once"}});
-    chat.answer(late).await.refused(404, "NOT_FOUND");
+    chat.waits_no_longer_for(&asked, "expired").await;
     product.stop().await;
 }
 
@@ -322,10 +328,7 @@ async fn a_stop_takes_back_what_is_asked() {
         kinds(&log),
         ["execution.started", "interaction", "interaction.cancel", "result", "done"]
     );
-    let cancelled = log.iter().find(|event| event.1 == "interaction.cancel").unwrap();
-    assert_eq!(cancelled.2, json!({"id": asked["id"], "reason": "aborted"}));
-    let late = json!({"id": asked["id"], "outcome": "accepted", "data": {"grant": "allow_once"}});
-    chat.answer(late).await.refused(404, "NOT_FOUND");
+    chat.waits_no_longer_for(&asked, "aborted").await;
     product.stop().await;
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "it is all a test")]
 
 mod faults;
+mod program;
 mod recording;
 mod streams;
 mod support;

@@ -65,6 +65,7 @@ mod tests {
     #[test]
     fn only_names_with_a_hash_are_kept_for_ever() {
         assert!(is_hashed("/pkg/skein.0123456789abcdef.wasm"));
+        assert!(is_hashed("/pkg/split_thread.0123456789abcdef.wasm"));
         assert!(!is_hashed("/pkg/skein.wasm"));
         assert!(!is_hashed("/pkg/skein.min.js"));
         assert!(!is_hashed("/fonts/inter.0123456789abcdef.woff2"));

@@ -114,7 +114,7 @@ async fn happen(
     match meanwhile {
         Meanwhile::Nothing => {}
         Meanwhile::Stop => {
-            session.heard(&record, |text| text.starts_with("word1 word2")).await;
+            session.heard(&record, |text| text.starts_with("One")).await;
             product.stop_turn(turn).await;
         }
         Meanwhile::KillAgent => {

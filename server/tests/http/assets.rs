@@ -120,3 +120,24 @@ async fn pages_ask_for_the_files_that_the_build_made() {
         assert!(page.contains(&format!("\"/pkg/{name}\"")), "{name} in {page}");
     }
 }
+
+#[tokio::test]
+async fn a_page_that_comes_with_a_chat_loads_what_shows_it_and_no_other_does() {
+    const PART: &str = "href=\"/pkg/split_thread.3123456789abcdef.wasm\"";
+    let hashes = b"part: 3123456789abcdef\njs: 0123456789abcdef\n";
+    let app = TestApp::builder().asset("hash.txt", hashes).start().await;
+    let mut guest = app.visitor();
+    let started = guest.start_turn("Hello").await;
+    let chat = format!("/chat/{}", started["chat"]["id"].as_str().unwrap());
+    let page = guest.visit(&chat).await.body;
+    assert!(page.contains(PART) && page.contains("as=\"fetch\""), "{page}");
+    for path in ["/", "/chat/0190"] {
+        let page = guest.visit(path).await.body;
+        assert!(!page.contains("split_thread"), "{path}: {page}");
+    }
+    let plain = TestApp::builder().asset("pkg/skein.js", b"").start().await;
+    let mut guest = plain.visitor();
+    let started = guest.start_turn("Hello").await;
+    let chat = format!("/chat/{}", started["chat"]["id"].as_str().unwrap());
+    assert!(!guest.visit(&chat).await.body.contains("split_thread"), "it is in the module");
+}

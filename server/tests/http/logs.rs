@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use http::Method;
 use server::telemetry::{Format, subscriber};
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{SIGNING_SECRET, TestApp, request};
@@ -38,11 +40,18 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// Listens for as long as both live. With one subscriber alone, `tracing` asks the thread that first
+/// comes to a line whether anybody listens there, and the threads of other tests have nobody.
+fn listen(filter: &str, log: &Log) -> (DefaultGuard, Dispatch) {
+    let second = Dispatch::new(NoSubscriber::default());
+    let subscriber = subscriber(filter, Format::Json, log.clone()).unwrap();
+    (tracing::subscriber::set_default(subscriber), second)
+}
+
 #[tokio::test]
 async fn even_a_chatty_log_holds_no_cookie_token_secret_or_message() {
     let log = Log::default();
-    let guard =
-        tracing::subscriber::set_default(subscriber("trace", Format::Json, log.clone()).unwrap());
+    let listening = listen("trace", &log);
     let app = TestApp::start().await;
     let mut guest = app.visitor();
     let started = guest.start_turn("my-diary-entry").await;
@@ -52,7 +61,7 @@ async fn even_a_chatty_log_holds_no_cookie_token_secret_or_message() {
         .header("authorization", "Bearer header-secret");
     app.send(query.body(Body::empty()).unwrap()).await;
     app.call("start_turn", serde_json::json!({"request": "body-secret"})).await;
-    drop(guard);
+    drop(listening);
 
     let cookie = guest.cookie.unwrap();
     let session = cookie.split_once('=').unwrap().1;
@@ -74,11 +83,10 @@ async fn even_a_chatty_log_holds_no_cookie_token_secret_or_message() {
 #[tokio::test]
 async fn a_request_is_one_line_with_its_id_and_status() {
     let log = Log::default();
-    let guard =
-        tracing::subscriber::set_default(subscriber("info", Format::Json, log.clone()).unwrap());
+    let listening = listen("info", &log);
     let app = TestApp::start().await;
     let answer = app.get("/nothing\u{3f}a=b").await;
-    drop(guard);
+    drop(listening);
     let text = log.text();
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("http.path")).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");

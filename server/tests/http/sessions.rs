@@ -126,6 +126,26 @@ async fn what_cannot_be_chosen_is_refused_before_an_account_pays_for_it() {
 }
 
 #[tokio::test]
+async fn permissions_that_nobody_knows_are_refused_and_never_taken_for_others() {
+    let app = TestApp::start().await;
+    let (visitor, guest) = (app.visitor(), app.guest().await);
+    for word in ["root", "", "Everything"] {
+        for who in [&visitor, &guest] {
+            let mut request = message(None, "Hello");
+            request["request"]["permissions"] = json!(word);
+            let refused = who.call("start_turn", request).await;
+            assert_eq!(
+                (refused.status.as_u16(), refused.code()),
+                (400, "invalid".into()),
+                "{word}"
+            );
+            assert!(refused.body.contains("no such permissions"), "{}", refused.body);
+        }
+    }
+    assert_eq!(guest.call("list_chats", json!({})).await.ok().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn the_second_message_comes_from_the_same_guest() {
     let app = TestApp::start().await;
     let mut guest = app.guest().await;

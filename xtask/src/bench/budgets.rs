@@ -52,6 +52,8 @@ pub(super) const ROWS: &[Row] = &[
     row("module_optimised", "module, after wasm-opt", Kilobytes, None, ""),
     row("module_gzip", "module, gzip", Kilobytes, None, ""),
     row("module_brotli", "module, brotli", Kilobytes, None, ""),
+    row("part_optimised", "part for conversations, after wasm-opt", Kilobytes, None, ""),
+    row("part_brotli", "part for conversations, brotli", Kilobytes, None, ""),
     row("lcp_1x", "LCP, warm server", Milliseconds, Some(800.0), "vercel/chatbot 2600–4300"),
     row("lcp_4x", "LCP, CPU 4 times slower", Milliseconds, Some(2000.0), "vercel/chatbot 5200–7000"),
     row("start_turn_p50", "start_turn p50", Milliseconds, None, "seed ~200"),

@@ -5,7 +5,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::Profile;
 use super::stamp::files_below;
@@ -13,6 +13,8 @@ use crate::workspace::Workspace;
 
 /// Where the server reads the hashes in the names, in the form that Leptos reads.
 const HASHES: &str = "hash.txt";
+/// There, what the module loads later. Leptos passes it over.
+const PART: &str = "part";
 
 /// Writes the site and returns its files. Files that are right already are not touched, so that
 /// their times tell what is new.
@@ -25,22 +27,33 @@ pub(super) fn site(
     let mut files = BTreeSet::new();
     for asset in files_below(&workspace.assets_dir)? {
         let name = asset.strip_prefix(&workspace.assets_dir)?;
-        files.insert(place(&asset, site.join(name))?);
+        files.insert(place(&fs::read(&asset)?, site.join(name))?);
     }
     let pkg = site.join(&workspace.site_pkg_dir);
     let mut hashes = String::new();
-    for source in files_below(packed)? {
+    let mut sources = files_below(packed)?;
+    // The glue names the parts of the module: theirs are the first names to be known.
+    sources.sort_by_key(|file| file.extension().is_some_and(|extension| extension == "js"));
+    let mut parts = Vec::new();
+    for source in sources {
         let name = source.strip_prefix(packed)?;
-        let kind = main_file(workspace, name);
-        let target = match kind {
-            Some(kind) if profile.release() => {
-                let hash = content_hash(&source)?;
+        let mut contents = fs::read(&source)?;
+        let target = match hashed_kind(workspace, name).filter(|_| profile.release()) {
+            Some(kind) => {
+                if kind == "js" {
+                    contents = with_names(contents, &parts)?;
+                }
+                let hash = content_hash(&contents);
                 hashes.push_str(&format!("{kind}: {hash}\n"));
-                pkg.join(format!("{}.{hash}.{kind}", workspace.name))
+                let target = hashed_name(name, &hash);
+                if kind == PART {
+                    parts.push((name.to_owned(), target.clone()));
+                }
+                pkg.join(target)
             }
-            _ => pkg.join(name),
+            None => pkg.join(name),
         };
-        files.insert(place(&source, target)?);
+        files.insert(place(&contents, target)?);
     }
     if profile.release() {
         let file = site.join(HASHES);
@@ -71,16 +84,37 @@ pub(super) fn remove_others(
     Ok(())
 }
 
-/// `js`, `wasm` or `css` for the three files that carry the site's name.
-fn main_file(workspace: &Workspace, name: &Path) -> Option<&'static str> {
+/// The name's key in the list of hashes: `js`, `wasm` or `css` for the three files that carry the
+/// site's name, `part` for another piece of the module.
+fn hashed_kind(workspace: &Workspace, name: &Path) -> Option<&'static str> {
+    let part = name.extension().is_some_and(|extension| extension == "wasm").then_some(PART);
     ["js", "wasm", "css"]
         .into_iter()
         .find(|extension| name == Path::new(&format!("{}.{extension}", workspace.name)))
+        .or(part)
 }
 
-fn place(source: &Path, target: PathBuf) -> Result<PathBuf> {
-    let contents = fs::read(source)?;
-    if fs::read(&target).ok().as_deref() != Some(contents.as_slice()) {
+/// `NAME.wasm` as `NAME.HASH.wasm`.
+fn hashed_name(name: &Path, hash: &str) -> PathBuf {
+    let extension = name.extension().unwrap_or_default().to_string_lossy();
+    name.with_extension(format!("{hash}.{extension}"))
+}
+
+/// The glue, with the final names of the module's parts.
+fn with_names(glue: Vec<u8>, parts: &[(PathBuf, PathBuf)]) -> Result<Vec<u8>> {
+    let mut glue = String::from_utf8(glue)?;
+    for (plain, hashed) in parts {
+        let quoted = |name: &Path| format!("\"./{}\"", name.display());
+        if !glue.contains(&quoted(plain)) {
+            bail!("the module's glue does not name {}", plain.display());
+        }
+        glue = glue.replace(&quoted(plain), &quoted(hashed));
+    }
+    Ok(glue.into_bytes())
+}
+
+fn place(contents: &[u8], target: PathBuf) -> Result<PathBuf> {
+    if fs::read(&target).ok().as_deref() != Some(contents) {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -90,8 +124,29 @@ fn place(source: &Path, target: PathBuf) -> Result<PathBuf> {
     Ok(target)
 }
 
-fn content_hash(file: &Path) -> Result<String> {
+fn content_hash(contents: &[u8]) -> String {
     let mut hash = DefaultHasher::new();
-    fs::read(file)?.hash(&mut hash);
-    Ok(format!("{:016x}", hash.finish()))
+    contents.hash(&mut hash);
+    format!("{:016x}", hash.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_glue_asks_for_a_part_by_the_name_that_tells_its_contents() {
+        let hash = content_hash(b"part");
+        let name = Path::new("split_thread.wasm");
+        let hashed = hashed_name(name, &hash);
+        assert_eq!(hashed, PathBuf::from(format!("split_thread.{hash}.wasm")));
+        let parts = [(name.to_owned(), hashed)];
+        let glue = b"fetch(new URL(\"./split_thread.wasm\", import.meta.url))".to_vec();
+        let named = String::from_utf8(with_names(glue, &parts).unwrap()).unwrap();
+        assert_eq!(
+            named,
+            format!("fetch(new URL(\"./split_thread.{hash}.wasm\", import.meta.url))")
+        );
+        assert!(with_names(b"fetch(other)".to_vec(), &parts).is_err(), "nobody would load it");
+    }
 }

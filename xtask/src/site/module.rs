@@ -1,4 +1,5 @@
-//! The browser's module: compiled by cargo, packed by wasm-bindgen, shrunk by wasm-opt.
+//! The browser's module: compiled by cargo, cut into its parts, packed by wasm-bindgen, shrunk by
+//! wasm-opt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +8,15 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Profile;
-use super::stamp::Stamp;
+use super::parts;
+use super::stamp::{Stamp, files_below};
 use crate::job;
 use crate::tools::SiteTools;
 use crate::workspace::{WASM, Workspace};
+
+/// What a module must be built with to be cut into parts. The linker says what refers to what, and
+/// does not make one of strings that end alike: what two parts share stays in the first.
+const TO_BE_CUT: &str = r#"target.wasm32-unknown-unknown.rustflags = ["--cfg=split", "-Clink-arg=--emit-relocs", "-Clink-arg=-O0"]"#;
 
 /// Compiles the `frontend` crate and returns the raw module.
 pub(super) fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
@@ -18,6 +24,9 @@ pub(super) fn compile(workspace: &Workspace, profile: Profile) -> Result<PathBuf
     command.args(["--package", &workspace.lib_package, "--lib", "--no-default-features"]);
     command.arg("--profile");
     command.arg(if profile.release() { &workspace.lib_release_profile } else { "dev" });
+    if profile.release() {
+        command.args(["--config", TO_BE_CUT]);
+    }
     job::step("browser module", &mut command)?;
     Ok(compiled_path(workspace, profile))
 }
@@ -29,7 +38,8 @@ pub(super) fn compiled_path(workspace: &Workspace, profile: Profile) -> PathBuf 
     workspace.wasm_target().join(WASM).join(folder).join(file)
 }
 
-/// Turns the raw module into what a browser loads: `NAME.js` and `NAME.wasm` in `folder/pkg`.
+/// Turns the raw module into what a browser loads, in `folder/pkg`: `NAME.js` and `NAME.wasm`, and in
+/// a release build the parts of the module.
 pub(super) fn pack(
     workspace: &Workspace,
     tools: &SiteTools,
@@ -37,8 +47,9 @@ pub(super) fn pack(
     wasm: &Path,
     folder: &Path,
 ) -> Result<()> {
+    let cutter = profile.release().then(|| tools.wasm_split()).transpose()?;
     let mut stamp = Stamp::new(folder.join("module.stamp"));
-    stamp.setting(&tools.wasm_bindgen);
+    stamp.setting((&tools.wasm_bindgen, &cutter));
     stamp
         .file(wasm)
         .with_context(|| format!("cargo made no {}", workspace.short(wasm).display()))?;
@@ -48,19 +59,47 @@ pub(super) fn pack(
         return Ok(());
     }
     stamp.clear()?;
-    let mut bind = Command::new(&tools.wasm_bindgen);
-    bind.args(["--target", "web", "--no-typescript", "--out-name", &workspace.name]);
-    bind.arg("--out-dir").arg(&pkg).arg(wasm);
-    job::step("wasm-bindgen", &mut bind)?;
-    // Leptos' script tag asks for this name.
+    // A part may have another name by now, or be none.
+    for old in files_below(&pkg)?.iter().filter(|file| is_wasm(file)) {
+        fs::remove_file(old)?;
+    }
+    // Leptos' script tag asks for `NAME.wasm`.
     let bound = pkg.join(format!("{}_bg.wasm", workspace.name));
-    if profile.release() {
+    if let Some(cutter) = cutter {
+        let cut = folder.join("parts");
+        parts::cut(&cutter, wasm, &workspace.name, &cut)?;
+        let first = cut.join(format!("{}.wasm", workspace.name));
+        // Parts call each other through the table of functions, by the names that the linker gave.
+        bind(workspace, tools, &["--keep-lld-exports", "--no-demangle"], &first, &pkg)?;
+        parts::join_loader(&cut, &pkg.join(format!("{}.js", workspace.name)))?;
+        for part in files_below(&cut)?.iter().filter(|file| is_wasm(file) && **file != first) {
+            shrink(tools, part, &pkg.join(part.file_name().unwrap_or_default()))?;
+        }
         shrink(tools, &bound, &packed)?;
         fs::remove_file(&bound)?;
     } else {
+        bind(workspace, tools, &[], wasm, &pkg)?;
         fs::rename(&bound, &packed)?;
     }
     stamp.save()
+}
+
+fn is_wasm(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// Writes `NAME.js` and `NAME_bg.wasm`.
+fn bind(
+    workspace: &Workspace,
+    tools: &SiteTools,
+    flags: &[&str],
+    wasm: &Path,
+    pkg: &Path,
+) -> Result<()> {
+    let mut bind = Command::new(&tools.wasm_bindgen);
+    bind.args(["--target", "web", "--no-typescript", "--out-name", &workspace.name]);
+    bind.args(flags).arg("--out-dir").arg(pkg).arg(wasm);
+    job::step("wasm-bindgen", &mut bind)
 }
 
 fn shrink(tools: &SiteTools, from: &Path, to: &Path) -> Result<()> {

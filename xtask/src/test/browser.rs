@@ -15,7 +15,24 @@ use crate::site::{self, Profile};
 use crate::tools::{Package, SiteTools, browser_test_modules, ensure_packages};
 use crate::workspace::Workspace;
 
-const NAME: &str = "browser";
+/// One of the two ways in which the product is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Suite {
+    name: &'static str,
+    profile: Profile,
+    config: &'static str,
+}
+
+/// All that a person does. The dev profile: only there does the page say when what it hydrates
+/// differs.
+pub(super) const EVERYTHING: Suite =
+    Suite { name: "browser", profile: Profile::Dev, config: "playwright.config.ts" };
+/// What only the site that is deployed has: parts, hashes in names, compressed copies.
+pub(super) const DEPLOYED: Suite = Suite {
+    name: "browser, deployed site",
+    profile: Profile::Release,
+    config: "deployed.config.ts",
+};
 
 /// The browser to test with: the system's, else the one that Playwright brings.
 ///
@@ -37,17 +54,16 @@ pub(crate) fn chromium(workspace: &Workspace) -> Result<Option<PathBuf>> {
 /// Builds what the tests start, and runs them.
 pub(super) fn run(
     workspace: &Workspace,
-    tools: &SiteTools,
+    suite: Suite,
     chromium: Option<&Path>,
     filter: &[String],
     summary: &mut Summary,
 ) -> Result<()> {
     let started = Instant::now();
-    // The dev profile: only there does the page say when what it hydrates differs.
-    if let Err(error) = build(workspace, tools) {
+    if let Err(error) = build(workspace, suite.profile) {
         crate::interrupt::check()?;
         crate::console::complain(&format!("{error:#}"));
-        summary.add_broken(&format!("{NAME} (did not build)"), started.elapsed());
+        summary.add_broken(&format!("{} (did not build)", suite.name), started.elapsed());
         return Ok(());
     }
     let report = workspace.scratch().join("browser.json");
@@ -56,12 +72,12 @@ pub(super) fn run(
     }
     let mut command = playwright(workspace)?;
     command
-        .args(["test", "--reporter=list,json"])
+        .args(["test", "--reporter=list,json", "--config", suite.config])
         .args(filter)
         .env("PLAYWRIGHT_JSON_OUTPUT_FILE", &report);
     set_environment(&mut command, workspace, false, chromium);
     let status = job::pass_through(&mut command, |_| true)?;
-    match read_report(&report) {
+    match read_report(&report, suite.name) {
         Ok(mut layer) => {
             layer.time = started.elapsed();
             if !status.success() && layer.failed == 0 {
@@ -71,14 +87,15 @@ pub(super) fn run(
         }
         Err(error) => {
             crate::console::complain(&format!("{error:#}"));
-            summary.add_broken(NAME, started.elapsed());
+            summary.add_broken(suite.name, started.elapsed());
         }
     }
     Ok(())
 }
 
-fn build(workspace: &Workspace, tools: &SiteTools) -> Result<()> {
-    site::build(workspace, tools, Profile::Dev)?;
+/// The site as the suite wants it. The programs are the same for both: what differs is the site.
+fn build(workspace: &Workspace, profile: Profile) -> Result<()> {
+    site::build(workspace, &SiteTools::ensure(workspace)?, profile)?;
     compile(workspace, Profile::Dev, &["server", "orchestrator", "scripted-model"])
 }
 
@@ -109,14 +126,14 @@ pub(crate) fn playwright(workspace: &Workspace) -> Result<Command> {
     Ok(command)
 }
 
-fn read_report(file: &Path) -> Result<Layer> {
+fn read_report(file: &Path, name: &str) -> Result<Layer> {
     let text = fs::read_to_string(file).context("Playwright wrote no report")?;
     let report: Value = serde_json::from_str(&text)?;
     let count = |name: &str| {
         report.pointer(&format!("/stats/{name}")).and_then(Value::as_u64).unwrap_or_default()
     };
     Ok(Layer {
-        name: NAME.to_owned(),
+        name: name.to_owned(),
         // Flaky: passed at its second try, which only CI gives.
         passed: count("expected") + count("flaky"),
         failed: count("unexpected"),

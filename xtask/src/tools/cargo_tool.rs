@@ -12,38 +12,56 @@ use crate::job;
 /// Checked against the lock file's own format, so pinned like a dependency.
 const CARGO_DENY: &str = "0.20.2";
 
+/// Reads what one version of a macro left in the module, so pinned like a dependency.
+const WASM_SPLIT: &str = "0.2.3";
+
 /// The packer of the browser's module. Its version must be that of the library.
 pub(super) fn wasm_bindgen(folder: &Folder, version: &str) -> Result<PathBuf> {
-    let entry = install(folder, "wasm-bindgen-cli", version, "wasm-bindgen")?;
+    let entry = install(folder, "wasm-bindgen-cli", version, "wasm-bindgen", "")?;
     Ok(entry.join("bin/wasm-bindgen"))
+}
+
+/// What cuts the browser's module into its parts.
+pub(super) fn wasm_split(folder: &Folder) -> Result<PathBuf> {
+    let (package, binary) = ("wasm_split_cli_support", "wasm-split-cli");
+    let entry = install(folder, package, WASM_SPLIT, binary, "build-binary")?;
+    Ok(entry.join("bin").join(binary))
 }
 
 /// The checker of licences and sources.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let folder = Folder::open()?;
-    let entry = install(&folder, "cargo-deny", CARGO_DENY, "cargo-deny")?;
+    let entry = install(&folder, "cargo-deny", CARGO_DENY, "cargo-deny", "")?;
     Ok(entry.join("bin/cargo-deny"))
 }
 
-fn install(folder: &Folder, package: &str, version: &str, binary: &str) -> Result<PathBuf> {
+fn install(
+    folder: &Folder,
+    package: &str,
+    version: &str,
+    binary: &str,
+    features: &str,
+) -> Result<PathBuf> {
     folder.ensure(&format!("{package}-{version}"), |new| {
         let name = format!("{package} {version} (compiled once for all checkouts)");
-        let mut locked = command(new, package, version, binary);
+        let command = || command(new, package, version, binary, features);
+        let mut locked = command();
         if let Err(error) = job::step(&name, locked.arg("--locked")) {
             crate::interrupt::check()?;
             // A registry mirror may lack one exact version that the package's lock file names.
             console::say(&format!("{error:#}; trying with the versions the registry has"));
-            job::step(&name, &mut command(new, package, version, binary))?;
+            job::step(&name, &mut command())?;
         }
         std::fs::remove_dir_all(new.join("target"))?;
         Ok(())
     })
 }
 
-fn command(new: &Path, package: &str, version: &str, binary: &str) -> Command {
+fn command(new: &Path, package: &str, version: &str, binary: &str, features: &str) -> Command {
     let mut command = Command::new("cargo");
     command
         .args(["install", "--debug", "--bin", binary, "--version", &format!("={version}")])
+        .args(["--features", features])
         .arg("--root")
         .arg(new)
         .arg(package)

@@ -39,8 +39,8 @@ impl Past {
     }
 
     /// The most that the request will read. As much of it as an earlier one began with comes to what
-    /// that one really read, at most, and lies in the provider's cache, if the provider has one. All the
-    /// rest is new.
+    /// that one really read, at most, and lies in the provider's cache, if the provider has one and looks
+    /// there for this request. All the rest is new.
     pub(super) fn expect(&self, wanted: &Wanted, now: Instant) -> Usage {
         let compared =
             self.0.iter().map(|earlier| (wanted.outline.compare(&earlier.outline), earlier));
@@ -51,9 +51,9 @@ impl Past {
         let known = alike.min(earlier.usage.read());
         let cached = earlier.usage.cache_read.saturating_add(earlier.usage.cache_write);
         let is_kept = now.saturating_duration_since(earlier.at) < CACHE_LIFE;
-        let cache_read = if is_kept { known.min(cached) } else { 0 };
+        let cache_read = if wanted.reads_cache && is_kept { known.min(cached) } else { 0 };
         let read_anew = (known - cache_read).saturating_add(rest.min(wanted.input));
-        let caches = wanted.caches || earlier.usage.cache_write > 0;
+        let caches = wanted.caches || (wanted.reads_cache && earlier.usage.cache_write > 0);
         Usage { cache_read, ..fresh(read_anew, caches) }
     }
 }

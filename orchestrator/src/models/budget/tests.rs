@@ -2,9 +2,18 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A request to a provider that caches by itself.
 fn wanted(tag: u8, input: u64, max_output: Option<u64>) -> Wanted {
-    let (outline, caches) = (Arc::default(), false);
-    Wanted { hash: [tag; 32], input, outline, caches, max_output, least_output: 16 }
+    Wanted {
+        hash: [tag; 32],
+        input,
+        usual: input,
+        outline: Arc::default(),
+        caches: false,
+        reads_cache: true,
+        max_output,
+        least_output: 16,
+    }
 }
 
 /// A request that consists of these parts, by their tokens.
@@ -26,6 +35,11 @@ fn go(budget: &mut Budget, wanted: &Wanted) -> Reservation {
 
 fn used(input: u64, output: u64) -> Usage {
     Usage { input, output, ..Usage::default() }
+}
+
+/// Without what was written.
+fn read(usage: &Usage) -> Usage {
+    Usage { output: 0, ..*usage }
 }
 
 fn cost_limit(amount: u64) -> TurnLimits {
@@ -79,6 +93,23 @@ fn parallel_requests_do_not_spend_the_same_tokens() {
 }
 
 #[test]
+fn what_may_have_been_written_unheard_is_not_given_back() {
+    let limits = TurnLimits { max_output_tokens: Some(1000), ..TurnLimits::default() };
+    let mut budget = Budget::new(limits, 60);
+    let first = go(&mut budget, &wanted(1, 100, Some(900)));
+    budget.forfeit(&first, None);
+    assert_eq!((budget.spent, budget.reserved), (used(100, 900), Usage::default()));
+    let second = go(&mut budget, &wanted(2, 1, Some(200)));
+    assert_eq!(second.clamp, Some(100));
+    // What the provider says that it read counts, whatever was expected.
+    let read = Usage { cache_write: 5, output: 3, ..Usage::default() };
+    budget.forfeit(&second, Some(&read));
+    assert_eq!(budget.spent, Usage { cache_write: 5, ..used(100, 1000) });
+    let refused = budget.admit(&wanted(3, 1, Some(200)), Instant::now());
+    assert_eq!(refused, Admission::No(Refusal::UsedUp));
+}
+
+#[test]
 fn every_token_that_was_read_counts_towards_the_input() {
     let limits = TurnLimits { max_input_tokens: Some(1000), ..TurnLimits::default() };
     let mut budget = Budget::new(limits, 60);
@@ -101,6 +132,13 @@ fn what_lies_in_the_cache_is_expected_at_its_own_price() {
     let second = of_parts(2, &[('a', 10_000), ('b', 10_000)]);
     let reservation = go(&mut budget, &second);
     assert_eq!((reservation.usage.cache_read, reservation.usage.cache_write), (10_000, 10_000));
+    // Where less is probable, it is less of what is new.
+    for (usual, cache_read, cache_write) in
+        [(12_000, 10_000, 2_000), (5_000, 5_000, 0), (u64::MAX, 10_000, 10_000)]
+    {
+        let expected = Usage { cache_read, cache_write, ..Usage::default() };
+        assert_eq!(reservation.expected(usual), expected);
+    }
     // Another conversation finds nothing of it there, nor does this one when it was kept too long.
     let other = budget.past.expect(&of_parts(3, &[('c', 5_000), ('a', 10_000)]), Instant::now());
     assert_eq!((other.cache_read, other.read()), (0, 15_000));
@@ -114,7 +152,7 @@ fn what_was_read_before_is_expected_as_it_was_counted() {
     let mut budget = Budget::new(TurnLimits::default(), 60);
     // Pictures, say: less than they could have been.
     let first = go(&mut budget, &of_parts(1, &[('a', 1_000), ('p', 90_000)]));
-    assert_eq!(first.read(), used(91_000, 0));
+    assert_eq!(read(&first.usage), used(91_000, 0));
     budget.settle(&first, &used(3_000, 10));
     budget.learn(&first, &used(3_000, 10), Instant::now());
     let next = of_parts(2, &[('a', 1_000), ('p', 90_000), ('b', 500)]);
@@ -132,6 +170,21 @@ fn what_is_to_be_kept_in_a_cache_is_expected_at_the_price_of_that() {
     assert_eq!((reservation.usage.input, reservation.usage.cache_write), (0, 1_000));
 }
 
+#[test]
+fn a_cache_that_has_to_be_asked_is_not_counted_on_unasked() {
+    let mut budget = Budget::new(TurnLimits::default(), 60);
+    let asks = |tag, parts: &[(char, u64)]| Wanted { caches: true, ..of_parts(tag, parts) };
+    let first = go(&mut budget, &asks(1, &[('a', 10_000)]));
+    let usage = Usage { cache_write: 9_000, output: 100, ..Usage::default() };
+    budget.settle(&first, &usage);
+    budget.learn(&first, &usage, Instant::now());
+    let parts = [('a', 10_000), ('b', 500)];
+    let expected = budget.past.expect(&asks(2, &parts), Instant::now());
+    assert_eq!((expected.cache_read, expected.cache_write), (9_000, 500));
+    let unasked = Wanted { reads_cache: false, ..of_parts(3, &parts) };
+    assert_eq!(budget.past.expect(&unasked, Instant::now()), used(9_500, 0));
+}
+
 /// What the usage costs, in millionths.
 fn cost(usage: &Usage, limits: &TurnLimits) -> u128 {
     let prices = limits.max_cost.as_ref().unwrap();
@@ -146,41 +199,75 @@ fn cost(usage: &Usage, limits: &TurnLimits) -> u128 {
     .sum()
 }
 
+/// Conversations, of which each request repeats a beginning. They begin alike, and then do not.
+const CONVERSATIONS: [[(char, u64); 4]; 2] = [
+    [('a', 150), ('b', 40), ('c', 250), ('d', 10)],
+    [('a', 150), ('x', 90), ('y', 20), ('z', 300)],
+];
+
 proptest! {
-    /// Whatever is asked for and however wrong the estimates are.
+    /// Whatever is asked for, however wrong the estimates are, and whether or not anybody hears what was
+    /// used. Of what was read beyond the estimates, only what was heard can be saved later.
     #[test]
     fn a_hold_is_overdrawn_by_no_more_than_requests_under_way_read_beyond_their_estimates(
         steps in proptest::collection::vec(
-            (any::<bool>(), 0_usize..4, 1_u64..400, 0_u64..800, 0_u64..200), 1..60,
+            (
+                any::<[bool; 4]>(),
+                0_usize..4,
+                (0_usize..2, 1_usize..=4),
+                proptest::array::uniform3(0_u64..300),
+                0_u64..200,
+            ),
+            1..60,
         ),
     ) {
-        let held = 4_000 * MILLION;
-        let limits = cost_limit(4_000);
+        let held = 20_000 * MILLION;
+        let limits = cost_limit(20_000);
         let mut budget = Budget::new(limits.clone(), 60);
         let mut under_way = Vec::new();
-        let mut beyond = 0;
+        // By the provider, whoever heard of it.
+        let mut billed = Usage::default();
+        let (mut beyond, mut unheard) = (0, 0);
         let mut now = Instant::now();
-        for (tag, (admits, which, expected, read, written)) in (0_u8..).zip(steps) {
+        for (tag, (flags, which, (conversation, length), tokens, written)) in (0_u8..).zip(steps) {
+            let [admits, caches, reads_cache, is_heard] = flags;
             now += PACE_WINDOW;
             if admits {
-                let parts = [('a', expected), (char::from(b'0' + tag), expected / 2)];
-                if let Admission::Go(reservation) = budget.admit(&of_parts(tag, &parts), now) {
+                let asked = of_parts(tag, &CONVERSATIONS[conversation][..length]);
+                let asked = Wanted { caches, reads_cache, ..asked };
+                if let Admission::Go(reservation) = budget.admit(&asked, now) {
                     under_way.push(reservation);
                     // Nothing goes out on what others have already read too much.
                     beyond = 0;
                 }
             } else if which < under_way.len() {
                 let reservation = under_way.remove(which);
+                let [input, cache_read, cache_write] = tokens;
                 let output = written.min(reservation.usage.output);
-                let used = Usage { input: read / 2, cache_write: read / 2, output, ..Usage::default() };
-                let input = cost(&Usage { output: 0, ..used }, &limits);
-                beyond += input.saturating_sub(cost(&reservation.read(), &limits));
-                budget.settle(&reservation, &used);
-                budget.learn(&reservation, &used, now);
+                let used = Usage { input, cache_read, cache_write, output, reasoning: 0 };
+                let expected = cost(&read(&reservation.usage), &limits);
+                let excess = cost(&read(&used), &limits).saturating_sub(expected);
+                billed.add(&used);
+                if is_heard {
+                    beyond += excess;
+                    budget.settle(&reservation, &used);
+                    budget.learn(&reservation, &used, now);
+                } else if written.is_multiple_of(2) {
+                    beyond += excess;
+                    budget.forfeit(&reservation, Some(&Usage { output: output / 2, ..used }));
+                } else {
+                    unheard += excess;
+                    budget.forfeit(&reservation, None);
+                }
             }
-            let mut all = budget.spent;
-            all.add(&budget.reserved);
-            prop_assert!(cost(&all, &limits) <= held + beyond, "{} > {held} + {beyond}", cost(&all, &limits));
+            let with_reserved = |mut all: Usage| {
+                all.add(&budget.reserved);
+                cost(&all, &limits)
+            };
+            let (known, real) = (with_reserved(budget.spent), with_reserved(billed));
+            prop_assert!(known <= held + beyond, "{known} > {held} + {beyond}");
+            let most = held + beyond + unheard;
+            prop_assert!(real <= most, "{real} > {held} + {beyond} + {unheard}");
         }
     }
 }

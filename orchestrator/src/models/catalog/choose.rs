@@ -7,7 +7,7 @@ use sandbox_sdk::types::{AgentInfo, BackendChoice, ModelChoice, TurnError};
 use super::{
     super::{
         ChosenModel,
-        listing::Found,
+        listing::{Found, counted},
         provider::{ANTHROPIC, OPENAI, Provider},
         turn::turn_error,
     },
@@ -168,12 +168,24 @@ impl Catalog {
                 return Ok(first);
             }
         }
-        let words = if self.configured.is_empty() {
-            NOT_CONNECTED
-        } else {
-            "The provider tells no models. Name one with SKEIN_MODEL."
-        };
-        Err(turn_error("MODEL_NOT_CONNECTED", words))
+        Err(turn_error("MODEL_NOT_CONNECTED", self.without_models()))
+    }
+
+    /// Why there is no model that a turn could be run with, and what to do.
+    fn without_models(&self) -> String {
+        if self.configured.is_empty() {
+            return NOT_CONNECTED.to_owned();
+        }
+        let found = self.sources.iter().filter_map(|source| source.found.last());
+        let others: usize = found.map(|found| found.others.len()).sum();
+        if others == 0 {
+            return "The provider tells no models. Name one with SKEIN_MODEL.".to_owned();
+        }
+        format!(
+            "The provider lists {}, and none that is known to hold a conversation. Name one that \
+             does with SKEIN_MODEL.",
+            counted(others)
+        )
     }
 
     /// The model of a name that may begin with its provider's.

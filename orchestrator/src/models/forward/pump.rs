@@ -22,8 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::usage::UsageReader;
 
-/// How long an answer is read on whose client has gone.
-pub(super) const DRAIN: Duration = Duration::from_secs(30);
 /// Pieces of an answer that a client may be behind.
 const AHEAD: usize = 32;
 /// A client that takes nothing for this long is gone.
@@ -70,19 +68,32 @@ impl Client {
     }
 }
 
-/// Passes the answer on and reads it, to its end if the time suffices. `true`: it came whole.
+/// Where the reading of an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Whole,
+    /// The provider broke a stream off that was listened to: what passed is what it wrote.
+    Broken,
+    /// Before an end, while the provider may write on. Or it broke off, and may have written what never
+    /// came: an answer in one piece, one whose client held it up, one that had fallen silent.
+    Left,
+}
+
+/// Passes the answer on and reads it, to its end if the time suffices: that of `drain`, once the client
+/// has gone.
 pub(super) async fn pump(
     mut answer: reqwest::Response,
     client: Client,
     format: WireFormat,
+    drain: Duration,
     cut: &CancellationToken,
-) -> (bool, UsageReader) {
+) -> (Ended, UsageReader) {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let streamed = kind.is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"));
     let mut reader = UsageReader::new(format, streamed);
     // Let go of once it has gone, or takes nothing: what comes after a gap would pass for the answer.
     let mut client = Some(client);
-    let mut until = None;
+    let (mut until, mut kept_up) = (None, true);
     loop {
         let gone = async {
             match &client {
@@ -92,9 +103,9 @@ pub(super) async fn pump(
         };
         let piece = tokio::select! {
             biased;
-            () = cut.cancelled() => return (false, reader),
+            () = cut.cancelled() => return (Ended::Left, reader),
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
-                return (false, reader);
+                return (Ended::Left, reader);
             }
             () = gone => None,
             piece = answer.chunk() => Some(piece),
@@ -104,45 +115,70 @@ pub(super) async fn pump(
             Some(Ok(Some(piece))) => {
                 reader.take(&piece);
                 let Some(client) = &client else { continue };
+                kept_up &= client.pieces.capacity() > 0;
                 tokio::select! {
                     reads = client.send(piece) => reads,
-                    () = cut.cancelled() => return (false, reader),
+                    () = cut.cancelled() => return (Ended::Left, reader),
                 }
             }
             Some(Ok(None)) => {
                 if let Some(client) = client {
                     client.whole();
                 }
-                return (true, reader);
+                return (Ended::Whole, reader);
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "a model's answer broke off");
-                return (false, reader);
+                let is_all = streamed && kept_up && !error.is_timeout();
+                return (if is_all { Ended::Broken } else { Ended::Left }, reader);
             }
         };
         if !reads {
             client = None;
-            until = Some(Instant::now() + DRAIN);
+            until = Some(Instant::now() + drain);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::{Stream, StreamExt};
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::models::usage::Usage;
 
     const PIECES: usize = 3 * AHEAD;
+    const STREAM: &str = "text/event-stream";
+    const BODY: &str = "application/json";
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(60);
     const USAGE: &str = "data: {\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":9}}\n\n";
 
     /// An answer that ends with its figures.
     fn answer() -> reqwest::Response {
         let words = (0..PIECES).map(word).chain([USAGE.to_owned(), "data: [DONE]\n\n".to_owned()]);
-        let words = words.map(Ok::<_, io::Error>).collect::<Vec<_>>();
-        let body = reqwest::Body::wrap_stream(stream::iter(words));
-        let answer = http::Response::builder().header(CONTENT_TYPE, "text/event-stream");
-        answer.body(body).unwrap().into()
+        says(STREAM, stream::iter(words.map(Ok).collect::<Vec<_>>()))
+    }
+
+    fn says(
+        kind: &str,
+        pieces: impl Stream<Item = io::Result<String>> + Send + 'static,
+    ) -> reqwest::Response {
+        let answer = http::Response::builder().header(CONTENT_TYPE, kind);
+        answer.body(reqwest::Body::wrap_stream(pieces)).unwrap().into()
+    }
+
+    async fn pumped(answer: reqwest::Response, client: Client) -> (Ended, UsageReader) {
+        let running = CancellationToken::new();
+        pump(answer, client, WireFormat::ChatCompletions, LONG, &running).await
+    }
+
+    /// How an answer ends that breaks off after so many pieces.
+    async fn broken(kind: &str, pieces: usize, client: Client) -> Ended {
+        let broken = Err(io::ErrorKind::ConnectionReset.into());
+        let pieces = (0..pieces).map(|number| Ok(word(number))).chain([broken]);
+        pumped(says(kind, stream::iter(pieces.collect::<Vec<_>>())), client).await.0
     }
 
     fn word(number: usize) -> String {
@@ -160,18 +196,17 @@ mod tests {
         (text, true)
     }
 
-    fn figures(reader: UsageReader, whole: bool) -> (u64, u64, bool) {
-        let reading = reader.finish(whole, 100);
+    fn figures(reader: UsageReader, ended: Ended) -> (u64, u64, bool) {
+        let reading = reader.finish(ended == Ended::Whole, Usage::default());
         (reading.usage.input, reading.usage.output, reading.estimated)
     }
 
     #[tokio::test]
     async fn a_client_that_stops_reading_sees_its_answer_break_and_is_metered_to_the_end() {
-        let (client, body) = Client::patient(Duration::from_millis(20));
-        let format = WireFormat::ChatCompletions;
-        let (whole, reader) = pump(answer(), client, format, &CancellationToken::new()).await;
-        assert!(whole);
-        assert_eq!(figures(reader, whole), (7, 9, false));
+        let (client, body) = Client::patient(SHORT);
+        let (ended, reader) = pumped(answer(), client).await;
+        assert_eq!(ended, Ended::Whole);
+        assert_eq!(figures(reader, ended), (7, 9, false));
         // It comes back after all: to a beginning without a gap, and to no end.
         let (text, ended) = read(body, async || {}).await;
         assert!(!ended, "an answer with a hole must not pass for a whole one");
@@ -180,22 +215,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_client_holds_the_provider_up_and_misses_nothing() {
-        let (client, body) = Client::patient(Duration::from_secs(60));
-        let cut = CancellationToken::new();
-        let pumping = pump(answer(), client, WireFormat::ChatCompletions, &cut);
+        let (client, body) = Client::patient(LONG);
+        let pumping = pumped(answer(), client);
         let reading = read(body, async || tokio::time::sleep(Duration::from_millis(1)).await);
-        let ((whole, _), (text, ended)) = tokio::join!(pumping, reading);
-        assert!(whole && ended);
+        let ((ended, _), (text, is_told)) = tokio::join!(pumping, reading);
+        assert!(ended == Ended::Whole && is_told);
         assert!(text.starts_with(&(0..PIECES).map(word).collect::<String>()));
         assert!(text.ends_with("data: [DONE]\n\n"));
     }
 
     #[tokio::test]
     async fn a_client_that_has_gone_does_not_end_the_metering() {
-        let (client, body) = Client::patient(Duration::from_secs(60));
+        let (client, body) = Client::patient(LONG);
         drop(body);
-        let format = WireFormat::ChatCompletions;
-        let (whole, reader) = pump(answer(), client, format, &CancellationToken::new()).await;
-        assert_eq!(figures(reader, whole), (7, 9, false));
+        let (ended, reader) = pumped(answer(), client).await;
+        assert_eq!(figures(reader, ended), (7, 9, false));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_waits_for_is_left_and_may_be_longer_than_what_came() {
+        for kind in [STREAM, BODY] {
+            let (client, body) = Client::new();
+            drop(body);
+            let silent = says(kind, stream::iter([Ok(word(0))]).chain(stream::pending()));
+            let running = CancellationToken::new();
+            let format = WireFormat::ChatCompletions;
+            let (ended, reader) = pump(silent, client, format, SHORT, &running).await;
+            assert_eq!(ended, Ended::Left);
+            assert!(figures(reader, ended).2, "nobody told");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_of_a_stream_that_was_listened_to_nothing_is_missing() {
+        let (client, _body) = Client::new();
+        assert_eq!(broken(STREAM, 2, client).await, Ended::Broken);
+        let (client, _body) = Client::new();
+        assert_eq!(broken(BODY, 2, client).await, Ended::Left);
+        // The provider had to wait for this client, and may have given up on it.
+        let (client, _body) = Client::patient(SHORT);
+        assert_eq!(broken(STREAM, PIECES, client).await, Ended::Left);
     }
 }

@@ -7,8 +7,9 @@
 #[cfg(test)]
 use std::sync::Arc;
 use std::{
-    hash::{DefaultHasher, Hasher},
+    hash::{BuildHasher, Hasher, RandomState},
     iter,
+    sync::LazyLock,
 };
 
 /// Bytes of text to a token: the newest tokenisers need one for three letters of code.
@@ -39,6 +40,9 @@ const AUDIO_BYTES_PER_TOKEN: u64 = 1024 / 32;
 const WINDOW: u64 = 200_000;
 /// Parts that are told apart. Longer conversations than agents have.
 const MAX_PARTS: usize = 4096;
+
+/// Whoever knew the keys of the hashes could make parts that pass for others, which cost less.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// What holds for the model that a request is for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,7 +171,7 @@ impl Outline {
         self.bytes += json.len() as u64;
         let most = text.most.saturating_add(media.tokens.most);
         if self.parts.len() < MAX_PARTS {
-            let mut hasher = DefaultHasher::new();
+            let mut hasher = KEYS.build_hasher();
             hasher.write_u64(self.parts.last().map_or(0, |(hash, _)| *hash));
             hasher.write(json.as_bytes());
             self.parts.push((hasher.finish(), most));
@@ -214,5 +218,24 @@ fn text_tokens(json: &str, encoded: u64) -> Tokens {
     Tokens {
         most: ascii.div_ceil(ASCII_PER_TOKEN) + other.div_ceil(OTHER_PER_TOKEN),
         usual: bytes.div_ceil(USUAL_PER_TOKEN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::DefaultHasher;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_for_a_part_cannot_be_worked_out_elsewhere() {
+        let parts = ["[]".to_owned()];
+        let outline = Outline::of(&parts);
+        let mut elsewhere = DefaultHasher::new();
+        elsewhere.write_u64(0);
+        elsewhere.write(parts[0].as_bytes());
+        assert_ne!(outline.parts[0].0, elsewhere.finish());
+        // It is the same for all requests of this process.
+        assert_eq!(outline, Outline::of(&parts));
     }
 }

@@ -133,6 +133,47 @@ async fn a_model_that_is_not_there_is_answered_with_those_that_are() {
 }
 
 #[tokio::test]
+async fn models_that_are_listed_and_not_offered_are_counted_and_named() {
+    let model = ScriptedModel::start().await.unwrap();
+    // OpenAI's own are called otherwise.
+    let mut config = ModelsConfig {
+        openai_api_key: Some("sk-secret".into()),
+        openai_base_url: Some(model.url()),
+        ..ModelsConfig::default()
+    };
+    let line = check_model(&config).await.unwrap_err();
+    assert_eq!(
+        line,
+        "no such model: The provider lists 2 models, and none that is known to hold a \
+         conversation. Name one that does with SKEIN_MODEL; there is openai/scripted-1, \
+         openai/scripted-2; for a host other than OpenAI's, use SKEIN_MODEL_URL in place of \
+         OPENAI_BASE_URL"
+    );
+    let gateway = ModelGateway::new(&config, agents).unwrap();
+    let rows = gateway.overview(&config).await;
+    let words = format!(
+        "key in OPENAI_API_KEY, {}/v1: 2 models, none known to hold a conversation",
+        model.url()
+    );
+    assert_eq!(rows[1], ("openai".to_owned(), words));
+    config.default_model = Some("openai/missing-one".to_owned());
+    let line = check_model(&config).await.unwrap_err();
+    let expected = format!(
+        "no such model: {}/v1 has no missing-one; there is scripted-1, scripted-2",
+        model.url()
+    );
+    assert_eq!(line, expected);
+}
+
+#[tokio::test]
+async fn a_host_that_lists_nothing_is_not_said_to_list_models() {
+    let host = Upstream::start(Says::new(200, "application/json", &[r#"{"data":[]}"#])).await;
+    let line = wrong(|config| config.model_url = Some(host.url.clone())).await;
+    let expected = "no such model: The provider tells no models. Name one with SKEIN_MODEL";
+    assert_eq!(line, expected);
+}
+
+#[tokio::test]
 async fn a_host_that_is_not_there_is_told_with_its_address_and_the_cause() {
     let url = nowhere();
     for named in [None, Some("custom/x".to_owned())] {

@@ -3,6 +3,10 @@
 use super::*;
 use upstream::Says;
 
+fn output_limit(tokens: u64) -> TurnLimits {
+    TurnLimits { max_output_tokens: Some(tokens), ..TurnLimits::default() }
+}
+
 async fn one(bench: &Bench, format: WireFormat, text: &str) -> (Answer, turn::Metered) {
     let (access, meter) = bench.open(format, TurnLimits::default()).await;
     let answer = bench.ask(&access, &prompt(format, text, true)).await;
@@ -158,21 +162,47 @@ async fn a_failure_inside_of_a_stream_is_told() {
 
 #[tokio::test]
 async fn a_provider_that_hangs_up_before_it_answers_may_have_read_the_request() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let hanging_up = tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut beginning = [0; 64];
-            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut beginning).await.unwrap();
-        }
-    });
-    let (answer, metered) = one(&Bench::at(&url), Messages, "hello").await;
-    hanging_up.abort();
+    let bench = Bench::at(&upstream::hanging_up().await);
+    let (answer, metered) = one(&bench, Messages, "hello").await;
     answer.refused(Messages, 502);
     assert_eq!(code(&metered), "MODEL_UNREACHABLE");
     assert!(metered.usage.input_tokens > 0, "{metered:?}");
     assert!(metered.requests[0].estimated && !metered.requests[0].complete, "{metered:?}");
+}
+
+#[tokio::test]
+async fn what_a_provider_may_have_written_unheard_is_used_up_and_billed_to_nobody() {
+    let timed_out = Upstream::start(Says::new(504, "text/plain", &["timed out"])).await;
+    for (url, status, why) in [
+        (upstream::hanging_up().await, 502, "MODEL_UNREACHABLE"),
+        (timed_out.url.clone(), 504, "MODEL_UNAVAILABLE"),
+    ] {
+        let bench = Bench::at(&url);
+        for format in FORMATS {
+            let (access, meter) = bench.open(format, output_limit(1000)).await;
+            let first = bench.ask(&access, &prompt(format, "hello", false)).await;
+            assert_eq!(first.status, status, "{first:?}");
+            bench.ask(&access, &prompt(format, "again", false)).await.refused(format, 402);
+            let metered = meter.close(PATIENCE).await;
+            // That is what went wrong, not what the person may spend.
+            assert_eq!(metered.used_up.unwrap().code.as_deref(), Some(why));
+            assert_eq!((metered.requests.len(), metered.usage.output_tokens), (1, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_its_provider_breaks_off_has_used_up_what_passed() {
+    let model = ScriptedModel::start().await.unwrap();
+    let bench = Bench::at(&model.url());
+    for format in FORMATS {
+        let (access, meter) = bench.open(format, output_limit(1000)).await;
+        let first = bench.ask(&access, &prompt(format, "LONG[40] DROP[3]", true)).await;
+        assert!(!first.whole, "{first:?}");
+        let second = bench.ask(&access, &prompt(format, "SAY[here I am]", true)).await;
+        assert_eq!((second.status, second.whole), (200, true), "{second:?}");
+        drop(meter);
+    }
 }
 
 #[tokio::test]

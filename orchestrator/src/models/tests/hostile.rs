@@ -269,6 +269,9 @@ impl std::io::Write for Lines {
 async fn keys_and_tokens_are_in_no_log_line_and_no_debug_output() {
     let lines = Lines::default();
     let writer = lines.clone();
+    // With one subscriber alone, `tracing` asks the thread that first comes to a line whether anybody
+    // listens there, and the threads of other tests have nobody.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     // The runtime of this test has one thread, so that all of its tasks log here.
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

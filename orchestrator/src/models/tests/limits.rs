@@ -8,6 +8,17 @@ fn output_limit(tokens: u64) -> TurnLimits {
     TurnLimits { max_output_tokens: Some(tokens), ..TurnLimits::default() }
 }
 
+fn cost_limit(amount: u64) -> TurnLimits {
+    let prices = CostLimit {
+        amount,
+        input: 3_000_000,
+        output: 15_000_000,
+        cache_read: 300_000,
+        cache_write: 3_750_000,
+    };
+    TurnLimits { max_cost: Some(prices), ..TurnLimits::default() }
+}
+
 async fn why(meter: &TurnMeter) -> TurnError {
     tokio::time::timeout(PATIENCE, meter.used_up()).await.unwrap()
 }
@@ -50,15 +61,7 @@ async fn tokens_end_in_the_middle_of_a_turn() {
 async fn what_a_turn_may_cost_ends_it_too() {
     let model = ScriptedModel::start().await.unwrap();
     let bench = Bench::at(&model.url());
-    let prices = CostLimit {
-        amount: 20_000,
-        input: 3_000_000,
-        output: 15_000_000,
-        cache_read: 300_000,
-        cache_write: 3_750_000,
-    };
-    let limits = TurnLimits { max_cost: Some(prices), ..TurnLimits::default() };
-    let (access, meter) = bench.open(Messages, limits).await;
+    let (access, meter) = bench.open(Messages, cost_limit(20_000)).await;
     // 3000 for the input and 15000 for the output.
     let first = bench.ask(&access, &prompt(Messages, "USAGE[1000,1000]", true)).await;
     assert_eq!(first.status, 200);
@@ -72,6 +75,34 @@ async fn what_a_turn_may_cost_ends_it_too() {
     let third = bench.ask(&access, &prompt(Messages, "still more", true)).await;
     third.refused(Messages, 402);
     assert_eq!(why(&meter).await.code.as_deref(), Some("OUT_OF_CREDITS"));
+}
+
+#[tokio::test]
+async fn a_cache_is_counted_on_where_it_is_asked_for_or_need_not_be() {
+    let model = ScriptedModel::start().await.unwrap();
+    let bench = Bench::at(&model.url());
+    // 10 000 tokens, of which 6000 come from the cache: they cost 13 800.
+    let long = format!("{} USAGE[4000,5,6000]", "x".repeat(30_000));
+    let long = json!({"role": "user", "content": long});
+    let more = json!({"role": "user", "content": "SAY[more]"});
+    for (format, asks, status) in
+        [(Messages, true, 200), (Messages, false, 402), (ChatCompletions, false, 200)]
+    {
+        let (access, meter) = bench.open(format, cost_limit(40_000)).await;
+        let body = |messages: Value| {
+            let mut body = prompt(format, "", true);
+            body["messages"] = messages;
+            if asks {
+                body["cache_control"] = json!({"type": "ephemeral"});
+            }
+            body
+        };
+        assert_eq!(bench.ask(&access, &body(json!([long]))).await.status, 200);
+        // 26 000 are left. That would pay for the same again, but not for 10 000 tokens at full price.
+        let answer = bench.ask(&access, &body(json!([long, more]))).await;
+        assert_eq!(answer.status, status, "{format:?} {asks}: {}", answer.text());
+        drop(meter);
+    }
 }
 
 #[tokio::test]

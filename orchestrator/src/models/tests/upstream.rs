@@ -11,7 +11,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, Response},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{io::AsyncReadExt, net::TcpListener, task::JoinHandle};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -69,6 +69,19 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// A provider that takes the beginning of each request and hangs up; where it is.
+pub(super) async fn hanging_up() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 64]).await.unwrap();
+        }
+    });
+    url
 }
 
 async fn answer(

@@ -1,6 +1,8 @@
 use std::sync::{Arc, LazyLock};
 
+use futures::FutureExt;
 use proptest::prelude::*;
+use sandbox_sdk::types::TokenUsage;
 
 use super::*;
 use crate::models::provider::{Clients, Provider};
@@ -21,8 +23,10 @@ fn wanted(number: u8, input: u64) -> Wanted {
     Wanted {
         hash: [number; 32],
         input,
+        usual: input,
         outline: Arc::default(),
         caches: input.is_multiple_of(2),
+        reads_cache: true,
         max_output: Some(100),
         least_output: 16,
     }
@@ -54,6 +58,25 @@ fn adds_up(used: &Used) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_request_under_way_counts_as_what_its_like_usually_reads_and_holds_the_most() {
+    let limits = TurnLimits { max_input_tokens: Some(1000), ..TurnLimits::default() };
+    let turn = OpenTurn::new("box", "t1", MODEL.clone(), limits, 60);
+    let wanted = |number, input| Wanted { usual: 600, ..wanted(number, input) };
+    let format = WireFormat::ChatCompletions;
+    // An even number of tokens is to be kept in a cache.
+    let admitted = turn.admit(&wanted(1, 800), format).await.unwrap();
+    let expected = Usage { cache_write: 600, ..Usage::default() };
+    assert_eq!(admitted.expected, expected);
+    // This is what is billed after a crash.
+    let told = turn.usage.borrow().clone();
+    assert_eq!(told.requests[0].token_usage, expected.to_wire());
+    assert_eq!(told.tokens.cache_creation_input_tokens, Some(600));
+    assert!(turn.admit(&wanted(2, 300), format).now_or_never().is_none(), "800 are held");
+    let fits = turn.admit(&wanted(3, 200), format).now_or_never();
+    assert!(fits.is_some_and(|admitted| admitted.is_ok()));
+}
+
 proptest! {
     #[test]
     fn the_tokens_of_the_requests_add_up_to_those_of_the_turn_at_every_moment(
@@ -79,7 +102,9 @@ proptest! {
                         reasoning: reasoning.into(),
                     };
                     let estimated = input.is_multiple_of(3);
-                    let metering = Metering { status: 200, usage, estimated, complete: !estimated };
+                    let complete = !estimated;
+                    let heard = [Heard::All, Heard::Read, Heard::Nothing][cache_read as usize % 3];
+                    let metering = Metering { status: 200, usage, estimated, complete, heard };
                     turn.settle(&under_way.remove(which), metering, None);
                 }
                 adds_up(&told.borrow_and_update())?;

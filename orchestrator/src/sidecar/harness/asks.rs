@@ -35,6 +35,14 @@ pub(super) enum Decision {
     Denied(String),
 }
 
+/// The words and the options of a question: all agents write them alike.
+pub(super) fn question(asked: &Value) -> Question {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let option = |option: &Value| (text(&option["label"]), Some(text(&option["description"])));
+    let options = asked["options"].as_array().into_iter().flatten().map(option).collect();
+    Question { text: text(&asked["question"]), options, ..Question::default() }
+}
+
 /// What was asked, by the agent's name of it, with what came of it unless it was taken back.
 type Ended = (String, Option<(Value, Decision)>);
 

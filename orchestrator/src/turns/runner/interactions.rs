@@ -11,10 +11,19 @@ use sandbox_sdk::types::{
     InteractionRequest, InteractionResolved, InteractionStatus, Outcome, cancel_reason, event_type,
     grant,
 };
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{MAX_BYTES, NOTICE_BYTES, Progress, Turn, Turns};
-use crate::{log::LogError, sidecar::SidecarClient, store::StoreError, turns::TurnError};
+use super::{
+    Turn, Turns,
+    progress::{MAX_BYTES, NOTICE_BYTES, Progress},
+};
+use crate::{
+    log::LogError,
+    sidecar::SidecarClient,
+    store::StoreError,
+    turns::{TurnError, outcome::Outcome as TurnOutcome},
+};
 
 /// Requests that may be open in a turn. An agent asks a few things at once.
 const MAX_OPEN: usize = 32;
@@ -34,6 +43,8 @@ pub(in crate::turns) struct Inquiries {
     refused: Vec<String>,
     /// How many there have been.
     refusals: usize,
+    /// Titles of the permissions that a person gave for the rest of the session.
+    granted: Vec<String>,
 }
 
 /// The other end, for whoever answers.
@@ -54,8 +65,8 @@ pub(in crate::turns) fn inquiries() -> (Inquiries, InquiriesHandle) {
     let (sender, given) = mpsc::channel(AHEAD);
     let (open, seen) = watch::channel(Vec::new());
     let handle = InquiriesHandle { given: sender, open: seen };
-    let taken = HashMap::new();
-    (Inquiries { given, open, taken, refused: Vec::new(), refusals: 0 }, handle)
+    let (taken, refused, granted) = (HashMap::new(), Vec::new(), Vec::new());
+    (Inquiries { given, open, taken, refused, refusals: 0, granted }, handle)
 }
 
 impl InquiriesHandle {
@@ -90,17 +101,29 @@ impl Inquiries {
         }
     }
 
-    fn refuse(&mut self, id: String) {
+    /// `false`: that were too many.
+    fn refuse(&mut self, id: String) -> bool {
         self.refusals += 1;
         if self.refusals <= MAX_REFUSED {
             self.refused.push(id);
         }
+        self.refusals <= MAX_REFUSED
     }
 
-    /// Whether an answer of this turn allowed more than it was asked for.
-    fn has_granted(&self) -> bool {
-        let grant = |answer: &InteractionAnswer| answer.data.get(grant::FIELD).cloned();
-        self.taken.values().any(|answer| grant(answer) == Some(grant::ALLOW_SESSION.into()))
+    fn take(&mut self, request: &InteractionRequest, answer: InteractionAnswer) {
+        let grant = answer.data.get(grant::FIELD).and_then(Value::as_str);
+        if request.kind == InteractionKind::Permission
+            && answer.outcome == Outcome::Accepted
+            && grant == Some(grant::ALLOW_SESSION)
+        {
+            self.granted.push(request.title.clone());
+        }
+        self.taken.insert(answer.id.clone(), answer);
+    }
+
+    /// Whether a person has allowed what the request asks for, with the answer to another one.
+    fn has_granted(&self, request: &InteractionRequest) -> bool {
+        request.kind == InteractionKind::Permission && self.granted.contains(&request.title)
     }
 
     fn publish(&self, open: Vec<InteractionRequest>) {
@@ -127,7 +150,12 @@ impl Progress {
         let full = self.full || self.bytes + size > MAX_BYTES;
         if full || self.message.open_requests().count() >= MAX_OPEN {
             tracing::warn!(id = asked.request.id, "a request to a person was not taken");
-            self.inquiries.refuse(asked.request.id);
+            if !self.inquiries.refuse(asked.request.id) {
+                // It would wait in vain, and nobody would know what for.
+                let why = "The agent asked for too much at once.";
+                self.exceeded = Some(TurnOutcome::failed("TURN_TOO_LARGE", why));
+                self.full = true;
+            }
             return;
         }
         let Ok(event) = Event::new(event_type::INTERACTION, &asked) else { return };
@@ -143,11 +171,9 @@ impl Progress {
         mut cancelled: InteractionCancelled,
         events: &mut Vec<Event>,
     ) {
-        if self.message.open_request(&cancelled.id).is_none() {
-            return;
-        }
+        let Some(request) = self.message.open_request(&cancelled.id) else { return };
         let granted = cancelled.reason.as_deref() == Some(cancel_reason::GRANTED);
-        if granted && !self.inquiries.has_granted() {
+        if granted && !self.inquiries.has_granted(request) {
             // The sandbox says so, and no person has.
             cancelled.reason = Some(cancel_reason::WITHDRAWN.to_owned());
         }
@@ -238,16 +264,12 @@ async fn hand_over(
         answer: Some(request.without_secrets(&answer.data)),
         extra: Extra::new(),
     };
-    let event = Event::new(event_type::INTERACTION_RESOLVED, &resolved).map_err(StoreError::from)?;
-    let taken = match sidecar.give_answer(&turn.id, &answer).await {
-        Ok(taken) => taken,
-        // It may have come through; then it says so again.
-        Err(_) => sidecar.give_answer(&turn.id, &answer).await?,
-    };
-    if !taken {
+    let event =
+        Event::new(event_type::INTERACTION_RESOLVED, &resolved).map_err(StoreError::from)?;
+    if !sidecar.give_answer(&turn.id, &answer).await? {
         return Err(TurnError::NobodyWaits);
     }
-    progress.inquiries.taken.insert(answer.id.clone(), answer);
+    progress.inquiries.take(request, answer);
     progress.message.resolve(resolved);
     progress.publish();
     Ok(vec![event])

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    asks::{Ask, Decision, What},
+    asks::{Ask, Decision, What, question},
     follow::Step,
 };
 use crate::{
@@ -65,20 +65,12 @@ pub(super) fn response(line: &Value, decision: Decision) -> Value {
 }
 
 fn questions(input: &Value) -> Vec<Question> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let question = |asked: &Value| Question {
-        text: text(&asked["question"]),
-        options: asked["options"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|option| (text(&option["label"]), Some(text(&option["description"]))))
-            .collect(),
+    let whole = |asked: &Value| Question {
         multi: asked["multiSelect"] == true,
         custom: true,
-        secret: false,
+        ..question(asked)
     };
-    input["questions"].as_array().into_iter().flatten().map(question).collect()
+    input["questions"].as_array().into_iter().flatten().map(whole).collect()
 }
 
 fn wanted(tool: &str, input: &Value) -> Wanted {

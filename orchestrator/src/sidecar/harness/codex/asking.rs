@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    asks::{Ask, Decision, What},
+    asks::{Ask, Decision, What, question},
     follow::Step,
 };
 use super::translate::{command, diff};
@@ -88,19 +88,12 @@ fn paths(changes: &Value) -> String {
 }
 
 fn questions(parameters: &Value) -> Vec<Question> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let question = |asked: &Value| Question {
-        text: text(&asked["question"]),
-        options: asked["options"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|option| (text(&option["label"]), Some(text(&option["description"]))))
-            .collect(),
+    let whole = |asked: &Value| Question {
         multi: false,
         // What it says of own words is for a terminal; here they are always possible.
         custom: true,
         secret: asked["isSecret"] == true,
+        ..question(asked)
     };
-    parameters["questions"].as_array().into_iter().flatten().map(question).collect()
+    parameters["questions"].as_array().into_iter().flatten().map(whole).collect()
 }

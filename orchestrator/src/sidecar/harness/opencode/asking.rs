@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    asks::{Ask, Decision, What},
+    asks::{Ask, Decision, What, question},
     follow::Step,
 };
 use crate::{
@@ -61,18 +61,10 @@ fn wanted(asked: &Value) -> Wanted {
 }
 
 fn questions(asked: &Value) -> Vec<Question> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let question = |asked: &Value| Question {
-        text: text(&asked["question"]),
-        options: asked["options"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|option| (text(&option["label"]), Some(text(&option["description"]))))
-            .collect(),
+    let whole = |asked: &Value| Question {
         multi: asked["multiple"] == true,
         custom: asked["custom"] != false,
-        secret: false,
+        ..question(asked)
     };
-    asked["questions"].as_array().into_iter().flatten().map(question).collect()
+    asked["questions"].as_array().into_iter().flatten().map(whole).collect()
 }

@@ -42,6 +42,8 @@ fn what_no_person_gets_to_see_is_refused_and_not_forgotten() {
     let refused = &progress.inquiries.refused;
     assert_eq!(refused.len(), MAX_REFUSED);
     assert_eq!(refused[0], format!("int_t_{MAX_OPEN}"));
+    let ends = progress.exceeded.unwrap();
+    assert_eq!(ends.error.unwrap().code.as_deref(), Some("TURN_TOO_LARGE"));
 }
 
 #[test]
@@ -53,9 +55,30 @@ fn only_a_persons_answer_allows_what_else_was_asked() {
     progress.take_cancel(granted(0), &mut events);
     assert_eq!(reason_of(&events[0]).as_deref(), Some(cancel_reason::WITHDRAWN));
 
-    let data = Extra::from_iter([(grant::FIELD.to_owned(), grant::ALLOW_SESSION.into())]);
-    let answer = InteractionAnswer { id: "int_t_1".into(), outcome: Outcome::Accepted, data };
-    progress.inquiries.taken.insert(answer.id.clone(), answer);
-    progress.take_cancel(granted(2), &mut events);
-    assert_eq!(reason_of(&events[1]).as_deref(), Some(cancel_reason::GRANTED));
+    let answered = |asked: InteractionAsked, outcome, progress: &mut Progress| {
+        let data = Extra::from_iter([(grant::FIELD.to_owned(), grant::ALLOW_SESSION.into())]);
+        let answer = InteractionAnswer { id: asked.request.id.clone(), outcome, data };
+        progress.inquiries.take(&asked.request, answer);
+    };
+    let question = |number| {
+        let mut asked = permission(number);
+        asked.request.kind = InteractionKind::Question;
+        asked
+    };
+    // Neither a no nor another kind of answer allows anything.
+    answered(permission(1), Outcome::Declined, &mut progress);
+    answered(question(1), Outcome::Accepted, &mut progress);
+    progress.take_cancel(granted(1), &mut events);
+    assert_eq!(reason_of(&events[1]).as_deref(), Some(cancel_reason::WITHDRAWN));
+
+    answered(permission(1), Outcome::Accepted, &mut progress);
+    let mut network = permission(3);
+    network.request.title = "Use the network".into();
+    progress.take_request(network, &mut events);
+    progress.take_request(question(4), &mut events);
+    events.clear();
+    (2..5).for_each(|number| progress.take_cancel(granted(number), &mut events));
+    let reasons: Vec<_> = events.iter().map(|event| reason_of(event).unwrap()).collect();
+    use cancel_reason::{GRANTED, WITHDRAWN};
+    assert_eq!(reasons, [GRANTED, WITHDRAWN, WITHDRAWN]);
 }

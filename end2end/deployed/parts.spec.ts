@@ -1,0 +1,60 @@
+import { expect, test } from "../support/test.ts";
+
+const PARTS = "**/split_*.wasm";
+
+test.describe("a part of the module that could not be loaded", () => {
+  test.beforeEach(async ({ consoleGate, page }) => {
+    consoleGate.allow(/Failed to load resource/, /Failed to fetch/);
+    await page.route(PARTS, (route) => route.abort());
+  });
+
+  test("keeps no message from being sent, and is loaded once it can be", async ({ chat, page }) => {
+    await chat.open("/");
+    await chat.ask("list the files");
+    await expect(chat.strip).toContainText("could not be loaded");
+    await chat.chatId();
+    await page.unroute(PARTS);
+    // By itself: there is an answer to follow.
+    await chat.settled();
+    await expect(chat.questions).toHaveCount(1);
+    await expect(chat.strip).toBeHidden();
+  });
+
+  test("leaves what the page came with to be read, and is loaded when somebody asks", async ({
+    chat,
+    page,
+  }) => {
+    await page.unroute(PARTS);
+    await chat.open("/");
+    await chat.askAndWait("list the files");
+    await page.route(PARTS, (route) => route.abort());
+    await chat.reload();
+    await expect(chat.strip).toContainText("could not be loaded");
+    await expect(chat.lastAnswer.locator(".receipt")).toBeVisible();
+    await page.unroute(PARTS);
+    await chat.strip.getByRole("button", { name: "Try again" }).click();
+    await expect(chat.strip).toBeHidden();
+    await chat.retry.click();
+    await expect(chat.answers).toHaveCount(2);
+    await chat.settled();
+  });
+});
+
+test("a new chat comes without the part for conversations, which comes when one writes", async ({
+  chat,
+  page,
+}) => {
+  const asked: string[] = [];
+  page.on("request", (request) => {
+    if (/\/split_.*\.wasm$/.test(request.url())) asked.push(request.url());
+  });
+  await chat.open("/");
+  await page.waitForLoadState("networkidle");
+  expect(asked).toEqual([]);
+  const part = page.waitForResponse(/\/split_thread\.[0-9a-f]{16}\.wasm$/);
+  await chat.input.fill("list");
+  expect((await part).headers()["cache-control"]).toContain("immutable");
+  await chat.askAndWait("list the files");
+  await chat.reload();
+  expect(new Set(asked).size, "the same file").toBe(1);
+});
