@@ -27,7 +27,6 @@ use axum::{
     routing::{any, get},
 };
 use serde_json::json;
-use tokio_util::task::TaskTracker;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::{
@@ -41,6 +40,7 @@ use crate::{
     vault::Vault,
 };
 pub(crate) use account::Calls;
+pub(crate) use batch::Batches;
 pub(crate) use guard::Keys;
 
 /// Largest body of a dispatch: a long prompt.
@@ -57,8 +57,7 @@ pub(crate) struct App {
     pub(crate) vault: Vault,
     pub(crate) models: ModelGateway,
     pub(crate) turns: Turns,
-    /// Batches under way.
-    pub(crate) batches: TaskTracker,
+    pub(crate) batches: Batches,
     pub(crate) gateway: Gateway,
     pub(crate) keys: Keys,
     pub(crate) calls: Calls,

@@ -15,6 +15,18 @@ pub(crate) fn start_of_day(ms: i64) -> i64 {
     ms - ms.rem_euclid(DAY_MS)
 }
 
+/// Tells what is done once a day when to do it.
+#[derive(Debug, Default)]
+pub(crate) struct Daily(Option<i64>);
+
+impl Daily {
+    /// Whether nobody has asked before on this day, in UTC.
+    pub(crate) fn is_due(&mut self, now: i64) -> bool {
+        let day = start_of_day(now);
+        self.0.replace(day) != Some(day)
+    }
+}
+
 /// When the month that a time is in began, and when the next one does, in UTC.
 pub(crate) fn month(ms: i64) -> (i64, i64) {
     let start_of = |ms: i64| {
@@ -54,7 +66,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{iso, month, start_of_day};
+    use super::{DAY_MS, Daily, iso, month, start_of_day};
 
     #[test]
     fn dates_are_written_in_iso_8601() {
@@ -63,6 +75,14 @@ mod tests {
         assert_eq!(iso(1_772_323_199_999), "2026-02-28T23:59:59.999Z");
         assert_eq!(iso(1_772_323_200_000), "2026-03-01T00:00:00.000Z");
         assert_eq!(iso(-1), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn what_is_done_daily_is_done_at_first_and_then_once_a_day() {
+        let mut daily = Daily::default();
+        let asked = [5, DAY_MS - 1, DAY_MS, DAY_MS + 1, 4 * DAY_MS, 4 * DAY_MS + 9];
+        let due = asked.map(|now| daily.is_due(now));
+        assert_eq!(due, [true, false, true, false, true, false]);
     }
 
     #[test]

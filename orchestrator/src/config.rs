@@ -54,8 +54,8 @@ pub struct Config {
     /// Seconds without a command or a turn after which a sandbox is stopped; its files stay.
     #[arg(long, env = "SKEIN_SANDBOX_IDLE_SECONDS", default_value_t = 900)]
     pub idle_timeout_seconds: u64,
-    /// Seconds from its first start after which a sandbox that asks for no lifetime ends for good
-    /// [default: never].
+    /// Seconds from its first start after which a sandbox that asks for no lifetime ends for good,
+    /// with its files [default: never].
     #[arg(
         long,
         env = "SKEIN_SANDBOX_LIFETIME_SECONDS",

@@ -117,7 +117,7 @@ impl From<SandboxError> for ApiError {
             SandboxError::Expired => {
                 Self::new(ErrorCode::InvalidState, message).with("currentState", "expired")
             }
-            SandboxError::Unreadable => Self::new(ErrorCode::InvalidState, message),
+            SandboxError::Unreadable(_) => Self::new(ErrorCode::InvalidState, message),
             SandboxError::Quota { what, limit } => Self::new(ErrorCode::QuotaExceeded, message)
                 .with("quotaType", what)
                 .with("limit", limit),

@@ -34,9 +34,10 @@ use sandbox_sdk::types::{
     AgentCatalog, AgentInfo, BackendChoice, Extra, ModelInfo, TurnError, TurnLimits, WireFormat,
 };
 
-pub(crate) use catalog::Choice;
+pub(crate) use catalog::{Choice, DEMO};
 pub use check::check_model;
 pub use config::{LocalModels, ModelsConfig};
+pub(crate) use provider::PROVIDERS;
 pub(crate) use socket::ModelSocket;
 pub(crate) use turn::{Metered, TurnMeter};
 

@@ -6,6 +6,9 @@ use sandbox_sdk::types::BackendChoice;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+/// The fields of a backend that tell it.
+pub(crate) const FIELDS: [&str; 2] = ["profile", "inlineProfile"];
+
 /// What a profile asks for. The default allows all that the sandbox allows.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]

@@ -1,4 +1,5 @@
-//! The sandboxes of this orchestrator: made, started, stopped when idle, resumed on demand, deleted.
+//! The sandboxes of this orchestrator: made, started, stopped when idle, resumed on demand,
+//! deleted.
 //!
 //! What a sandbox is stands in the database, its files in a folder of its own; a running one is a
 //! process that dies with this one. After a restart every sandbox is stopped, and the next command
@@ -7,6 +8,7 @@
 mod change;
 mod end;
 mod events;
+mod expiry;
 mod folder;
 mod lifecycle;
 mod make;
@@ -37,7 +39,7 @@ use crate::{
     store::{Store, StoreError},
     vault::Vault,
 };
-use slot::Slot;
+use slot::{Slot, Unreadable};
 
 /// What the registry works with.
 #[derive(Debug)]
@@ -124,8 +126,8 @@ pub(crate) enum SandboxError {
     BeingDeleted,
     #[error("the sandbox's lifetime is over")]
     Expired,
-    #[error("what the sandbox was made with was sealed with another signing secret")]
-    Unreadable,
+    #[error("what the sandbox was made with can't be read: {0}")]
+    Unreadable(Unreadable),
     #[error("the orchestrator is shutting down")]
     ShuttingDown,
     #[error(transparent)]
@@ -147,6 +149,15 @@ impl Sandboxes {
     ) -> Result<Option<BackendChoice>, SandboxError> {
         let request = self.slot(id)?.request();
         Ok(request::for_turn(request.backend.as_ref(), asked))
+    }
+
+    /// Refuses a backend that no sandbox can be made with. Gives what of it makes no difference, in
+    /// words for people.
+    pub(crate) fn check_backend(backend: &BackendChoice) -> Result<Vec<String>, SandboxError> {
+        let backend = Some(backend.clone());
+        let request = CreateSandbox { backend, ..CreateSandbox::default() };
+        request::check(&request)?;
+        Ok(request::warnings(&request))
     }
 
     pub(crate) fn get(&self, id: &str) -> Result<Snapshot, SandboxError> {

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     agents::{self, Patience},
-    api::{self, App, Calls, Keys},
+    api::{self, App, Batches, Calls, Keys},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions},
     gateway::Gateway,
@@ -212,7 +212,7 @@ async fn assemble(
         vault,
         models,
         turns,
-        batches: TaskTracker::new(),
+        batches: Batches::new(config.max_running),
         gateway,
         keys,
         calls: Calls::default(),
@@ -232,12 +232,14 @@ impl Orchestrator {
         Stats { viewers: self.app.gateway.open(), pages_from_memory, pages_from_store }
     }
 
-    /// Stops in order: running turns end as interrupted, viewers are told to come back, sandboxes
-    /// end, the log is closed clean. Takes a few seconds at most.
+    /// Stops in order: batches end, running turns end as interrupted, viewers are told to come
+    /// back, sandboxes end, the log is closed clean. Takes a few seconds at most.
     pub async fn shutdown(self) {
         let Self { app, webhooks, grace, ends, connections, accepting, idle_watch, writer, .. } =
             self;
-        // First the turns, so that viewers still see how they end.
+        // They would go on to their next tasks.
+        app.batches.stop();
+        // Then the turns, so that viewers still see how they end.
         app.turns.shutdown(grace).await;
         ends.closing.cancel();
         app.gateway.shutdown().await;
@@ -248,8 +250,7 @@ impl Orchestrator {
             connections.wait().await;
         }
         // What is left of them are the sandboxes they made.
-        app.batches.close();
-        if tokio::time::timeout(grace, app.batches.wait()).await.is_err() {
+        if tokio::time::timeout(grace, app.batches.ended()).await.is_err() {
             tracing::warn!("the next start removes the sandboxes of a batch");
         }
         app.sandboxes.shutdown().await;

@@ -6,6 +6,7 @@ mod epoch;
 mod events;
 mod runs;
 mod sandboxes;
+mod scrub;
 mod secrets;
 mod sessions;
 mod turns;
@@ -14,6 +15,7 @@ use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::D
 
 use sqlx::{
     ConnectOptions, SqlitePool,
+    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -23,6 +25,7 @@ pub(crate) use secrets::SecretRow;
 pub(crate) use sessions::SessionRow;
 pub(crate) use turns::{EndedTurn, NewTurn, TurnRow, Used, token_usage};
 
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// Readers at once. More would only wait for the same disk.
 const READERS: u32 = 4;
 /// Rows a reader may hold before they are taken: a page of large events must not fill the memory.
@@ -75,13 +78,13 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
             .row_buffer_size(ROWS_AHEAD)
-            // What is overwritten is gone: an older version left credentials open.
+            // What is deleted is overwritten, where that costs no more writes.
             .pragma("secure_delete", "FAST")
             // Statements hold what people wrote.
             .disable_statement_logging();
         let write =
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("./migrations").run(&write).await.map_err(StoreError::Migration)?;
+        MIGRATIONS.run(&write).await.map_err(StoreError::Migration)?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.create_if_missing(false))
@@ -123,4 +126,26 @@ fn sql_int(value: u64) -> i64 {
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_lifetime_of_a_sandbox_of_an_older_version_counts_from_its_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("o.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let older = SqlitePool::connect_with(options).await.unwrap();
+        // As it was before lifetimes counted from the first start.
+        MIGRATIONS.run_to(3, &older).await.unwrap();
+        let insert = "INSERT INTO sandboxes (id, request, status, created_at, started_at,
+                          last_activity_at) VALUES ('a', '{}', 'stopped', 1, 2, 3)";
+        sqlx::query(insert).execute(&older).await.unwrap();
+        older.close().await;
+        let store = Store::open(&path).await.unwrap();
+        let row = store.sandboxes().await.unwrap().remove(0).row;
+        assert_eq!((row.started_at, row.first_started_at, row.expired_at), (Some(2), None, None));
+    }
 }

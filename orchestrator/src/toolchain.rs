@@ -1,9 +1,14 @@
 //! Which tools of which versions sandboxes have: this machine's own, which they see read-only.
 //! Nothing is installed for them.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
-use tokio::{process::Command, time::timeout};
+use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::sidecar;
 
@@ -27,17 +32,49 @@ const KNOWN: &[(&str, &str, &str)] = &[
 const ANY: [&str; 5] = ["", "*", "latest", "lts", "system"];
 const PATIENCE: Duration = Duration::from_secs(10);
 
+static SAID: Said = Said::new(Duration::from_secs(60));
+
+/// What programs said of their versions. They run outside of every sandbox's limits, so that one is
+/// asked at a time, and not again for a while.
+struct Said {
+    good_for: Duration,
+    by_program: Mutex<BTreeMap<&'static str, (Instant, Option<String>)>>,
+}
+
+impl Said {
+    const fn new(good_for: Duration) -> Self {
+        Self { good_for, by_program: Mutex::const_new(BTreeMap::new()) }
+    }
+
+    /// The program's version as it is known, or as it is told now.
+    async fn version(
+        &self,
+        program: &'static str,
+        told: impl Future<Output = Option<String>>,
+    ) -> Option<String> {
+        let mut known = self.by_program.lock().await;
+        if let Some((at, version)) = known.get(program)
+            && at.elapsed() < self.good_for
+        {
+            return version.clone();
+        }
+        let version = told.await;
+        known.insert(program, (Instant::now(), version.clone()));
+        version
+    }
+}
+
 /// The tool's version, if it is there in the version that is asked for: `22` is every `22.x`.
 ///
 /// # Errors
 /// In words, what is there instead.
 pub(crate) async fn check(tool: &str, version: &str) -> Result<String, String> {
     let shown: String = tool.chars().take(64).collect();
-    let Some((_, program, flag)) = KNOWN.iter().find(|(name, ..)| *name == tool) else {
+    let Some(&(_, program, flag)) = KNOWN.iter().find(|(name, ..)| *name == tool) else {
         return Err(format!("Nothing is installed into a sandbox, and {shown:?} is not known."));
     };
     let wanted: String = version.chars().take(64).collect();
-    match present(program, flag).await {
+    match SAID.version(program, present(program, flag)).await {
         None => Err(format!("Nothing is installed into a sandbox, and {shown} is not there.")),
         Some(present) if is_version(&wanted, &present) => Ok(present),
         Some(present) => Err(format!(
@@ -77,6 +114,8 @@ fn is_version(wanted: &str, present: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -110,5 +149,28 @@ mod tests {
         if let Ok(version) = check("python", "latest").await {
             assert!(check("python", "1").await.unwrap_err().contains(&version));
         }
+        assert!(SAID.by_program.lock().await.contains_key("python3"), "it need not be asked again");
+    }
+
+    #[tokio::test]
+    async fn however_many_want_to_know_one_program_is_asked_at_a_time_and_once_in_a_while() {
+        let (asked, under_way) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let tell = async || {
+            assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0);
+            asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            under_way.fetch_sub(1, Ordering::SeqCst);
+            Some("22.1.0".to_owned())
+        };
+        let said = Said::new(Duration::from_secs(3600));
+        let all = (0..8).map(|n| said.version(["node", "npm"][n % 2], tell()));
+        let all = futures::future::join_all(all).await;
+        assert!(all.iter().all(|version| version.as_deref() == Some("22.1.0")));
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        let said = Said::new(Duration::ZERO);
+        for _ in 0..2 {
+            said.version("node", tell()).await;
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 4, "it may be another one by now");
     }
 }

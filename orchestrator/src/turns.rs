@@ -35,6 +35,7 @@ use crate::{
 use meter::prompt_tokens;
 use runner::{InquiriesHandle, Turn, inquiries};
 
+pub(crate) use ingest::shorten;
 pub(crate) use outcome::Stop;
 #[cfg(test)]
 pub(crate) use outcome::tests::last_events_of;

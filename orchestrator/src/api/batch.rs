@@ -15,11 +15,20 @@ use axum::{Router, body::Bytes, extract::State, response::Response, routing::pos
 use futures::{Stream, StreamExt, stream};
 use sandbox_sdk::types::{BackendChoice, BatchRun, BatchTask, Extra, ScalingMode};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, time::timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use super::{App, DISPATCH_LIMIT, Shared, extract::Json, sse};
-use crate::{error::ApiError, sandboxes::SandboxError};
+use crate::{
+    error::ApiError,
+    sandboxes::{SandboxError, Sandboxes},
+};
 
 const MAX_TASKS: usize = 100;
 const MAX_ID: usize = 128;
@@ -34,6 +43,36 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/batch/run", post(run)).route("/v1/sandboxes/batch/run", post(run))
 }
 
+/// The batches under way, and the places that all their tasks share.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    under_way: TaskTracker,
+    stopped: CancellationToken,
+    places: Semaphore,
+}
+
+impl Batches {
+    /// `most`: tasks that are worked on at once, of all batches together.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            under_way: TaskTracker::new(),
+            stopped: CancellationToken::new(),
+            places: Semaphore::new(most),
+        }
+    }
+
+    /// Ends every task. None begins any more.
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
+    }
+
+    /// Waits until nothing is left of those that were stopped.
+    pub(crate) async fn ended(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
+}
+
 /// A client that goes away ends all of it.
 async fn run(
     State(app): Shared,
@@ -42,9 +81,9 @@ async fn run(
     let batch = Batch::check(&app, batch).await?;
     // Nothing waits for a slow reader: there is room for all there is to tell.
     let (sender, events) = mpsc::channel(batch.tasks.len() + 2);
-    let stopped = app.gateway.draining().child_token();
+    let stopped = app.batches.stopped.child_token();
     let events = frames(events, stopped.clone().drop_guard());
-    app.batches.spawn(batch.run(app.clone(), Teller(sender), stopped));
+    app.batches.under_way.spawn(batch.run(app.clone(), Teller(sender), stopped));
     Ok(sse::answer(events))
 }
 
@@ -87,7 +126,9 @@ impl Batch {
             let words = format!("timeoutMs must be between 1 and {MAX_TASK_PATIENCE_MS}");
             return Err(ApiError::invalid(words));
         }
-        let (backend, agent) = choose(app, batch.backend.unwrap_or_default()).await?;
+        let backend = batch.backend.unwrap_or_default();
+        let passed_over = Sandboxes::check_backend(&backend)?;
+        let (backend, agent) = choose(app, backend).await?;
         let (_, most) = app.sandboxes.most();
         let settings = Settings {
             id: uuid::Uuid::now_v7().to_string(),
@@ -103,7 +144,7 @@ impl Batch {
             let field: String = field.chars().take(64).collect();
             format!("{field} is not known here and was passed over")
         });
-        let warnings = warnings.collect();
+        let warnings = warnings.chain(passed_over).collect();
         Ok(Self { tasks: batch.tasks, settings, width, warnings })
     }
 

@@ -1,7 +1,7 @@
 //! Passes a request on to a sandbox and its answer back, both as they come.
 //!
-//! What is in a sandbox is trusted with nothing: its answer is bounded in bytes and in silence, and of
-//! the head only what a client needs comes through.
+//! What is in a sandbox is trusted with nothing: its answer is bounded in bytes and in silence, and
+//! of the head only what a client needs comes through.
 
 mod answer;
 mod sending;
@@ -23,7 +23,6 @@ use tokio::time::{Instant, sleep_until};
 use super::{App, extract};
 use crate::{
     error::ApiError,
-    sandboxes::Lease,
     sidecar::{SidecarClient, SidecarError},
 };
 use sending::Sending;
@@ -39,9 +38,10 @@ pub(super) struct Bounds {
     pub(super) patience: Duration,
 }
 
-/// A request for a sandbox that runs: it was resumed, if it had to be.
+/// A request for a sandbox, whether or not it runs.
 pub(super) struct Forward {
-    lease: Lease,
+    app: Arc<App>,
+    id: String,
     request: Request,
 }
 
@@ -53,22 +53,36 @@ impl FromRequest<Arc<App>> for Forward {
         let params = RawPathParams::from_request_parts(&mut parts, app).await;
         let params = params.map_err(|_| ApiError::invalid("The path could not be read."))?;
         let id = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
-        let lease = app.sandboxes.lease(id).await?;
-        Ok(Self { lease, request: Request::from_parts(parts, body) })
+        let (app, id) = (app.clone(), id.to_owned());
+        Ok(Self { app, id, request: Request::from_parts(parts, body) })
     }
 }
 
 impl Forward {
-    /// Asks the sandbox for `path` with the same method, body and conditions. The sandbox counts as in
-    /// use until the answer has been read; a client that goes away ends what it asked for.
+    /// Asks the sandbox for `path` with the same method, body and conditions, and resumes it first
+    /// if it has to. It counts as in use until the answer has been read; a client that goes away
+    /// ends what it asked for.
     ///
     /// # Errors
-    /// What the sandbox refuses, in the API's words; 413, 408 for the request's body; 503 for an answer
-    /// that does not come or is out of bounds.
+    /// What the sandbox refuses, in the API's words; 413, 408 for the request's body; 503 for an
+    /// answer that does not come or is out of bounds.
     pub(super) async fn run(self, path: &str, bounds: Bounds) -> Result<Response, ApiError> {
-        let sidecar = self.lease.sidecar().clone();
-        pass(&sidecar, self.request, path, bounds, self.lease).await
+        let Self { app, id, request } = self;
+        // No sandbox is resumed for a request that it will not get.
+        let request = fitting(request, bounds.body).await?;
+        let lease = app.sandboxes.lease(&id).await?;
+        let sidecar = lease.sidecar().clone();
+        pass(&sidecar, request, path, bounds, lease).await
     }
+}
+
+/// The request, unless its body says itself that it is longer than `most` bytes.
+async fn fitting(request: Request, most: u64) -> Result<Request, ApiError> {
+    if declared_length(request.headers()).is_some_and(|length| length > most) {
+        extract::drain(request.into_body()).await;
+        return Err(extract::too_large(most));
+    }
+    Ok(request)
 }
 
 /// `kept` is held until the answer has been read.
@@ -80,11 +94,6 @@ async fn pass(
     kept: impl Send + 'static,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let length = declared_length(&parts.headers);
-    if length.is_some_and(|length| length > bounds.body) {
-        extract::drain(body).await;
-        return Err(extract::too_large(bounds.body));
-    }
     let sending = Arc::new(Sending::new());
     let mut ours = Request::new(sending.body(body, bounds.body));
     *ours.method_mut() = parts.method;

@@ -37,8 +37,8 @@ impl Keys {
         Self { api_key, sandboxes }
     }
 
-    /// Token that opens one sandbox, and until when. Derived, so that none has to be stored. It stays
-    /// the same for a while, and is good for longer than that from whenever it is asked for.
+    /// Token that opens one sandbox, and until when. Derived, so that none has to be stored. It
+    /// stays the same for a while, and is good for longer than that from whenever it is asked for.
     pub(super) fn of_sandbox(&self, id: &str, now: i64) -> (String, i64) {
         let expires_at = (now.div_euclid(TOKEN_LIFE) + 2) * TOKEN_LIFE;
         (self.token(id, expires_at), expires_at)

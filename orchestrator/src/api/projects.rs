@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json as JsonBody, Router, extract::State, http::StatusCode, routing::post};
-use sandbox_sdk::types::{CreateProject, CreateSandbox};
+use sandbox_sdk::types::{CreateProject, CreateSandbox, Extra};
 use serde_json::{Value, json};
 
 use super::{
@@ -36,20 +36,25 @@ async fn create(
     Ok((status, JsonBody(json!({"project": app.project(&snapshot)}))))
 }
 
-/// The project's sandbox in the words of `/v1/sandboxes`. A `config` beside the container is read in
-/// them; the container counts.
+/// The project's sandbox in the words of `/v1/sandboxes`. Its fields may stand in a `config`, in
+/// the project itself and in its container, whose variables are added; what comes later counts.
 fn request(project: CreateProject) -> Result<CreateSandbox, ApiError> {
     let CreateProject { container, backend, mut extra, .. } = project;
-    let config = extra.remove("config").filter(|config| !config.is_null());
+    let mut fields = match extra.remove("config") {
+        None | Some(Value::Null) => Extra::new(),
+        Some(Value::Object(config)) => config,
+        Some(_) => return Err(ApiError::invalid("config must be an object")),
+    };
+    fields.extend(extra);
+    fields.extend(container.extra);
     // The parser's own words may quote a secret.
-    let config = config.map(serde_json::from_value::<CreateSandbox>).transpose();
-    let config = config.map_err(|_| ApiError::invalid("config is not valid"))?;
-    let mut request = config.unwrap_or_default();
+    let request = serde_json::from_value::<CreateSandbox>(fields.into());
+    let mut request = request.map_err(|_| {
+        ApiError::invalid("a field of the project, of its config or of its container is not valid")
+    })?;
     request.image = container.image.or(request.image);
     request.env.extend(container.env);
     request.backend = backend.or(request.backend);
-    request.extra.extend(extra);
-    request.extra.extend(container.extra);
     Ok(request)
 }
 
@@ -84,5 +89,27 @@ mod tests {
         let bad = json!({"config": {"env": {"TOKEN": ["secret"]}}});
         let refused = super::request(serde_json::from_value(bad).unwrap()).unwrap_err();
         assert!(!format!("{refused:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_field_means_the_same_wherever_in_a_project_it_stands() {
+        let fields = json!({
+            "name": "a", "env": {"A": "1"}, "secrets": ["S"], "maxLifetimeSeconds": 60,
+            "resources": {"memory": 256}, "flavour": "sweet",
+        });
+        let flat: CreateSandbox = serde_json::from_value(fields.clone()).unwrap();
+        for project in [fields.clone(), json!({"config": fields}), json!({"container": fields})] {
+            let project = serde_json::from_value(project).unwrap();
+            assert_eq!(request(project).unwrap(), flat);
+        }
+        let all = json!({
+            "config": {"name": "config", "idleTimeoutSeconds": 1, "secrets": ["C"]},
+            "name": "project", "idleTimeoutSeconds": 2,
+            "container": {"name": "container"},
+        });
+        let request = request(serde_json::from_value(all).unwrap()).unwrap();
+        assert_eq!(request.name.as_deref(), Some("container"));
+        assert_eq!((request.idle_timeout_seconds, request.secrets.len()), (Some(2), 1));
+        assert!(request.extra.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! What the protocol knows and this orchestrator cannot do: 501 `NOT_IMPLEMENTED`, with the feature's
-//! name and the reason, so that a client need not guess from a missing route.
+//! What the protocol knows and this orchestrator cannot do: 501 `NOT_IMPLEMENTED`, with the
+//! feature's name and the reason, so that a client need not guess from a missing route.
 
 use axum::{
     Router,

@@ -1,4 +1,5 @@
-//! What a sandbox offers, at its own address and below the product's. A stopped one is resumed first.
+//! What a sandbox offers, at its own address and below the product's. A stopped one is resumed
+//! first.
 
 mod commands;
 mod files;

@@ -44,8 +44,8 @@ pub(super) struct Since {
 }
 
 impl Since {
-    /// Without a number in the query the header `Last-Event-ID` counts; without all of them, the log
-    /// from its beginning.
+    /// Without a number in the query the header `Last-Event-ID` counts; without all of them, the
+    /// log from its beginning.
     pub(super) fn or_header(self, headers: &HeaderMap) -> Result<u64, ApiError> {
         let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
         let header = match header {
@@ -98,6 +98,7 @@ fn frames(
         if let Some(opening) = opening {
             return Some((Ok(opening), (cursor, draining, None)));
         }
+        let mut is_over = false;
         loop {
             let page = cursor.page(PAGE, None).await.ok()?;
             if !page.is_empty() {
@@ -105,8 +106,13 @@ fn frames(
                 page.iter().for_each(|event| write_frame(&mut text, event));
                 return Some((Ok(Bytes::from(text)), (cursor, draining, None)));
             }
-            if cursor.head().life == Life::Deleted {
+            if is_over {
                 return None;
+            }
+            is_over = cursor.head().life == Life::Deleted;
+            if is_over {
+                // Its last events may have come since the page was read.
+                continue;
             }
             let changed = draining.run_until_cancelled(timeout(KEEP_ALIVE, cursor.changed()));
             match changed.await {
@@ -128,5 +134,31 @@ fn write_frame(text: &mut String, event: &StoredEvent) {
     let seq = event.seq.to_string();
     for piece in ["event: ", kind, "\nid: ", &seq, "\ndata: ", &event.data, "\n\n"] {
         text.push_str(piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use sandbox_sdk::types::Event;
+
+    use super::*;
+    use crate::log::tests::Bench;
+
+    #[tokio::test]
+    async fn the_last_event_of_a_log_is_told_before_its_stream_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::open(dir.path()).await;
+        let log = bench.session("s", "u").await;
+        let cursor = bench.logs.cursor(log.clone(), 0);
+        let mut frames = std::pin::pin!(frames(cursor, CancellationToken::new()));
+        assert_eq!(frames.next().await.unwrap().unwrap(), ": connected\n\n");
+        let last = Event { kind: "last".to_owned(), data: serde_json::Map::new() };
+        bench.append(&log, vec![last]).await;
+        // Before anybody has come to read it.
+        bench.logs.forget("s");
+        let told = frames.next().await.unwrap().unwrap();
+        assert_eq!(told, "event: last\nid: 1\ndata: {}\n\n");
+        assert!(frames.next().await.is_none());
     }
 }

@@ -41,7 +41,8 @@ impl Cursor {
     }
 
     /// The next events, as many as `max_bytes` hold, none after `until`; empty where nothing more
-    /// stands. Nothing is skipped when the future is dropped.
+    /// stands. Of a deleted session there is what is still in memory. Nothing is skipped when the
+    /// future is dropped.
     pub(crate) async fn page(
         &mut self,
         max_bytes: usize,
@@ -49,18 +50,21 @@ impl Cursor {
     ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
         let head = self.head.borrow_and_update().seq;
         let until = until.map_or(head, |until| until.min(head));
-        let Some(key) = self.log.key().filter(|_| self.at < until) else { return Ok(Vec::new()) };
+        if self.at >= until {
+            return Ok(Vec::new());
+        }
         let reads = &self.logs.0.reads;
-        let page = match self.log.recent_after(self.at, max_bytes) {
-            Some(mut page) => {
+        let page = match (self.log.recent_after(self.at, max_bytes), self.log.key()) {
+            (Some(mut page), _) => {
                 reads.memory.fetch_add(1, Ordering::Relaxed);
                 page.retain(|event| event.seq <= until);
                 page
             }
-            None => {
+            (None, Some(key)) => {
                 reads.store.fetch_add(1, Ordering::Relaxed);
                 self.logs.0.store.events(key, self.at, until, max_bytes).await?
             }
+            (None, None) => Vec::new(),
         };
         if let Some(last) = page.last() {
             self.at = last.seq;

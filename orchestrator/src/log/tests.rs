@@ -34,7 +34,7 @@ fn the_box() -> SandboxRow {
 impl Bench {
     pub(crate) async fn open(folder: &Path) -> Self {
         let store = Store::open(&folder.join("o.db")).await.unwrap();
-        store.insert_sandbox(&the_box(), "{}").await.unwrap();
+        store.insert_sandbox(&the_box(), "{}", None).await.unwrap();
         let (logs, writer) = EventLog::open(store.clone()).await.unwrap();
         Self { store, logs, writer }
     }
@@ -224,6 +224,28 @@ async fn nothing_is_appended_to_a_deleted_session_and_its_numbers_are_not_reused
 }
 
 #[tokio::test]
+async fn who_had_not_read_the_last_events_of_a_deleted_session_still_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::open(dir.path()).await;
+    let log = bench.session("s", "u").await;
+    let mut cursor = bench.logs.cursor(log.clone(), 0);
+    bench.append(&log, vec![event(1, 1), event(2, 1)]).await;
+    bench.logs.forget("s");
+    bench.store.delete_sandbox("box").await.unwrap();
+    assert_eq!(read_all(&mut cursor, 1000).await, [(1, 1), (2, 2)]);
+    // Of a longer one the end is in memory; what came before is nowhere.
+    assert!(bench.store.insert_sandbox(&the_box(), "{}", None).await.unwrap());
+    let log = bench.session("long", "u").await;
+    bench.append(&log, (1..=200).map(|number| event(number, 4_000)).collect()).await;
+    let (mut early, mut late) =
+        (bench.logs.cursor(log.clone(), 0), bench.logs.cursor(log.clone(), 199));
+    bench.logs.forget("long");
+    bench.store.delete_sandbox("box").await.unwrap();
+    assert!(early.page(1000, None).await.unwrap().is_empty());
+    assert_eq!(read_all(&mut late, 1000).await, [(200, 200)]);
+}
+
+#[tokio::test]
 async fn what_was_not_committed_is_not_seen_and_its_numbers_are_given_again() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::open(dir.path()).await;
@@ -264,7 +286,7 @@ async fn a_session_that_is_made_again_has_a_log_of_its_own() {
     let old = bench.store.session("s").await.unwrap().unwrap();
     // Deleted without a word to those who have the log in use.
     assert_eq!(bench.store.delete_sandbox("box").await.unwrap(), ["s"]);
-    assert!(bench.store.insert_sandbox(&the_box(), "{}").await.unwrap());
+    assert!(bench.store.insert_sandbox(&the_box(), "{}", None).await.unwrap());
     let second = bench.session("s", "bob").await;
     assert_eq!((first.head().life, second.head().seq), (Life::Deleted, 0));
     assert_eq!(bench.append(&second, vec![event(9, 1)]).await, (1, 1));

@@ -19,6 +19,8 @@ use super::{
 pub(super) const ANTHROPIC: &str = "anthropic";
 pub(super) const OPENAI: &str = "openai";
 pub(super) const CUSTOM: &str = "custom";
+/// Every name that a provider goes by where no address comes with it.
+pub(crate) const PROVIDERS: [&str; 5] = [ANTHROPIC, OPENAI, CUSTOM, "ollama", "llama.cpp"];
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest silence of a provider. A local model may read for minutes before it says anything.

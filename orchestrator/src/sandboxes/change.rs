@@ -15,7 +15,7 @@ impl Sandboxes {
     ) -> Result<Snapshot, SandboxError> {
         request::check_update(&update)?;
         let slot = self.slot(id)?;
-        if self.expire_if_over(&slot).await {
+        if self.expire_if_over(&slot) {
             return Err(SandboxError::Expired);
         }
         let sandboxes = self.clone();
@@ -34,25 +34,32 @@ impl Sandboxes {
         if slot.is_condemned() {
             return Err(SandboxError::NotFound);
         }
-        if slot.is_unreadable() {
+        if let Some(why) = slot.unreadable() {
             // What could be read again with the right secret would be lost.
-            return Err(SandboxError::Unreadable);
+            return Err(SandboxError::Unreadable(why));
         }
-        let mut request = CreateSandbox::clone(&slot.request());
+        let before = slot.request();
+        let mut request = CreateSandbox::clone(&before);
         let UpdateSandbox { name, idle_timeout_seconds, max_lifetime_seconds, metadata, .. } =
             update;
         request.name = name.or(request.name);
         request.idle_timeout_seconds = idle_timeout_seconds.or(request.idle_timeout_seconds);
         request.max_lifetime_seconds = max_lifetime_seconds.or(request.max_lifetime_seconds);
         request.metadata = metadata.or(request.metadata);
-        let id = slot.snapshot().row.id;
-        let sealed = self.seal(&id, &request)?;
-        self.0.store.save_request(&id, &sealed).await?;
-        slot.set_request(request);
+        // Who only keeps it alive, again and again, must not fill its log.
+        let is_new = request != *before;
+        if is_new {
+            let id = slot.snapshot().row.id;
+            let sealed = self.seal(&id, &request)?;
+            self.0.store.save_request(&id, &sealed, request.max_lifetime_seconds).await?;
+            slot.set_request(request);
+        }
         slot.touch();
         drop(life);
         let snapshot = slot.snapshot();
-        self.tell(&snapshot, events::UPDATED).await;
+        if is_new {
+            self.tell(&snapshot, events::UPDATED).await;
+        }
         Ok(snapshot)
     }
 }

@@ -15,6 +15,8 @@ use crate::{
 
 /// What it is made with was changed.
 pub(super) const UPDATED: &str = "sandbox.updated";
+/// Its lifetime is over.
+pub(super) const EXPIRED: &str = "sandbox.expired";
 /// It is gone; the log goes with it.
 pub(super) const DELETED: &str = "sandbox.deleted";
 
@@ -31,11 +33,12 @@ impl Sandboxes {
         self.0.logs.known_session(&row).await
     }
 
-    /// Tells where a sandbox stands now. Its deletion is told by who deletes it.
+    /// Tells where a sandbox stands now. Its deletion and its expiry are told once, by who brings
+    /// them about.
     pub(super) async fn tell_status(&self, slot: &Slot) {
         let snapshot = slot.snapshot();
         let status = snapshot.status();
-        if status != SandboxStatus::Deleted {
+        if !matches!(status, SandboxStatus::Deleted | SandboxStatus::Expired) {
             self.tell(&snapshot, &format!("sandbox.{}", status.as_str())).await;
         }
     }

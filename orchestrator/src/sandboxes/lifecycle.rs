@@ -18,11 +18,20 @@ use crate::{
     store::SandboxRow,
 };
 
+/// A sandbox's process that nobody watches over yet, and what is its own.
+struct Started {
+    running: RunningSandbox,
+    models: ModelSocket,
+    permit: OwnedSemaphorePermit,
+    /// Secrets that were asked for and are not in its environment.
+    without: Arc<[String]>,
+}
+
 impl Sandboxes {
     /// The sandbox, running: resumed if it is stopped, waited for if it is just being started.
     pub(crate) async fn lease(&self, id: &str) -> Result<Lease, SandboxError> {
         let slot = self.slot(id)?;
-        if self.expire_if_over(&slot).await {
+        if self.expire_if_over(&slot) {
             return Err(SandboxError::Expired);
         }
         if let Some(lease) = slot.lease() {
@@ -58,7 +67,7 @@ impl Sandboxes {
             return Err(SandboxError::Expired);
         }
         let started = match self.permit().await {
-            Ok(permit) => self.spawn(&snapshot).await.map(|running| (running, permit)),
+            Ok(permit) => self.spawn(&snapshot, permit).await,
             Err(error) => Err(error),
         };
         let row = match &started {
@@ -77,14 +86,23 @@ impl Sandboxes {
         if row.status != snapshot.row.status || row.error != snapshot.row.error {
             self.tell_status(slot).await;
         }
-        let ((running, models), permit) = started?;
+        let started = started?;
         slot.touch();
         let run = self.begin_run(&row.id).await;
-        self.supervise(slot.clone(), running, models, permit, run);
+        self.supervise(slot.clone(), started, run);
         let lease = slot.lease();
         drop(life);
         saved?;
         lease.ok_or(SandboxError::ShuttingDown)
+    }
+
+    /// Whether a lease need not fail for want of room: the sandbox runs, or one more could.
+    pub(crate) fn can_run(&self, id: &str) -> bool {
+        let slots = self.slots();
+        let is_idle = |slot: &Arc<Slot>| slot.running().is_some() && slot.idle_ms().is_some();
+        slots.get(id).is_none_or(|slot| slot.running().is_some())
+            || self.0.running.available_permits() > 0
+            || slots.values().any(is_idle)
     }
 
     /// The right to run one more. When all are taken, the sandbox that was idle longest goes.
@@ -108,15 +126,17 @@ impl Sandboxes {
     async fn spawn(
         &self,
         snapshot: &Snapshot,
-    ) -> Result<(RunningSandbox, ModelSocket), SandboxError> {
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Started, SandboxError> {
         // Looked for each time: one may have been installed since.
         let folders = self.0.config.agents.clone();
         let installed = tokio::task::spawn_blocking(move || {
             agents::installed(&folders, std::env::var_os("PATH").as_deref())
         });
-        let mut env = self.0.vault.environment(&snapshot.request.secrets).await?;
-        // What was given outright counts.
-        env.extend(snapshot.request.env.clone());
+        let asked = &snapshot.request.secrets;
+        let secrets = self.0.vault.environment(asked).await?;
+        let env = request::environment(&snapshot.request.env, secrets);
+        let without = asked.iter().filter(|name| !env.contains_key(*name)).cloned().collect();
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),
             root: self.0.config.folder.join(&snapshot.row.id),
@@ -134,22 +154,17 @@ impl Sandboxes {
             DriverError::NoFreeUid(limit) => SandboxError::Quota { what: "run", limit },
             error => SandboxError::Start(error.to_string()),
         })?;
-        Ok((running, models))
+        Ok(Started { running, models, permit, without })
     }
 
     /// Gives a running sandbox to a task that owns it until its end.
-    fn supervise(
-        &self,
-        slot: Arc<Slot>,
-        running: RunningSandbox,
-        models: ModelSocket,
-        permit: OwnedSemaphorePermit,
-        run: Option<i64>,
-    ) {
+    fn supervise(&self, slot: Arc<Slot>, started: Started, run: Option<i64>) {
+        let Started { running, models, permit, without } = started;
         let handle = Running {
             sidecar: running.sidecar().clone(),
             stop: self.0.closing.child_token(),
             ended: CancellationToken::new(),
+            without,
         };
         slot.set_running(Some(handle.clone()));
         let sandboxes = self.clone();
@@ -181,8 +196,8 @@ impl Sandboxes {
     }
 }
 
-/// What a start that came to nothing makes of a sandbox. Only one that never ran has failed: another
-/// has files, and whoever wants it next tries again.
+/// What a start that came to nothing makes of a sandbox. Only one that never ran has failed:
+/// another has files, and whoever wants it next tries again.
 fn not_started(row: &mut SandboxRow, error: &SandboxError) {
     let is_new = row.status == "provisioning";
     match error {

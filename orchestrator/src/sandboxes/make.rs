@@ -30,6 +30,8 @@ impl Sandboxes {
             let missing: String = missing.chars().take(64).collect();
             return Err(SandboxError::Invalid(format!("there is no secret {missing:?}")));
         }
+        let secrets = self.0.vault.environment(&request.secrets).await?;
+        request::check_room(&request.env, &secrets)?;
         for (tool, version) in request::tools(request)? {
             let there = toolchain::check(&tool, &version).await;
             there.map_err(|reason| SandboxError::NotImplemented { feature: "tools", reason })?;
@@ -47,7 +49,9 @@ impl Sandboxes {
             return Ok((known.snapshot(), false));
         }
         let limit = self.0.config.max_sandboxes;
-        if self.slots().len() >= limit {
+        // Of those that are expired no more than a row is left.
+        let existing = self.slots().values().filter(|slot| !slot.is_expired()).count();
+        if existing >= limit {
             return Err(SandboxError::Quota { what: "exist", limit });
         }
         request.max_lifetime_seconds = request.max_lifetime_seconds.or(self.0.config.max_lifetime);
@@ -65,10 +69,11 @@ impl Sandboxes {
             ephemeral,
         };
         let sealed = self.seal(&row.id, &request)?;
-        let slot = Arc::new(Slot::new(row.clone(), Some(request)));
+        let lifetime = request.max_lifetime_seconds;
+        let slot = Arc::new(Slot::new(row.clone(), request, None));
         // The lock on its life is held from before others see it, so that the first start is ours.
         let life = slot.lock_life().await;
-        if !self.0.store.insert_sandbox(&row, &sealed).await? {
+        if !self.0.store.insert_sandbox(&row, &sealed, lifetime).await? {
             // What is in the way is none that could be found: it is on its way out.
             return Err(SandboxError::BeingDeleted);
         }

@@ -3,6 +3,7 @@
 
 mod backend;
 mod check;
+mod environment;
 mod limits;
 mod refused;
 mod warnings;
@@ -11,6 +12,7 @@ use super::SandboxError;
 
 pub(super) use backend::for_turn;
 pub(super) use check::{check, check_update, tools};
+pub(super) use environment::{check_room, environment};
 pub(super) use limits::{check_hard, limits};
 pub(super) use warnings::warnings;
 

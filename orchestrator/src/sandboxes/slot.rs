@@ -16,8 +16,8 @@ use crate::{clock::now_ms, sidecar::SidecarClient, store::SandboxRow};
 pub(super) struct Slot {
     /// What it is made with.
     request: Mutex<Arc<CreateSandbox>>,
-    /// Nobody can read what it was made with; the defaults stand in its place.
-    unreadable: bool,
+    /// Why nobody can read what it was made with, if so; the defaults stand in its place.
+    unreadable: Option<Unreadable>,
     /// How it stands, deleted or not.
     row: Mutex<SandboxRow>,
     /// Nobody shall see it any more.
@@ -30,6 +30,15 @@ pub(super) struct Slot {
     last_activity: AtomicI64,
 }
 
+/// Why nobody can read what a sandbox was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("it was sealed with another signing secret")]
+    Sealed,
+    #[error("this version does not understand it")]
+    Foreign,
+}
+
 /// A sandbox's process, as others see it; its supervisor owns it.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
@@ -38,6 +47,8 @@ pub(super) struct Running {
     pub(super) stop: CancellationToken,
     /// Cancelled once nothing of it is left.
     pub(super) ended: CancellationToken,
+    /// Secrets that were asked for and are not in its environment.
+    pub(super) without: Arc<[String]>,
 }
 
 /// The right to use a running sandbox. As long as it is held the sandbox is not stopped as idle.
@@ -53,7 +64,8 @@ pub(crate) struct Lease {
 pub(crate) struct Snapshot {
     pub(crate) row: SandboxRow,
     pub(crate) request: Arc<CreateSandbox>,
-    unreadable: bool,
+    unreadable: Option<Unreadable>,
+    without: Arc<[String]>,
 }
 
 impl Snapshot {
@@ -73,23 +85,32 @@ impl Snapshot {
     /// What was asked for and makes no difference.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = request::warnings(&self.request);
-        if self.unreadable {
-            warnings.push(
-                "what the sandbox was made with can't be read: it was sealed with another signing \
-                 secret. It runs with the defaults, and without its environment."
-                    .to_owned(),
-            );
+        if let Some(why) = self.unreadable {
+            warnings.push(format!(
+                "what the sandbox was made with can't be read: {why}. It runs with the defaults, \
+                 and without its environment."
+            ));
         }
+        warnings.extend(self.without.iter().map(|name| {
+            format!(
+                "the secret {name} is not in the environment: it is gone, it can't be opened, or \
+                 there was no room for it when the sandbox was started"
+            )
+        }));
         warnings
     }
 }
 
 impl Slot {
-    /// `request`: what it is made with; `None` when nobody can read it.
-    pub(super) fn new(row: SandboxRow, request: Option<CreateSandbox>) -> Self {
+    /// `request`: what it is made with, or what stands in the place of what nobody can read.
+    pub(super) fn new(
+        row: SandboxRow,
+        request: CreateSandbox,
+        unreadable: Option<Unreadable>,
+    ) -> Self {
         Self {
-            unreadable: request.is_none(),
-            request: Mutex::new(Arc::new(request.unwrap_or_default())),
+            unreadable,
+            request: Mutex::new(Arc::new(request)),
             last_activity: AtomicI64::new(row.last_activity_at),
             row: Mutex::new(row),
             condemned: AtomicBool::new(false),
@@ -107,7 +128,7 @@ impl Slot {
         *self.lock_request() = Arc::new(request);
     }
 
-    pub(super) fn is_unreadable(&self) -> bool {
+    pub(super) fn unreadable(&self) -> Option<Unreadable> {
         self.unreadable
     }
 
@@ -121,7 +142,9 @@ impl Slot {
         if self.is_condemned() {
             row.status = "deleted".to_owned();
         }
-        Snapshot { row, request: self.request(), unreadable: self.unreadable }
+        let without = self.lock_running().as_ref().map(|running| running.without.clone());
+        let without = without.unwrap_or_default();
+        Snapshot { row, request: self.request(), unreadable: self.unreadable, without }
     }
 
     /// Changes the row in memory and gives what to save. A condemned sandbox is saved as one.
@@ -140,7 +163,11 @@ impl Slot {
     }
 
     pub(super) fn is_expired(&self) -> bool {
-        self.row().expired_at.is_some()
+        self.expired_at().is_some()
+    }
+
+    pub(super) fn expired_at(&self) -> Option<i64> {
+        self.row().expired_at
     }
 
     /// Marks a sandbox whose time is up. Whether it was not marked before.

@@ -16,6 +16,7 @@ pub(crate) struct Usage {
     pub(crate) compute_ms: u64,
     pub(crate) compute_ms_today: u64,
     pub(crate) running: usize,
+    /// Without those that are expired.
     pub(crate) existing: usize,
     /// Of sandboxes that still exist.
     pub(crate) sessions: u64,
@@ -28,13 +29,15 @@ impl Sandboxes {
         let period = month(now);
         let (sessions, turns) = self.0.store.counts_since(period.0).await?;
         let found = self.list(&[]);
-        let is_running = |status: SandboxStatus| status == SandboxStatus::Running;
+        let are = |is: fn(SandboxStatus) -> bool| {
+            found.iter().filter(|snapshot| is(snapshot.status())).count()
+        };
         Ok(Usage {
             period,
             compute_ms: self.0.store.ran(period.0, now).await?,
             compute_ms_today: self.0.store.ran(start_of_day(now), now).await?,
-            running: found.iter().filter(|snapshot| is_running(snapshot.status())).count(),
-            existing: found.len(),
+            running: are(|status| status == SandboxStatus::Running),
+            existing: are(|status| status != SandboxStatus::Expired),
             sessions,
             turns,
         })
@@ -61,6 +64,12 @@ impl Sandboxes {
     pub(super) async fn see_runs(&self) {
         if let Err(error) = self.0.store.see_runs(now_ms()).await {
             not_counted(&error);
+        }
+    }
+
+    pub(super) async fn forget_runs(&self) {
+        if let Err(error) = self.0.store.forget_runs(now_ms()).await {
+            tracing::error!(%error, "what sandboxes ran long ago was not forgotten");
         }
     }
 }

@@ -43,19 +43,19 @@ impl Store {
         self.checkpoint().await
     }
 
-    async fn checkpoint(&self) -> Result<()> {
+    pub(super) async fn checkpoint(&self) -> Result<()> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&self.write).await?;
         Ok(())
     }
 
-    async fn meta(&self, key: &str) -> Result<Option<String>> {
+    pub(super) async fn meta(&self, key: &str) -> Result<Option<String>> {
         Ok(sqlx::query_scalar("SELECT value FROM meta WHERE key = ?1")
             .bind(key)
             .fetch_optional(&self.write)
             .await?)
     }
 
-    async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+    pub(super) async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
         sqlx::query(
             "INSERT INTO meta (key, value) VALUES (?1, ?2)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -35,11 +35,16 @@ impl Store {
         Ok(())
     }
 
-    /// Ends what a killed process left, where it was last seen, and forgets what is long over.
-    pub(crate) async fn close_runs(&self, now: i64) -> Result<()> {
+    /// Ends what a killed process left, where it was last seen.
+    pub(crate) async fn close_runs(&self) -> Result<()> {
         sqlx::query("UPDATE runs SET ended_at = seen_at WHERE ended_at IS NULL")
             .execute(&self.write)
             .await?;
+        Ok(())
+    }
+
+    /// Forgets what is long over.
+    pub(crate) async fn forget_runs(&self, now: i64) -> Result<()> {
         sqlx::query("DELETE FROM runs WHERE ended_at < ?1")
             .bind(now - KEPT_MS)
             .execute(&self.write)
@@ -47,8 +52,8 @@ impl Store {
         Ok(())
     }
 
-    /// Milliseconds that sandboxes ran between two times, all added up. What still runs counts up to
-    /// the second.
+    /// Milliseconds that sandboxes ran between two times, all added up. What still runs counts up
+    /// to the second.
     pub(crate) async fn ran(&self, from: i64, until: i64) -> Result<u64> {
         let sum: i64 = sqlx::query_scalar(
             "SELECT COALESCE(SUM(MAX(0, MIN(COALESCE(ended_at, ?2), ?2) - MAX(started_at, ?1))), 0)
@@ -89,13 +94,15 @@ mod tests {
         assert_eq!(store.ran(2500, 4000).await.unwrap(), 500 + 1500);
         assert_eq!(store.ran(0, 1500).await.unwrap(), 500, "the second has not begun by then");
         store.see_runs(2600).await.unwrap();
-        store.close_runs(9000).await.unwrap();
+        store.close_runs().await.unwrap();
         assert_eq!(store.ran(0, 9000).await.unwrap(), 2000 + 600, "it was killed after that");
         // A clock that was set back makes nobody younger.
         let back = store.begin_run("c", 9000).await.unwrap();
         store.end_run(back, 8000).await.unwrap();
         assert_eq!(store.ran(0, 9000).await.unwrap(), 2600);
-        store.close_runs(9000 + KEPT_MS).await.unwrap();
+        store.forget_runs(2700 + KEPT_MS).await.unwrap();
+        assert_eq!(store.ran(0, 9000).await.unwrap(), 2000, "the second is long over");
+        store.forget_runs(9000 + KEPT_MS).await.unwrap();
         assert_eq!(store.ran(0, 9000).await.unwrap(), 0, "nobody asks for it any more");
     }
 }

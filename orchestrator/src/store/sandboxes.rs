@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::{Result, Store};
+use super::{Result, Store, sql_int};
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct SandboxRow {
@@ -27,15 +27,23 @@ pub(crate) struct StoredSandbox {
     #[sqlx(flatten)]
     pub(crate) row: SandboxRow,
     pub(crate) request: String,
+    /// Stands in the request as well.
+    pub(crate) max_lifetime_seconds: Option<i64>,
 }
 
 impl Store {
-    /// Inserts the row. `false`: a sandbox of that id or idempotency key stands already.
-    pub(crate) async fn insert_sandbox(&self, row: &SandboxRow, request: &str) -> Result<bool> {
+    /// Inserts the row, what the sandbox is made with, and of that the lifetime in seconds.
+    /// `false`: a sandbox of that id or idempotency key stands already.
+    pub(crate) async fn insert_sandbox(
+        &self,
+        row: &SandboxRow,
+        request: &str,
+        max_lifetime: Option<u64>,
+    ) -> Result<bool> {
         let inserted = sqlx::query(
             "INSERT INTO sandboxes (id, idempotency_key, request, status, created_at,
-                 last_activity_at, ephemeral)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+                 last_activity_at, ephemeral, max_lifetime_seconds)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )
         .bind(&row.id)
         .bind(&row.idempotency_key)
@@ -44,6 +52,7 @@ impl Store {
         .bind(row.created_at)
         .bind(row.last_activity_at)
         .bind(row.ephemeral)
+        .bind(max_lifetime.map(sql_int))
         .execute(&self.write)
         .await?;
         Ok(inserted.rows_affected() == 1)
@@ -52,7 +61,7 @@ impl Store {
     pub(crate) async fn sandboxes(&self) -> Result<Vec<StoredSandbox>> {
         Ok(sqlx::query_as(
             "SELECT id, idempotency_key, request, status, error, created_at, started_at,
-                 first_started_at, expired_at, last_activity_at, ephemeral
+                 first_started_at, expired_at, last_activity_at, ephemeral, max_lifetime_seconds
              FROM sandboxes ORDER BY created_at, id",
         )
         .fetch_all(&self.read)
@@ -78,11 +87,18 @@ impl Store {
         Ok(())
     }
 
-    /// Saves what a sandbox is made with. Apart from its life, which goes on meanwhile.
-    pub(crate) async fn save_request(&self, id: &str, request: &str) -> Result<()> {
-        sqlx::query("UPDATE sandboxes SET request = ?2 WHERE id = ?1")
+    /// Saves what a sandbox is made with, and of that the lifetime in seconds. Apart from its life,
+    /// which goes on meanwhile.
+    pub(crate) async fn save_request(
+        &self,
+        id: &str,
+        request: &str,
+        max_lifetime: Option<u64>,
+    ) -> Result<()> {
+        sqlx::query("UPDATE sandboxes SET request = ?2, max_lifetime_seconds = ?3 WHERE id = ?1")
             .bind(id)
             .bind(request)
+            .bind(max_lifetime.map(sql_int))
             .execute(&self.write)
             .await?;
         Ok(())

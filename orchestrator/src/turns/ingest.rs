@@ -197,7 +197,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-pub(super) fn shorten(text: &mut String, max: usize) {
+/// Cuts a text that is longer than `max` bytes, and says in it how much is missing.
+pub(crate) fn shorten(text: &mut String, max: usize) {
     if text.len() > max {
         let dropped = text.len() - text.floor_char_boundary(max);
         text.truncate(text.floor_char_boundary(max));

@@ -1,5 +1,6 @@
 //! Runs one turn: takes what the agent says into the log, watches time and limits, ends it once.
 
+mod backend;
 mod clock;
 mod interactions;
 mod progress;
@@ -7,9 +8,7 @@ mod progress;
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
-use sandbox_sdk::types::{
-    BackendChoice, Event, ModelChoice, TurnError, TurnLimits, TurnState, cancel_reason,
-};
+use sandbox_sdk::types::{BackendChoice, Event, TurnError, TurnLimits, TurnState, cancel_reason};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -22,7 +21,6 @@ use super::{
     outcome::{Outcome, Stop, last_events},
 };
 use crate::{
-    builtin::MAX_THINKING_TOKENS,
     clock::now_ms,
     log::{Appended, LogError, SessionLog, TurnChange},
     models::{Choice, Opened, TurnMeter},
@@ -31,6 +29,7 @@ use crate::{
     store::{EndedTurn, Used, token_usage},
     webhook::TurnEnded,
 };
+use backend::for_agent;
 use clock::Clock;
 use interactions::Inquiries;
 pub(super) use interactions::{InquiriesHandle, inquiries, status};
@@ -186,7 +185,7 @@ impl Turns {
             session_id: turn.log.id().to_owned(),
             turn_id: turn.id.clone(),
             message: turn.prompt.clone(),
-            backend: Some(for_agent(turn.backend.as_ref(), choice)),
+            backend: Some(for_agent(turn.backend.as_ref(), &choice.agent)),
             model: access,
         };
         match lease.sidecar().run_agent(&run).await {
@@ -331,19 +330,6 @@ impl Turns {
         });
         Ok(())
     }
-}
-
-/// What the agent gets to see of the choice: its own part of it, and never a key.
-fn for_agent(asked: Option<&BackendChoice>, choice: &Choice) -> BackendChoice {
-    let asked = asked.cloned().unwrap_or_default();
-    let model = asked.model.map(|model| ModelChoice {
-        provider: model.provider,
-        model: model.model,
-        // Of what nobody knows here, no more than an agent understands: the rest may be secret.
-        extra: model.extra.into_iter().filter(|(field, _)| field == MAX_THINKING_TOKENS).collect(),
-        ..ModelChoice::default()
-    });
-    BackendChoice { kind: Some(choice.agent.clone()), model, extra: asked.extra }
 }
 
 /// Waits until the agent may have no more of its model.

@@ -39,6 +39,7 @@ async fn a_field_that_is_not_acted_on_is_refused_or_named_and_never_dropped() {
         (json!({"network": {"allowList": ["10.0.0.0/8"]}}), 501, "NOT_IMPLEMENTED"),
         (json!({"bare": true}), 501, "NOT_IMPLEMENTED"),
         (json!({"tools": {"fortran": "77"}}), 501, "NOT_IMPLEMENTED"),
+        (json!({"tools": {"git": 2.10}}), 400, "VALIDATION_ERROR"),
         (json!({"driver": {"type": "firecracker"}}), 403, "FORBIDDEN"),
         (json!({"backend": {"type": "none-such"}}), 400, "VALIDATION_ERROR"),
         (json!({"backend": {"type": "demo", "profile": "reckless"}}), 400, "VALIDATION_ERROR"),
@@ -116,6 +117,22 @@ async fn a_sandboxs_own_backend_runs_the_turns_that_name_none() {
     product.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandboxs_profile_holds_for_a_turn_that_names_an_agent() {
+    let product = Product::start().await;
+    let body = json!({"backend": {"profile": "read-only"}});
+    let id = product.post("/v1/sandboxes", body).await.expect(201)["id"].clone();
+    let id = id.as_str().unwrap();
+    let messages = format!("{}/messages", product.session_path(id, "s1"));
+    let parts = json!([{"type": "text", "text": "run: touch proof"}]);
+    let turn = json!({"turnId": "t1", "parts": parts, "backend": {"type": "demo"}});
+    product.post(&messages, turn).await.expect(202);
+    let record = product.record(id, "s1", "t1").await;
+    assert!(record["parts"].to_string().contains("not allowed"), "{record}");
+    assert_ne!(product.exec(id, "cat proof").await["exitCode"], 0);
+    product.stop().await;
+}
+
 /// Whether any file of the orchestrator's own holds the text. A sandbox's files are its own.
 fn stands_in(data: &Path, text: &str) -> Vec<String> {
     let files = fs::read_dir(data.join("orchestrator")).unwrap().map(|entry| entry.unwrap().path());
@@ -173,23 +190,71 @@ async fn what_an_older_version_left_open_is_sealed_and_goes_on() {
     let id = product.sandbox().await;
     product.exec(&id, "echo kept > file").await;
     product.stop().await;
-    let open = r#"{"env":{"TOKEN":"left-open"},"idempotencyKey":"k"}"#;
-    sql(data.path(), &format!("UPDATE sandboxes SET request = '{open}'")).await;
+    // Both are longer than a page of the file, and the second was deleted before the upgrade.
+    let env = json!({"TOKEN": "left-open", "LONG": "left-open ".repeat(2000)});
+    let open = json!({"env": env, "idempotencyKey": "k"}).to_string();
+    let gone = open.replace("left-open", "left-behind");
+    for statement in [
+        format!("UPDATE sandboxes SET request = '{open}'"),
+        format!(
+            "INSERT INTO sandboxes (id, request, status, created_at, last_activity_at)
+             VALUES ('gone', '{gone}', 'stopped', 1, 1)"
+        ),
+        "DELETE FROM sandboxes WHERE id = 'gone'".to_owned(),
+        // An older version knows no such mark.
+        "DELETE FROM meta WHERE key = 'scrubbed'".to_owned(),
+    ] {
+        sql(data.path(), &statement).await;
+    }
+    for trace in ["left-open", "left-behind"] {
+        assert!(!stands_in(data.path(), trace).is_empty(), "{trace} is there to be removed");
+    }
     let product = Product::start_with(|config| config.data = data.path().to_owned()).await;
     assert_eq!(product.exec(&id, "cat file; echo $TOKEN").await["stdout"], "kept\nleft-open\n");
     let request = sql(data.path(), "SELECT request FROM sandboxes").await;
     assert!(request[0].starts_with("sealed:"), "{request:?}");
+    // With a log of the database that has not been written back, and without.
+    assert_eq!(stands_in(data.path(), "left-"), Vec::<String>::new(), "not even a trace");
     product.stop().await;
-    assert_eq!(stands_in(data.path(), "left-open"), Vec::<String>::new(), "not even a trace");
+    assert_eq!(stands_in(data.path(), "left-"), Vec::<String>::new(), "not even a trace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_version_does_not_understand_is_kept_and_said_to_be_that() {
+    let data = tempfile::tempdir().unwrap();
+    let product = Product::start_with(|config| config.data = data.path().to_owned()).await;
+    let id = product.sandbox().await;
+    product.exec(&id, "echo kept > file").await;
+    product.stop().await;
+    sql(data.path(), r#"UPDATE sandboxes SET request = '{"env": "not-understood"}'"#).await;
+    let path = format!("/v1/sandboxes/{id}");
+    // As it was left, and sealed.
+    for _ in 0..2 {
+        let product = Product::start_with(|config| config.data = data.path().to_owned()).await;
+        assert_eq!(product.exec(&id, "cat file").await["stdout"], "kept\n");
+        let warning = product.get(&path).await.expect(200)["warnings"][0].clone();
+        let warning = warning.as_str().unwrap();
+        assert!(warning.contains("does not understand"), "{warning}");
+        assert!(!warning.contains("signing secret"), "{warning}");
+        let update = product.request(Method::PATCH, &path).json(&json!({"name": "new"}));
+        product.send(update).await.refused(409, "INVALID_STATE");
+        product.stop().await;
+        let request = sql(data.path(), "SELECT request FROM sandboxes").await;
+        assert!(request[0].starts_with("sealed:"), "{request:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_another_signing_secret_a_sandbox_keeps_its_files_and_says_what_it_lost() {
     let data = tempfile::tempdir().unwrap();
     let first = Process::start(data.path(), 0).await;
-    let body = json!({"env": {"TOKEN": "lost"}, "name": "mine", "idempotencyKey": "chat-1"});
+    let body = json!({
+        "env": {"TOKEN": "lost"}, "name": "mine", "idempotencyKey": "chat-1",
+        "maxLifetimeSeconds": 600,
+    });
     let made = first.product.post("/v1/sandboxes", body.clone()).await.expect(201);
     let id = made["id"].as_str().unwrap().to_owned();
+    let ends = made["expiresAt"].as_str().unwrap();
     first.product.exec(&id, "echo kept > file").await;
     assert!(first.terminate().await.success());
     let other = ("ORCHESTRATOR_SIGNING_SECRET", "another-secret-of-enough-characters");
@@ -197,8 +262,10 @@ async fn under_another_signing_secret_a_sandbox_keeps_its_files_and_says_what_it
     let product = &second.product;
     let path = format!("/v1/sandboxes/{id}");
     assert_eq!(product.exec(&id, "cat file; echo [$TOKEN]").await["stdout"], "kept\n[]\n");
-    let warnings = product.get(&path).await.expect(200)["warnings"].clone();
+    let sandbox = product.get(&path).await.expect(200);
+    let warnings = &sandbox["warnings"];
     assert!(warnings[0].as_str().unwrap().contains("signing secret"), "{warnings}");
+    assert_eq!((&sandbox["expiresAt"], &sandbox["name"]), (&json!(ends), &Value::Null));
     assert_eq!(product.post("/v1/sandboxes", body).await.expect(200)["id"], id.as_str());
     let update = product.request(Method::PATCH, &path).json(&json!({"name": "new"}));
     product.send(update).await.refused(409, "INVALID_STATE");
@@ -250,7 +317,9 @@ async fn a_secret_reaches_the_environment_and_nothing_else() {
     let path = "/v1/secrets/API_TOKEN";
     let update = product.request(Method::PATCH, path).json(&json!({"value": "hidden-2"}));
     product.send(update).await.expect(200);
-    assert_eq!(product.get(path).await.expect(200)["value"], "hidden-2");
+    let shown = product.get(path).await;
+    assert_eq!(shown.headers["cache-control"], "no-store");
+    assert_eq!(shown.expect(200)["value"], "hidden-2");
     product.post(&format!("/v1/sandboxes/{id}/stop"), json!({})).await.expect(200);
     assert_eq!(product.exec(id, "echo $API_TOKEN").await["stdout"], "hidden-2\n", "the next start");
     let told = [

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Process, Product, eventually};
+use crate::support::{Process, Product, eventually, kinds_to_the_end};
 
 async fn watchful() -> Product {
     Product::start_with(|config| config.tuning.idle_check = Duration::from_millis(50)).await
@@ -126,9 +126,15 @@ async fn what_happens_to_a_sandbox_is_told_and_told_again_after_a_number() {
     let path = format!("/v1/sandboxes/{id}");
     product.post(&format!("{path}/stop"), json!({})).await.expect(200);
     product.post(&format!("{path}/resume"), json!({})).await.expect(200);
-    patch(&product, &path, json!({"name": "new"})).await.expect(200);
+    let update = json!({"name": "new", "idleTimeoutSeconds": 600});
+    patch(&product, &path, update).await.expect(200);
+    // What changes nothing is nothing that happens.
+    for same in [json!({}), json!({"name": "new"}), json!({"idleTimeoutSeconds": 600})] {
+        patch(&product, &path, same).await.expect(200);
+    }
+    product.post(&format!("{path}/stop"), json!({})).await.expect(200);
     let stream = |path: &str| product.request(Method::GET, path);
-    let all = product.events(stream(&format!("{path}/events")), 5).await;
+    let all = product.events(stream(&format!("{path}/events")), 6).await;
     let kinds: Vec<_> = all.iter().map(|(_, kind, _)| kind.as_str()).collect();
     assert_eq!(
         kinds,
@@ -138,20 +144,21 @@ async fn what_happens_to_a_sandbox_is_told_and_told_again_after_a_number() {
             "sandbox.stopped",
             "sandbox.running",
             "sandbox.updated",
+            "sandbox.stopped",
         ]
     );
     let numbers: Vec<_> = all.iter().map(|(seq, ..)| *seq).collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
     let (_, _, running) = &all[1];
     assert_eq!((&running["sandboxId"], &running["status"]), (&json!(id), &json!("running")));
     assert!(running["expiresAt"].is_string() && running["timestamp"].is_string());
 
     let after = |number: u64| all[usize::try_from(number).unwrap()..].to_vec();
     let events = stream(&format!("{path}/events")).header("last-event-id", "2");
-    assert_eq!(product.events(events, 3).await, after(2));
+    assert_eq!(product.events(events, 4).await, after(2));
     for name in ["since", "lastEventId"] {
-        let events = stream(&format!("{path}/events?{name}=4"));
-        assert_eq!(product.events(events, 1).await, after(4));
+        let events = stream(&format!("{path}/events?{name}=5"));
+        assert_eq!(product.events(events, 1).await, after(5));
     }
     let bad = stream(&format!("{path}/events")).header("last-event-id", "x");
     product.send(bad).await.refused(400, "VALIDATION_ERROR");
@@ -160,9 +167,9 @@ async fn what_happens_to_a_sandbox_is_told_and_told_again_after_a_number() {
     product.get(&session).await.refused(404, "NOT_FOUND");
     product.get("/v1/sandboxes/sandbox-none/events").await.refused(404, "NOT_FOUND");
 
-    let mut live = stream(&format!("{path}/events?since=5")).send().await.unwrap();
+    let live = stream(&format!("{path}/events?since=5")).send().await.unwrap();
     product.delete(&path).await.expect(200);
-    while live.chunk().await.unwrap().is_some() {}
+    assert_eq!(kinds_to_the_end(live).await, ["sandbox.stopped", "sandbox.deleted"]);
     product.stop().await;
 }
 

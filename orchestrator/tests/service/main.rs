@@ -5,14 +5,17 @@
 mod batch;
 mod commands;
 mod create;
+mod expiry;
 mod gateway;
 mod hostile_input;
 mod interactions;
 mod life;
 mod models;
+mod projects;
 mod restart;
 mod sandboxes;
 mod sdk;
+mod secrets;
 mod support;
 mod surface;
 mod turns;

@@ -9,7 +9,7 @@ use std::{path::Path, time::Duration};
 
 pub(crate) use fault_proxy::FaultProxy;
 pub(crate) use process::Process;
-pub(crate) use product::{Answer, Product};
+pub(crate) use product::{Answer, Product, kinds_to_the_end};
 pub(crate) use viewer::Viewer;
 
 /// Long enough for any machine; nothing here waits for it to pass.

@@ -67,6 +67,19 @@ async fn what_has_one_answer_on_every_machine_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_too_large_wakes_no_sandbox() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let path = format!("/v1/sandboxes/{id}");
+    product.post(&format!("{path}/stop"), json!({})).await.expect(200);
+    let request = product.request(Method::POST, &format!("{path}/runtime/files/read"));
+    let answer = product.send(request.body(vec![b' '; 300 * 1024])).await;
+    answer.refused(413, "PAYLOAD_TOO_LARGE");
+    assert_eq!(product.get(&path).await.expect(200)["status"], "stopped");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_given_up_ends_what_it_started_inside() {
     let product = Product::start().await;
     let id = product.sandbox().await;

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{BackendChoice, Extra};
 
-/// Body of `POST /batch/run`. The answer is a stream of events: `task.completed` or `task.failed` for
-/// each task, in the order in which they end.
+/// Body of `POST /batch/run`. The answer is a stream of events: `task.completed` or `task.failed`
+/// for each task, in the order in which they end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchRun {

@@ -7,7 +7,10 @@ use sandbox_sdk::types::{
     event_type,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Settings, Teller};
@@ -16,11 +19,13 @@ use crate::{
     error::ApiError,
     log::Life,
     sandboxes::{Lease, Order, SandboxError},
-    turns::{Stop, TurnError},
+    turns::{Stop, TurnError, shorten},
 };
 
-/// Pause before another try to get a place to run.
-const PLACE_PAUSE: Duration = Duration::from_secs(1);
+/// Longest answer that is told, in bytes.
+const MAX_RESPONSE: usize = 256 * 1024;
+/// Pause before another look whether there is room to run.
+const ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of events that are looked at together.
 const PAGE: usize = 64 * 1024;
 
@@ -60,37 +65,19 @@ pub(super) async fn run(
         return false;
     }
     let begun = Instant::now();
-    let mut retries = 0;
-    let order = order(settings, &task);
-    // Never given up in the middle: nobody would know what to remove.
-    let made = app.sandboxes.create(order).await;
-    let (id, outcome) = match made {
-        Ok((made, _)) => {
-            let id = made.row.id;
-            let work =
-                timeout(settings.patience(&task), work(app, settings, &task, &id, &mut retries));
-            let worked = stopped.run_until_cancelled(work).await;
-            let outcome = match worked {
-                Some(Ok(outcome)) => outcome,
-                Some(Err(_)) => Err(Failure::new("TURN_TIMEOUT", "The task took too long.")),
-                None => Err(Failure::new("BATCH_STOPPED", "The batch was stopped.")),
-            };
-            end(app, settings, &id).await;
-            (Some(id).filter(|_| settings.persistent), outcome)
-        }
-        Err(error) => (None, Err(error.into())),
-    };
+    let due = begun + settings.patience(&task);
+    let (sandbox, outcome) = attempt(app, settings, &task, due, stopped).await;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut told = json!({"taskId": task.id, "durationMs": millis, "retries": retries,
+    // A task is tried once; clients expect the figure.
+    let mut told = json!({"taskId": task.id, "durationMs": millis, "retries": 0,
         "agent": settings.agent});
-    if let Some(id) = id {
+    if let Some(id) = sandbox {
         told["sandboxId"] = id.into();
     }
     let succeeded = outcome.is_ok();
     let kind = match outcome {
         Ok(record) => {
-            told["tokensUsed"] = tokens(&record).into();
-            told["response"] = record.final_text.into();
+            add_answer(&mut told, record);
             "task.completed"
         }
         Err(failure) => {
@@ -101,6 +88,48 @@ pub(super) async fn run(
     };
     teller.tell(kind, &told);
     succeeded
+}
+
+/// How the task ended, and its sandbox if that stays.
+async fn attempt(
+    app: &App,
+    settings: &Settings,
+    task: &BatchTask,
+    due: Instant,
+    stopped: &CancellationToken,
+) -> (Option<String>, Result<TurnRecord, Failure>) {
+    // Kept until nothing is left to do: no batch makes more sandboxes than can run.
+    let _place = match until(due, stopped, place(app)).await {
+        Ok(place) => place,
+        Err(failure) => return (None, Err(failure)),
+    };
+    // Never given up in the middle: nobody would know what to remove.
+    let id = match app.sandboxes.create(order(settings, task)).await {
+        Ok((made, _)) => made.row.id,
+        Err(error) => return (None, Err(error.into())),
+    };
+    let outcome = until(due, stopped, work(app, settings, task, &id)).await;
+    end(app, settings, &id).await;
+    (Some(id).filter(|_| settings.persistent), outcome)
+}
+
+/// What comes of it before the task's time is up or its batch is stopped.
+async fn until<T>(
+    due: Instant,
+    stopped: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match stopped.run_until_cancelled(timeout_at(due, work)).await {
+        Some(Ok(done)) => done,
+        Some(Err(_)) => Err(Failure::new("TURN_TIMEOUT", "The task took too long.")),
+        None => Err(Failure::new("BATCH_STOPPED", "The batch was stopped.")),
+    }
+}
+
+/// A place among the tasks of all batches.
+async fn place(app: &App) -> Result<SemaphorePermit<'_>, Failure> {
+    let place = app.batches.places.acquire().await;
+    place.map_err(|_| Failure::new("BATCH_STOPPED", "The batch was stopped."))
 }
 
 fn order(settings: &Settings, task: &BatchTask) -> Order {
@@ -116,10 +145,9 @@ async fn work(
     settings: &Settings,
     task: &BatchTask,
     id: &str,
-    retries: &mut u32,
 ) -> Result<TurnRecord, Failure> {
-    // Kept until the end, so that nobody takes the place between the start and the turn.
-    let _lease = place(app, id, retries).await?;
+    // Kept until the end, so that nobody takes its room between the start and the turn.
+    let _lease = lease(app, id).await?;
     let session = format!("batch:{}", uuid::Uuid::now_v7());
     let receipt = app.turns.dispatch(id, &session, dispatch(settings, task)).await?;
     let broken = |error: ApiError| {
@@ -137,15 +165,19 @@ async fn work(
     }
 }
 
-/// A running sandbox; one for which there is no place just now waits for one.
-async fn place(app: &App, id: &str, retries: &mut u32) -> Result<Lease, SandboxError> {
+/// The sandbox, running; one for which there is no room just now waits for some.
+async fn lease(app: &App, id: &str) -> Result<Lease, SandboxError> {
     loop {
         match app.sandboxes.lease(id).await {
-            Err(SandboxError::Quota { .. }) => {
-                *retries += 1;
-                sleep(PLACE_PAUSE).await;
-            }
+            Err(SandboxError::Quota { .. }) => {}
             leased => return leased,
+        }
+        // A try that fails is a warning in the log and a row that is written.
+        loop {
+            sleep(ROOM_PAUSE).await;
+            if app.sandboxes.can_run(id) {
+                break;
+            }
         }
     }
 }
@@ -198,4 +230,38 @@ async fn end(app: &App, settings: &Settings, id: &str) {
 fn tokens(record: &TurnRecord) -> u64 {
     let usage = &record.token_usage;
     usage.total_tokens.unwrap_or_else(|| usage.input_tokens.saturating_add(usage.output_tokens))
+}
+
+/// Adds the answer, or the beginning of one that is too long to be told.
+fn add_answer(told: &mut Value, mut record: TurnRecord) {
+    told["tokensUsed"] = tokens(&record).into();
+    if record.final_text.len() > MAX_RESPONSE {
+        shorten(&mut record.final_text, MAX_RESPONSE);
+        told["truncated"] = true.into();
+    }
+    told["response"] = record.final_text.into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(answer: &str) -> Value {
+        let record = json!({"sessionId": "s", "turnId": "t", "state": "completed",
+            "finalText": answer, "tokenUsage": {"inputTokens": 1, "outputTokens": 2}});
+        let mut told = json!({});
+        add_answer(&mut told, serde_json::from_value(record).unwrap());
+        told
+    }
+
+    #[test]
+    fn a_long_answer_is_told_as_far_as_it_goes_and_says_so() {
+        let whole = told("short");
+        assert_eq!(whole, json!({"tokensUsed": 3, "response": "short"}));
+        let cut = told(&"ä".repeat(MAX_RESPONSE));
+        let response = cut["response"].as_str().unwrap();
+        assert!(response.len() < MAX_RESPONSE + 64, "{}", response.len());
+        assert!(response.starts_with("ää") && response.ends_with("more bytes)"));
+        assert_eq!(cut["truncated"], true);
+    }
 }

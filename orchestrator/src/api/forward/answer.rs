@@ -7,8 +7,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue,
         header::{
-            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-            CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+            ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::Response,
@@ -30,7 +30,7 @@ const KINDS: [&str; 5] = [
     "text/plain; charset=utf-8",
 ];
 /// What else of the head comes through.
-const PASSED: [HeaderName; 4] = [ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE];
+const PASSED: [HeaderName; 3] = [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE];
 
 /// The answer for the client. An answer that breaks its bounds later breaks off.
 pub(super) fn of(

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::body::{Body, Bytes};
-use futures::StreamExt;
+use axum::body::Body;
+use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::super::extract;
@@ -27,27 +27,25 @@ impl Sending {
         Self(Mutex::new(State { last: Instant::now(), refused: None }))
     }
 
-    /// The body, as long as it is within its limit.
+    /// The body, as long as it is within its limit. What is beyond is read and dropped.
     pub(super) fn body(self: &Arc<Self>, body: Body, limit: u64) -> Body {
-        let (sending, mut left) = (Arc::clone(self), limit);
-        Body::from_stream(body.into_data_stream().map(move |piece| {
-            let piece = piece.map_err(|error| extract::unread(&error)).and_then(|piece: Bytes| {
-                left = left
-                    .checked_sub(piece.len() as u64)
-                    .ok_or_else(|| extract::too_large(limit))?;
-                Ok(piece)
-            });
-            sending.note(piece)
+        let start = (Arc::clone(self), body.into_data_stream(), limit);
+        Body::from_stream(stream::try_unfold(start, move |(sending, mut body, left)| async move {
+            let Some(piece) = body.next().await else { return Ok(None) };
+            let piece = piece.map_err(|error| sending.refuse(extract::unread(&error)))?;
+            let Some(left) = left.checked_sub(piece.len() as u64) else {
+                let refused = sending.refuse(extract::too_large(limit));
+                extract::drain(Body::new(body)).await;
+                return Err(refused);
+            };
+            sending.state().last = Instant::now();
+            Ok(Some((piece, (sending, body, left))))
         }))
     }
 
-    fn note(&self, piece: Result<Bytes, ApiError>) -> io::Result<Bytes> {
-        let mut state = self.state();
-        state.last = Instant::now();
-        piece.map_err(|refused| {
-            state.refused = Some(refused);
-            io::Error::other("the request's body was refused")
-        })
+    fn refuse(&self, refused: ApiError) -> io::Error {
+        self.state().refused = Some(refused);
+        io::Error::other("the request's body was refused")
     }
 
     /// When the last piece went out.

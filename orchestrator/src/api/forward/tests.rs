@@ -1,6 +1,10 @@
 //! A request to a sandbox that answers as it likes.
 
-use std::{fs, os::fd::OwnedFd};
+use std::{
+    fs,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -21,8 +25,10 @@ use crate::driver::launch::SOCKET;
 
 /// Nothing waits this long that works.
 const FOR_EVER: Duration = Duration::from_secs(60);
-/// Nothing here waits for the time to pass but what never answers.
-const BOUNDS: Bounds = Bounds { body: 100, answer: 100, patience: Duration::from_millis(300) };
+/// Whatever waits for an answer gets it sooner.
+const BOUNDS: Bounds = Bounds { body: 100, answer: 100, patience: FOR_EVER };
+/// For what never comes.
+const IMPATIENT: Bounds = Bounds { patience: Duration::from_millis(300), ..BOUNDS };
 
 /// A sandbox that reads the head of a request, writes the given bytes and is silent then, until the
 /// other side hangs up.
@@ -56,14 +62,18 @@ impl Sandbox {
     }
 
     async fn asked(&self, body: impl Into<Body>) -> Result<Response, ApiError> {
-        let request = Request::builder().method(Method::POST).body(body.into()).unwrap();
+        self.asked_within(BOUNDS, body.into()).await
+    }
+
+    async fn asked_within(&self, bounds: Bounds, body: Body) -> Result<Response, ApiError> {
+        let request = Request::builder().method(Method::POST).body(body).unwrap();
         let client = self.client();
-        let asked = pass(&client, request, "/x", BOUNDS, ());
+        let asked = pass(&client, request, "/x", bounds, ());
         timeout(FOR_EVER, asked).await.expect("it waits for a sandbox that never answers")
     }
 }
 
-async fn refusal(answer: Result<Response, ApiError>) -> (StatusCode, Value) {
+async fn refusal<T: std::fmt::Debug>(answer: Result<T, ApiError>) -> (StatusCode, Value) {
     let refusal = answer.unwrap_err().into_response();
     let status = refusal.status();
     let body = axum::body::to_bytes(refusal.into_body(), 1 << 20).await.unwrap();
@@ -80,6 +90,7 @@ async fn text(answer: Response) -> Result<String, axum::Error> {
 async fn of_an_answers_head_only_what_a_client_needs_comes_through() {
     let head = "HTTP/1.1 206 Partial Content\r\nContent-Type: text/html\r\nSet-Cookie: a=b\r\n\
                 Access-Control-Allow-Origin: *\r\nContent-Disposition: inline\r\n\
+                Cache-Control: public, max-age=9\r\n\
                 Content-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello";
     let answer = Sandbox::answering(head).asked(Body::empty()).await.unwrap();
     assert_eq!(answer.status(), 206);
@@ -109,23 +120,28 @@ async fn what_a_sandbox_answers_is_bounded_in_size() {
     let fitting = format!("{head}{chunk}{chunk}0\r\n\r\n");
     let answer = Sandbox::answering(fitting).asked(Body::empty()).await.unwrap();
     assert_eq!(text(answer).await.unwrap(), "x".repeat(100));
-    let endless = format!("{head}{chunk}{chunk}{chunk}");
-    let answer = Sandbox::answering(endless).asked(Body::empty()).await.unwrap();
+    // Whole, so that nothing but its size is wrong with it.
+    let longer = format!("{head}{chunk}{chunk}{chunk}0\r\n\r\n");
+    let answer = Sandbox::answering(longer).asked(Body::empty()).await.unwrap();
     text(answer).await.unwrap_err();
-    let refused = format!("HTTP/1.1 400 No\r\nContent-Length: 70000\r\n\r\n{}", "x".repeat(70_000));
+    let words = json!({"code": "MADE_UP", "message": "x".repeat(70_000)});
+    let body = json!({"error": words}).to_string();
+    let refused = format!("HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let answer = Sandbox::answering(refused).asked(Body::empty()).await;
     assert_eq!(refusal(answer).await.0, 503);
 }
 
 #[tokio::test]
 async fn a_sandbox_that_is_silent_is_not_waited_for() {
-    let answer = Sandbox::answering("").asked(Body::empty()).await;
+    let answer = Sandbox::answering("").asked_within(IMPATIENT, Body::empty()).await;
     assert_eq!(refusal(answer).await.0, 503);
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
-    let answer = Sandbox::answering(half).asked(Body::empty()).await.unwrap();
-    text(answer).await.unwrap_err();
+    let sandbox = Sandbox::answering(half);
+    // Its head may take as long as it likes.
+    let theirs = sandbox.client().send(Request::new(Body::empty())).await.unwrap();
+    text(answer::of(theirs, IMPATIENT, ()).unwrap()).await.unwrap_err();
     let refused = "HTTP/1.1 400 No\r\nContent-Length: 10\r\n\r\nhello";
-    let answer = Sandbox::answering(refused).asked(Body::empty()).await;
+    let answer = Sandbox::answering(refused).asked_within(IMPATIENT, Body::empty()).await;
     assert_eq!(refusal(answer).await.0, 503);
 }
 
@@ -146,10 +162,22 @@ async fn a_request_is_bounded_whether_it_tells_its_length_or_not() {
     assert_eq!((status.as_u16(), &body["limit"]), (413, &json!(100)));
     let request = Request::builder().method(Method::POST).header(CONTENT_LENGTH, 101);
     let request = request.body(Body::from("x".repeat(101))).unwrap();
-    let answer = pass(&silent.client(), request, "/x", BOUNDS, ()).await;
-    assert_eq!(refusal(answer).await.0, 413);
+    assert_eq!(refusal(fitting(request, 100).await).await.0, 413);
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(Sandbox::answering(ok).asked(pieces(2)).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_client_that_still_writes_what_is_too_large_gets_to_read_why() {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    let piece = |_| {
+        TAKEN.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, std::io::Error>(Bytes::from("x".repeat(40)))
+    };
+    let body = Body::from_stream(futures::stream::iter((0..1000).map(piece)));
+    let answer = Sandbox::answering("").asked(body).await;
+    assert_eq!(refusal(answer).await.0, 413);
+    assert_eq!(TAKEN.load(Ordering::SeqCst), 1000, "the connection would break in the middle");
 }
 
 #[tokio::test]

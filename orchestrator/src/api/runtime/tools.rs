@@ -1,5 +1,5 @@
-//! Tools that somebody wants installed. What is there already needs no installing; nothing else can be
-//! had, and that is said.
+//! Tools that somebody wants installed. What is there already needs no installing; nothing else can
+//! be had, and that is said.
 
 use std::sync::Arc;
 

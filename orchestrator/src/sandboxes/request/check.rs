@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::{super::SandboxError, invalid, limits, refused};
 use crate::{profile::Profile, sidecar::is_variable_name};
 
-const MAX_ENV_BYTES: usize = 64 * 1024;
+/// In a sandbox's environment, names and values together.
+pub(super) const MAX_ENV_BYTES: usize = 64 * 1024;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_TEXT: usize = 255;
 const MAX_SECRETS: usize = 64;
@@ -46,12 +47,15 @@ pub(in super::super) fn tools(
     };
     let version = |value: &Value| match value {
         Value::String(version) => Some(version.clone()),
-        Value::Number(version) => Some(version.to_string()),
+        // Of any other number nobody knows how it was written: 3.10 has become 3.1.
+        Value::Number(version) if version.is_u64() => Some(version.to_string()),
         _ => None,
     };
     let tools = fields.iter().map(|(tool, value)| Some((tool.clone(), version(value)?)));
     let tools: Option<Vec<_>> = tools.collect();
-    tools.ok_or_else(|| SandboxError::Invalid("a tool's version must be a text".to_owned()))
+    tools.ok_or_else(|| {
+        SandboxError::Invalid("a tool's version must be a text or a whole number".to_owned())
+    })
 }
 
 /// The same for a change. What can't be changed is refused, so that nobody believes it was.

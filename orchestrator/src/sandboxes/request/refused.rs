@@ -30,8 +30,8 @@ const REACHING_OUT: &[&str] = &[
     "volumesfrom",
 ];
 
-/// Fields that ask for something this orchestrator can't do, and why not. Without it the sandbox would
-/// not be the one that was asked for.
+/// Fields that ask for something this orchestrator can't do, and why not. Without it the sandbox
+/// would not be the one that was asked for.
 const IMPOSSIBLE: &[(&str, &str, &str)] = &[
     ("bare", "bare sandboxes", "Every sandbox has its sidecar, and the agents that are installed."),
     ("permissions", "users", "A sandbox has one user, who owns everything in it."),
@@ -74,12 +74,13 @@ fn check_reach(fields: &Extra) -> Result<(), SandboxError> {
 }
 
 fn check_driver(driver: Option<&Value>) -> Result<(), SandboxError> {
-    let kind = driver.and_then(|driver| driver.get("type").or(Some(driver)));
+    let kind = match driver {
+        Some(Value::Object(fields)) => fields.get("type"),
+        kind => kind,
+    };
     match kind.filter(|kind| asks(kind)) {
         None => Ok(()),
         Some(Value::String(kind)) if DRIVERS.contains(&kind.as_str()) => Ok(()),
-        // An object without a type.
-        Some(Value::Object(_)) => Ok(()),
         Some(_) => Err(SandboxError::DriverNotAllowed),
     }
 }
@@ -171,10 +172,23 @@ mod tests {
 
     #[test]
     fn another_driver_is_not_allowed() {
-        for driver in [json!("host-agent"), json!({"type": "bubblewrap"}), json!(null), json!({})] {
+        for driver in [
+            json!("host-agent"),
+            json!({"type": "bubblewrap"}),
+            json!({"type": null, "zone": "a"}),
+            json!(null),
+            json!({}),
+        ] {
             assert!(checked(json!({"driver": driver})).is_ok(), "{driver}");
         }
-        for driver in [json!("docker"), json!({"type": "firecracker"}), json!(7)] {
+        for driver in [
+            json!("docker"),
+            json!({"type": "firecracker"}),
+            json!({"type": {"x": 1}}),
+            json!({"type": ["host-agent"]}),
+            json!(["host-agent"]),
+            json!(7),
+        ] {
             let refused = checked(json!({"driver": driver}));
             assert!(matches!(refused, Err(SandboxError::DriverNotAllowed)), "{driver}");
         }

@@ -3,6 +3,7 @@
 use sandbox_sdk::types::{CreateSandbox, Extra};
 
 use super::refused::asks;
+use crate::{builtin::MAX_THINKING_TOKENS, profile};
 
 /// Fields that are read elsewhere, or were refused if they asked for anything.
 const READ: &[&str] = &["tools", "bare", "permissions", "git", "fromSnapshot", "storage"];
@@ -39,8 +40,10 @@ pub(in super::super) fn warnings(request: &CreateSandbox) -> Vec<String> {
     }
     let resources = request.resources.as_ref().map(|resources| &resources.extra);
     unknown.extend(inner("resources", resources, &[]));
-    let backend = request.backend.as_ref().map(|backend| &backend.extra);
-    unknown.extend(inner("backend", backend, &["profile", "inlineProfile"]));
+    let backend = request.backend.as_ref();
+    unknown.extend(inner("backend", backend.map(|backend| &backend.extra), &profile::FIELDS));
+    let model = backend.and_then(|backend| backend.model.as_ref()).map(|model| &model.extra);
+    unknown.extend(inner("backend.model", model, &[MAX_THINKING_TOKENS]));
     let more = unknown.len().saturating_sub(MAX_NAMES);
     for field in unknown.iter().take(MAX_NAMES) {
         let field: String = field.chars().take(MAX_NAME).collect();
@@ -76,7 +79,9 @@ mod tests {
             "image": "node:22", "sshEnabled": true, "sshPublicKey": "value",
             "webTerminalEnabled": true, "agentIdentifier": "value", "flavour": "value",
             "resources": {"gpu": "value"}, "driver": {"type": "host-agent", "zone": "value"},
-            "backend": {"type": "demo", "profile": "careful", "server": {"port": 1}},
+            "backend": {"type": "demo", "profile": "careful", "server": {"port": 1}, "model": {
+                "model": "m", "mode": "value", "apikey": "value", "maxThinkingTokens": 1,
+            }},
         }));
         for name in [
             "image",
@@ -88,10 +93,12 @@ mod tests {
             "resources.gpu",
             "driver.zone",
             "backend.server",
+            "backend.model.mode",
+            "backend.model.apikey",
         ] {
             assert_eq!(told.iter().filter(|words| words.contains(name)).count(), 1, "{name}");
         }
-        assert_eq!(told.len(), 9, "{told:?}");
+        assert_eq!(told.len(), 11, "{told:?}");
         assert!(!told.iter().any(|words| words.contains("value")), "{told:?}");
     }
 

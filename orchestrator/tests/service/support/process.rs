@@ -28,8 +28,14 @@ impl Process {
 
     /// The same with all that it can log, in a file.
     pub(crate) async fn start_logging(data: &Path, log: &Path) -> Self {
+        Self::start_logging_with(data, log, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub(crate) async fn start_logging_with(data: &Path, log: &Path, env: &[(&str, &str)]) -> Self {
         let log = Stdio::from(std::fs::File::create(log).unwrap());
-        Self::spawn(data, 0, &[("SKEIN_LOG", "info,orchestrator=trace")], log).await
+        let all = [&[("SKEIN_LOG", "info,orchestrator=trace")][..], env].concat();
+        Self::spawn(data, 0, &all, log).await
     }
 
     async fn spawn(data: &Path, pace_ms: u64, env: &[(&str, &str)], log: Stdio) -> Self {

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Viewer, eventually};
+use super::{PATIENCE, Viewer, eventually};
 
 pub(crate) const USER: &str = "alice";
 pub(crate) const ORIGIN: &str = "http://127.0.0.1:3000";
@@ -220,6 +220,13 @@ impl Product {
         let url = format!("{}/session?since={since}", self.base.replacen("http", "ws", 1));
         Viewer::open(&url, &self.token(USER, session)).await
     }
+}
+
+/// The kinds of all events of a stream, which has to end.
+pub(crate) async fn kinds_to_the_end(stream: reqwest::Response) -> Vec<String> {
+    let text = tokio::time::timeout(PATIENCE, stream.text()).await.expect("it does not end");
+    let text = text.unwrap();
+    text.split_terminator("\n\n").filter_map(parse_frame).map(|(_, kind, _)| kind).collect()
 }
 
 /// `event`, `id` and `data` of a frame, as strictly as the strictest reader; `None`: a comment.

@@ -115,7 +115,8 @@ pub struct UpdateSandbox {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateProject {
-    /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator chooses.
+    /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator
+    /// chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_ref: Option<String>,
     /// What the sandbox is made from.
