@@ -11,11 +11,11 @@ use crate::first::{self, First};
 /// pressed, so that it can be done then.
 const EARLY: &str = include_str!("early.js");
 
-/// The whole document, rendered by the server. `thread` is the address of what the module loads to
-/// show a chat: a page that comes with one has it loaded at once.
-pub fn shell(options: LeptosOptions, thread: Option<String>) -> AnyView {
+/// The whole document, rendered by the server. `part_url` is the address of the part of the module
+/// that shows a chat: a page that comes with one has it loaded at once.
+pub fn shell(options: LeptosOptions, part_url: Option<String>) -> AnyView {
     let first = First::given();
-    let thread = thread.filter(|_| matches!(first.chat, Some(Ok(_))));
+    let part_url = part_url.filter(|_| matches!(first.chat, Some(Ok(_))));
     let first = first.to_script();
     view! {
         <!DOCTYPE html>
@@ -39,7 +39,7 @@ pub fn shell(options: LeptosOptions, thread: Option<String>) -> AnyView {
                     r#type="font/woff2"
                     crossorigin="anonymous"
                 />
-                {thread
+                {part_url
                     .map(|href| {
                         view! {
                             <link

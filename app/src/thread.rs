@@ -39,11 +39,19 @@ pub type Shown = Box<dyn Any>;
 pub enum Part {
     /// Not asked for.
     Away,
-    Loading,
-    /// It could not be loaded.
-    Missing,
+    Loading {
+        failures: u32,
+    },
+    /// It could not be loaded, so many times.
+    Missing {
+        failures: u32,
+    },
     Here(Thread),
 }
+
+/// After so many failures the file is taken to be gone: the product may have been replaced by a newer
+/// one since the page was opened.
+pub const GONE_AFTER: u32 = 2;
 
 #[cfg_attr(
     split,
@@ -70,28 +78,33 @@ use part as loaded;
 /// The part, loaded if it is not there. None: it could not be loaded.
 pub async fn load(page: Page) -> Option<Thread> {
     let thread = loaded().await.ok();
-    if !matches!(page.thread.get_untracked(), Part::Here(_)) {
-        page.thread.set(thread.map_or(Part::Missing, Part::Here));
-    }
+    let failures = match page.thread.get_untracked() {
+        Part::Here(_) => return thread,
+        // Said already: whoever goes on trying says it no more.
+        Part::Missing { failures: GONE_AFTER.. } if thread.is_none() => return None,
+        Part::Away => 0,
+        Part::Loading { failures } | Part::Missing { failures } => failures,
+    };
+    page.thread.set(thread.map_or(Part::Missing { failures: failures + 1 }, Part::Here));
     thread
 }
 
 /// Loads the part if nobody has asked for it yet.
 pub fn prefetch(page: Page) {
     if matches!(page.thread.get_untracked(), Part::Away) {
-        begin(page);
+        begin(page, 0);
     }
 }
 
 /// Loads the part if that has failed before.
 pub fn retry(page: Page) {
-    if matches!(page.thread.get_untracked(), Part::Missing) {
-        begin(page);
+    if let Part::Missing { failures } = page.thread.get_untracked() {
+        begin(page, failures);
     }
 }
 
-fn begin(page: Page) {
-    page.thread.set(Part::Loading);
+fn begin(page: Page, failures: u32) {
+    page.thread.set(Part::Loading { failures });
     spawn_local(async move {
         load(page).await;
     });

@@ -1,6 +1,13 @@
 import type { Page } from "@playwright/test";
 import { makeChat } from "../support/long-chat.ts";
-import { MainThread, percentile, report, watchModuleMemory } from "../support/measure.ts";
+import {
+  aliveAfter,
+  MainThread,
+  percentile,
+  report,
+  watchAlive,
+  watchModuleMemory,
+} from "../support/measure.ts";
 import { expect, test } from "../support/test.ts";
 
 const TURNS = 150;
@@ -12,11 +19,12 @@ test("opening a thread of 300 messages", async ({ chat, page, stack }) => {
   const chatId = await makeChat(chat, page, stack.url, asked);
 
   await watchModuleMemory(page);
+  await watchAlive(page);
   const loads: number[] = [];
   for (let round = 0; round < 5; round += 1) {
     await page.goto("about:blank");
     await chat.open(`/chat/${chatId}`);
-    loads.push(await page.evaluate(() => performance.now()));
+    loads.push(await aliveAfter(page));
   }
   await expect(chat.questions.last()).toHaveText(asked.at(-1) ?? "");
   const main = await MainThread.of(page);

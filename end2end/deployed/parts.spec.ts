@@ -11,7 +11,7 @@ test.describe("a part of the module that could not be loaded", () => {
   test("keeps no message from being sent, and is loaded once it can be", async ({ chat, page }) => {
     await chat.open("/");
     await chat.ask("list the files");
-    await expect(chat.strip).toContainText("could not be loaded");
+    await expect(chat.strip).toContainText("Reload the page; nothing is lost.");
     await chat.chatId();
     await page.unroute(PARTS);
     // By itself: there is an answer to follow.
@@ -38,6 +38,26 @@ test.describe("a part of the module that could not be loaded", () => {
     await expect(chat.answers).toHaveCount(2);
     await chat.settled();
   });
+});
+
+test("a page whose part was replaced by a newer one sends what is typed, and offers to reload", async ({
+  chat,
+  consoleGate,
+  page,
+}) => {
+  consoleGate.allow(/Failed to load resource/, /Failed to fetch/, /MIME type/, /HTTP status code/);
+  await page.route(PARTS, (route) => route.fulfill({ status: 404, body: "" }));
+  await chat.open("/");
+  await chat.ask("list the files");
+  await expect(chat.strip).toContainText("Reload the page; nothing is lost.");
+  // The turn ended meanwhile: the page knows it without having watched.
+  await expect(chat.send).toBeVisible();
+  await page.unroute(PARTS);
+  await chat.strip.getByRole("button", { name: "Reload the page" }).click();
+  await chat.hydrated();
+  await expect(chat.questions).toHaveText(["list the files"]);
+  await expect(chat.lastAnswer.locator(".receipt")).toBeVisible();
+  await chat.askAndWait("run: echo again");
 });
 
 test("a new chat comes without the part for conversations, which comes when one writes", async ({

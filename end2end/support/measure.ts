@@ -57,6 +57,23 @@ export class MainThread {
   }
 }
 
+/** Lets `aliveAfter` know, on every page from now on. */
+export async function watchAlive(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const observer = new MutationObserver(() => {
+      if (!document.documentElement.hasAttribute("data-hydrated")) return;
+      observer.disconnect();
+      Object.assign(window, { aliveAt: performance.now() });
+    });
+    observer.observe(document, { subtree: true, attributeFilter: ["data-hydrated"] });
+  });
+}
+
+/** Milliseconds from the request for the page until it could be used, by the page's own clock. */
+export async function aliveAfter(page: Page): Promise<number> {
+  return page.evaluate(() => (window as { aliveAt?: number }).aliveAt ?? Number.NaN);
+}
+
 /** Lets `moduleMemory` see the memory of the modules that the page starts from now on. */
 export async function watchModuleMemory(page: Page): Promise<void> {
   await page.addInitScript(() => {

@@ -3,7 +3,7 @@ import { makeChat } from "../support/long-chat.ts";
 import { ChatPage, expect, test } from "../support/test.ts";
 
 /** How many turns a chat opens with. */
-const AT_ONCE = 30;
+const AT_ONCE = 12;
 
 test.use({ viewport: { width: 1200, height: 800 } });
 
@@ -68,7 +68,7 @@ test("with the keyboard: what failed is said and tried again, and the focus stay
   await page.unroute("**/api/earlier_messages");
   await page.keyboard.press("Enter");
   await expect(chat.questions).toHaveCount(AT_ONCE * 2);
-  await expect(said).toHaveText("60 earlier messages loaded.");
+  await expect(said).toHaveText(`${AT_ONCE * 2} earlier messages loaded.`);
   await expect(chat.earlier).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(chat.questions).toHaveText(asked);

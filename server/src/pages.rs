@@ -78,6 +78,6 @@ pub(crate) fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'st
 }
 
 fn shell(state: &AppState) -> impl Fn() -> AnyView + Clone + Send + Sync + 'static + use<> {
-    let (options, thread) = (LeptosOptions::from_ref(state), state.site().thread());
-    move || app::shell(options.clone(), thread.clone())
+    let (options, part_url) = (LeptosOptions::from_ref(state), state.site().part_url());
+    move || app::shell(options.clone(), part_url.clone())
 }

@@ -11,6 +11,9 @@ use leptos::config::{Env, LeptosOptions};
 use crate::middleware::ContentPolicy;
 use crate::{Origins, TrustedProxies};
 
+/// The part of the browser's module that shows a chat, as the site's list of hashes names it.
+const PART: &str = "split_thread";
+
 /// Everything a request needs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState(Arc<Shared>);
@@ -41,8 +44,8 @@ pub struct Web {
 pub struct Site {
     options: LeptosOptions,
     root: PathBuf,
-    /// Hash of what the module loads to show a chat, where that is a file of its own.
-    thread: Option<String>,
+    /// Hash of the part of the module that shows a chat, where that is a file of its own.
+    part_hash: Option<String>,
 }
 
 impl Site {
@@ -59,7 +62,8 @@ impl Site {
         let hashes = root.join("hash.txt");
         let hashes = if hashes.exists() { hashes } else { PathBuf::from("/dev/null") };
         let listed = std::fs::read_to_string(&hashes)?;
-        let thread = listed.lines().find_map(|line| line.strip_prefix("part: ")).map(str::to_owned);
+        let part_hash = listed.lines().find_map(|line| line.strip_prefix(PART)?.strip_prefix(": "));
+        let part_hash = part_hash.map(str::to_owned);
         let options = LeptosOptions::builder()
             .output_name("skein")
             .site_root(root.to_string_lossy())
@@ -69,7 +73,7 @@ impl Site {
             .hash_files(true)
             .hash_file(hashes.to_string_lossy().as_ref().into())
             .build();
-        Ok(Self { options, root, thread })
+        Ok(Self { options, root, part_hash })
     }
 
     /// Whether the browser's part was built.
@@ -77,10 +81,10 @@ impl Site {
         self.root.join("pkg").is_dir()
     }
 
-    /// Address of what the module loads to show a chat. None: it is in the module.
-    pub(crate) fn thread(&self) -> Option<String> {
+    /// Address of the part of the module that shows a chat. None: the module is one file.
+    pub(crate) fn part_url(&self) -> Option<String> {
         let pkg = &self.options.site_pkg_dir;
-        self.thread.as_ref().map(|hash| format!("/{pkg}/split_thread.{hash}.wasm"))
+        self.part_hash.as_ref().map(|hash| format!("/{pkg}/{PART}.{hash}.wasm"))
     }
 
     /// The folder, as an absolute path.

@@ -1,7 +1,8 @@
 //! The site: the browser's module, its glue, the style sheet and the static files.
 //!
-//! The same five steps as cargo-leptos takes, from the same metadata table. cargo-leptos itself
-//! is not needed: compiling it takes longer than everything here together.
+//! The same five steps as cargo-leptos takes, from the same metadata table; a release build's module
+//! is cut into parts besides. cargo-leptos itself is not needed: compiling it takes longer than
+//! everything here together.
 
 mod assemble;
 mod compress;

@@ -40,8 +40,10 @@ impl SiteTools {
     }
 
     /// What cuts a release build's module into its parts. No other build needs it.
-    pub(crate) fn wasm_split(&self) -> Result<PathBuf> {
-        cargo_tool::wasm_split(&Folder::open()?)
+    pub(crate) fn wasm_split(&self, workspace: &Workspace) -> Result<PathBuf> {
+        // What it reads in the module is what the macro of the same version left there.
+        let version = workspace.locked_version("wasm_split_helpers")?;
+        cargo_tool::wasm_split(&Folder::open()?, &version)
     }
 
     /// A program of the pinned npm packages.

@@ -239,15 +239,18 @@ pub fn reconnect(page: Page, conversation: &Conversation) {
 
 /// The network is back, or the person is: asks for whatever may have changed meanwhile.
 pub fn catch_up(page: Page) {
-    thread::retry(page);
     let current = page.current.get_untracked();
     let failed = matches!(*current.phase.read_untracked(), Phase::Failed(_));
     if current.turn.with_untracked(Option::is_some) {
+        // Whoever follows the turn loads what is missing for that, too.
         reconnect(page, &current);
-    } else if failed && current.id.with_untracked(Option::is_some) {
-        act(page, &current, Action::Reopen);
-    } else if !shown(&current) {
-        refresh(page, current);
+    } else {
+        thread::retry(page);
+        if failed && current.id.with_untracked(Option::is_some) {
+            act(page, &current, Action::Reopen);
+        } else if !shown(&current) {
+            refresh(page, current);
+        }
     }
     // A long conversation is loaded again only if the list says that it has changed.
     refresh_list(page);

@@ -15,7 +15,7 @@ use crate::state::{AgentMessage, Conversation, Link, Wake};
 
 /// After a frame with something new, the next waits so many times as long as that one took: a page
 /// that is slow to draw has most of its time for its reader, and a fast one shows every frame.
-const REST: i64 = 5;
+const REST: i64 = 6;
 /// So many frames of a turn come without a rest: its first words are waited for.
 const AT_ONCE: u32 = 12;
 /// Longer, and a reader would see the text jump.

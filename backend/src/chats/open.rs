@@ -7,8 +7,9 @@ use crate::{
     TurnState, db::args,
 };
 
-/// How many turns of a chat are read at once: some screens full, and few enough for any page.
-const TURNS_AT_ONCE: i64 = 30;
+/// How many turns of a chat are read at once: some screens full, and no more than a page lays out in a
+/// moment.
+const TURNS_AT_ONCE: i64 = 12;
 
 /// A chat with its settled history, or the end of it, and the turn that runs.
 #[derive(Clone, Debug, PartialEq)]

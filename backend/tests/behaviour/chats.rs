@@ -66,36 +66,36 @@ async fn answered(
 
 on_both_databases!(a_long_chat_is_read_from_its_end_turn_by_turn, async |world: World| {
     let account = world.guest().await;
-    let chat = answered(&world, &account, None, numbers(1..31)).await;
+    let chat = answered(&world, &account, None, numbers(1..13)).await;
     let all = world.backend.open_chat(&account, &chat).await.unwrap();
-    assert_eq!((questions(&all.messages), all.earlier), (numbers(1..31), false));
+    assert_eq!((questions(&all.messages), all.earlier), (numbers(1..13), false));
 
-    let chat = answered(&world, &account, Some(chat), numbers(31..64)).await;
+    let chat = answered(&world, &account, Some(chat), numbers(13..28)).await;
     let end = world.backend.open_chat(&account, &chat).await.unwrap();
-    assert_eq!((questions(&end.messages), end.earlier), (numbers(34..64), true));
+    assert_eq!((questions(&end.messages), end.earlier), (numbers(16..28), true));
     let before = async |first: &Message| {
         world.backend.earlier_messages(&account, &chat, &first.turn_id).await.unwrap()
     };
     let middle = before(&end.messages[0]).await;
-    assert_eq!((questions(&middle.messages), middle.earlier), (numbers(4..34), true));
+    assert_eq!((questions(&middle.messages), middle.earlier), (numbers(4..16), true));
     let rest = before(&middle.messages[0]).await;
     assert_eq!((questions(&rest.messages), rest.earlier), (numbers(1..4), false));
     let none = before(&rest.messages[0]).await;
     assert_eq!((none.messages.len(), none.earlier), (0, false));
-    let edge = before(&middle.messages[54]).await;
-    assert_eq!((questions(&edge.messages), edge.earlier), (numbers(1..31), false));
+    let edge = before(&middle.messages[18]).await;
+    assert_eq!((questions(&edge.messages), edge.earlier), (numbers(1..13), false));
 
     let whole = world.backend.open_whole_chat(&account, &chat).await.unwrap();
-    assert_eq!((questions(&whole.messages), whole.earlier), (numbers(1..64), false));
+    assert_eq!((questions(&whole.messages), whole.earlier), (numbers(1..28), false));
     assert_eq!(
         (whole.summary, whole.sandbox, whole.choice, whole.settled_seq),
         (end.summary, end.sandbox, end.choice, end.settled_seq)
     );
 
-    let running = world.ask(&account, Some(&chat), "64").await.unwrap();
+    let running = world.ask(&account, Some(&chat), "28").await.unwrap();
     let opened = world.backend.open_chat(&account, &chat).await.unwrap();
     let (last, settled) = opened.messages.split_last().unwrap();
-    assert_eq!((questions(settled), opened.earlier), (numbers(35..64), true));
+    assert_eq!((questions(settled), opened.earlier), (numbers(17..28), true));
     assert_eq!(last.turn_id, running.turn_id);
     assert_eq!(opened.active.unwrap().turn_id, running.turn_id);
 });

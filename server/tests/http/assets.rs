@@ -124,7 +124,7 @@ async fn pages_ask_for_the_files_that_the_build_made() {
 #[tokio::test]
 async fn a_page_that_comes_with_a_chat_loads_what_shows_it_and_no_other_does() {
     const PART: &str = "href=\"/pkg/split_thread.3123456789abcdef.wasm\"";
-    let hashes = b"part: 3123456789abcdef\njs: 0123456789abcdef\n";
+    let hashes = b"other: 4123456789abcdef\nsplit_thread: 3123456789abcdef\njs: 0123456789abcdef\n";
     let app = TestApp::builder().asset("hash.txt", hashes).start().await;
     let mut guest = app.visitor();
     let started = guest.start_turn("Hello").await;

@@ -13,8 +13,6 @@ use crate::workspace::Workspace;
 
 /// Where the server reads the hashes in the names, in the form that Leptos reads.
 const HASHES: &str = "hash.txt";
-/// There, what the module loads later. Leptos passes it over.
-const PART: &str = "part";
 
 /// Writes the site and returns its files. Files that are right already are not touched, so that
 /// their times tell what is new.
@@ -38,15 +36,15 @@ pub(super) fn site(
     for source in sources {
         let name = source.strip_prefix(packed)?;
         let mut contents = fs::read(&source)?;
-        let target = match hashed_kind(workspace, name).filter(|_| profile.release()) {
-            Some(kind) => {
-                if kind == "js" {
+        let target = match hashed_key(&workspace.name, name).filter(|_| profile.release()) {
+            Some(key) => {
+                if key == "js" {
                     contents = with_names(contents, &parts)?;
                 }
                 let hash = content_hash(&contents);
-                hashes.push_str(&format!("{kind}: {hash}\n"));
+                hashes.push_str(&format!("{key}: {hash}\n"));
                 let target = hashed_name(name, &hash);
-                if kind == PART {
+                if name.file_stem().is_some_and(|stem| stem == key.as_str()) {
                     parts.push((name.to_owned(), target.clone()));
                 }
                 pkg.join(target)
@@ -85,13 +83,14 @@ pub(super) fn remove_others(
 }
 
 /// The name's key in the list of hashes: `js`, `wasm` or `css` for the three files that carry the
-/// site's name, `part` for another piece of the module.
-fn hashed_kind(workspace: &Workspace, name: &Path) -> Option<&'static str> {
-    let part = name.extension().is_some_and(|extension| extension == "wasm").then_some(PART);
-    ["js", "wasm", "css"]
-        .into_iter()
-        .find(|extension| name == Path::new(&format!("{}.{extension}", workspace.name)))
-        .or(part)
+/// site's name, its own for another part of the module. Leptos passes those over.
+fn hashed_key(site: &str, name: &Path) -> Option<String> {
+    let (stem, extension) = (name.file_stem()?.to_str()?, name.extension()?.to_str()?);
+    match extension {
+        "js" | "wasm" | "css" if stem == site => Some(extension.to_owned()),
+        "wasm" => Some(stem.to_owned()),
+        _ => None,
+    }
 }
 
 /// `NAME.wasm` as `NAME.HASH.wasm`.
@@ -133,6 +132,15 @@ fn content_hash(contents: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_the_module_is_listed_by_its_own_name() {
+        let key = |name: &str| hashed_key("skein", Path::new(name));
+        assert_eq!(key("skein.wasm").as_deref(), Some("wasm"));
+        assert_eq!(key("skein.css").as_deref(), Some("css"));
+        assert_eq!(key("split_thread.wasm").as_deref(), Some("split_thread"));
+        assert_eq!(key("other.js"), None);
+    }
 
     #[test]
     fn the_glue_asks_for_a_part_by_the_name_that_tells_its_contents() {

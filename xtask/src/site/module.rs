@@ -47,7 +47,7 @@ pub(super) fn pack(
     wasm: &Path,
     folder: &Path,
 ) -> Result<()> {
-    let cutter = profile.release().then(|| tools.wasm_split()).transpose()?;
+    let cutter = profile.release().then(|| tools.wasm_split(workspace)).transpose()?;
     let mut stamp = Stamp::new(folder.join("module.stamp"));
     stamp.setting((&tools.wasm_bindgen, &cutter));
     stamp

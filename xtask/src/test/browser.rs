@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::summary::{Layer, Summary};
+use crate::agents::{AGENTS, agents_folder};
 use crate::job;
 use crate::run::compile;
 use crate::site::{self, Profile};
@@ -76,6 +77,7 @@ pub(super) fn run(
         .args(filter)
         .env("PLAYWRIGHT_JSON_OUTPUT_FILE", &report);
     set_environment(&mut command, workspace, false, chromium);
+    command.env(AGENTS, agents_folder()?);
     let status = job::pass_through(&mut command, |_| true)?;
     match read_report(&report, suite.name) {
         Ok(mut layer) => {

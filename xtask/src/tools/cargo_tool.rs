@@ -12,19 +12,16 @@ use crate::job;
 /// Checked against the lock file's own format, so pinned like a dependency.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Reads what one version of a macro left in the module, so pinned like a dependency.
-const WASM_SPLIT: &str = "0.2.3";
-
 /// The packer of the browser's module. Its version must be that of the library.
 pub(super) fn wasm_bindgen(folder: &Folder, version: &str) -> Result<PathBuf> {
     let entry = install(folder, "wasm-bindgen-cli", version, "wasm-bindgen", "")?;
     Ok(entry.join("bin/wasm-bindgen"))
 }
 
-/// What cuts the browser's module into its parts.
-pub(super) fn wasm_split(folder: &Folder) -> Result<PathBuf> {
+/// What cuts the browser's module into its parts. Its version must be that of the library.
+pub(super) fn wasm_split(folder: &Folder, version: &str) -> Result<PathBuf> {
     let (package, binary) = ("wasm_split_cli_support", "wasm-split-cli");
-    let entry = install(folder, package, WASM_SPLIT, binary, "build-binary")?;
+    let entry = install(folder, package, version, binary, "build-binary")?;
     Ok(entry.join("bin").join(binary))
 }
 

@@ -297,6 +297,13 @@ async fn follow(
             break thread;
         }
         failures += 1;
+        // It goes on and ends without being watched.
+        if let Ok(status) = api::turn_status(turn_id.clone()).await {
+            take(page, &conversation, status);
+        }
+        if !conversation.is_following(&turn_id) {
+            return;
+        }
         let wait = backoff_ms(failures);
         conversation.link.set(Link::Reconnecting { at: now() + wait as i64 });
         if let Some(Wake::Leave) = woken(&mut wake, wait).await {
