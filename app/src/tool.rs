@@ -28,7 +28,7 @@ pub enum Category {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     pub category: Category,
-    /// "Running" while it runs, "Ran" afterwards.
+    /// "Running" while it runs, "Ran" afterwards, "Run" where it could not be done.
     pub verb: String,
     /// The command, the file, what was looked for.
     pub object: String,
@@ -63,7 +63,7 @@ pub fn summary(tool: &ToolPart) -> Summary {
     };
     Summary {
         category,
-        verb: verb(category, running, &tool.tool),
+        verb: verb(category, &tool.state, &tool.tool),
         object: object(category, input),
         added,
         removed,
@@ -96,20 +96,25 @@ fn category(name: &str) -> Category {
     }
 }
 
-fn verb(category: Category, running: bool, name: &str) -> String {
-    let (now, past) = match category {
-        Category::Command => ("Running", "Ran"),
-        Category::Read => ("Reading", "Read"),
-        Category::Write => ("Writing", "Wrote"),
-        Category::Edit => ("Editing", "Edited"),
-        Category::List => ("Listing", "Listed"),
-        Category::Search => ("Searching", "Searched"),
-        Category::Web => ("Looking up", "Looked up"),
-        Category::Task => ("Delegating", "Delegated"),
-        Category::Plan => ("Planning", "Planned"),
-        Category::Other => ("Using", "Used"),
+fn verb(category: Category, state: &ToolState, name: &str) -> String {
+    let (plain, now, past) = match category {
+        Category::Command => ("Run", "Running", "Ran"),
+        Category::Read => ("Read", "Reading", "Read"),
+        Category::Write => ("Write", "Writing", "Wrote"),
+        Category::Edit => ("Edit", "Editing", "Edited"),
+        Category::List => ("List", "Listing", "Listed"),
+        Category::Search => ("Search", "Searching", "Searched"),
+        Category::Web => ("Look up", "Looking up", "Looked up"),
+        Category::Task => ("Delegate", "Delegating", "Delegated"),
+        Category::Plan => ("Plan", "Planning", "Planned"),
+        Category::Other => ("Use", "Using", "Used"),
     };
-    let verb = if running { now } else { past };
+    let verb = match state {
+        ToolState::Completed { .. } => past,
+        // It may have been forbidden, or have failed before it did anything.
+        ToolState::Error { .. } => plain,
+        _ => now,
+    };
     if category == Category::Other { format!("{verb} {}", shown(name)) } else { verb.into() }
 }
 
@@ -233,13 +238,13 @@ mod tests {
             "bash",
             json!({"status": "failed", "input": {"command": "x"}, "error": "not found\nmore"}),
         ));
-        assert_eq!(failed.why.as_deref(), Some("not found…"));
+        assert_eq!((failed.verb.as_str(), failed.why.as_deref()), ("Run", Some("not found…")));
         let ended_badly = summary(&tool(
             "bash",
             json!({"status": "completed", "input": {"command": "x"},
                 "output": {"stdout": "", "stderr": "\u{1b}[31mboom\u{1b}[0m\n", "exitCode": 2}}),
         ));
-        assert_eq!(ended_badly.why.as_deref(), Some("boom"));
+        assert_eq!((ended_badly.verb.as_str(), ended_badly.why.as_deref()), ("Ran", Some("boom")));
     }
 
     #[test]

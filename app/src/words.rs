@@ -55,10 +55,10 @@ pub fn price(model: &ModelOption) -> String {
     let price = match (model.input, model.output) {
         (Credits(0), Credits(0)) => "free".to_owned(),
         (input, output) => {
-            format!("{} in / {} out per million", amount(input), amount(output))
+            format!("{} in / {} out", amount(input), amount(output))
         }
     };
-    if model.local { format!("{price} · runs on this machine") } else { price }
+    if model.local { format!("{price} · on this machine") } else { price }
 }
 
 /// A model's own name, and that of who serves it.
@@ -69,7 +69,7 @@ pub fn model(name: &str) -> (&str, &str) {
                 "anthropic" => "Anthropic",
                 "openai" => "OpenAI",
                 "ollama" => "Ollama",
-                "custom" => "Other host",
+                "custom" => "Custom",
                 other => other,
             };
             (model, provider)
@@ -144,16 +144,16 @@ mod tests {
         };
         let said = |input, output, local| price(&model(input, output, local));
         let dear = said(300_000_000, 1_500_000_000, false);
-        assert_eq!(dear, "300 in / 1\u{202f}500 out per million");
-        assert_eq!(said(12_500_000, 1, false), "12.50 in / <0.01 out per million");
-        assert_eq!(said(0, 0, true), "free · runs on this machine");
+        assert_eq!(dear, "300 in / 1\u{202f}500 out");
+        assert_eq!(said(12_500_000, 1, false), "12.50 in / <0.01 out");
+        assert_eq!(said(0, 0, true), "free · on this machine");
         assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
     }
 
     #[test]
     fn a_model_has_a_name_and_somebody_who_serves_it() {
         assert_eq!(model("anthropic/claude"), ("claude", "Anthropic"));
-        assert_eq!(model("custom/meta/llama"), ("meta/llama", "Other host"));
+        assert_eq!(model("custom/meta/llama"), ("meta/llama", "Custom"));
         assert_eq!(model("demo"), ("demo", ""));
     }
 

@@ -30,7 +30,7 @@ for (const name of ["OpenCode", "Claude Code", "Codex"]) {
     await line.click();
     const dialog = page.getByRole("dialog", { name: "Agent and model" });
     const agent = dialog.getByRole("radio", { name });
-    test.skip((await agent.count()) === 0, `${name} is not installed`);
+    test.skip(await agent.isDisabled(), `${name} is not installed`);
     await agent.check();
     await page.keyboard.press("Escape");
     await expect(line).toHaveText(new RegExp(`${name} · scripted-1`));

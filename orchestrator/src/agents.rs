@@ -179,8 +179,8 @@ pub fn describe(programs: &[AgentProgram]) -> Vec<AgentInfo> {
         let missing = || {
             let (name, id, package) = (cli.name(), cli.id(), cli.package());
             format!(
-                "{name} is not installed. `cargo xtask agents install {id}`, or `npm install \
-                 --global {package}`."
+                "{name} is not installed. To install it: cargo xtask agents install {id}, or npm \
+                 install --global {package}"
             )
         };
         AgentInfo {

@@ -8,6 +8,11 @@ use clap::Parser;
 use scripted_model::{Recorded, ScriptedModel};
 use serde_json::{Value, json};
 
+/// What a prompt may hold; the crate's documentation says all of it.
+const SCRIPT: &str = "In a prompt: SAY[text], LONG[words], THINK[text], RUN[command], \
+                      CALL[tool {\"json\": 1}], STEPS[n], SLOW[ms], USAGE[in,out], FAIL[status], DROP[n]. \
+                      As in: RUN[ls] SAY[That is all.]";
+
 /// How often the requests are looked at.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -17,7 +22,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// stopped. Its address is printed to standard error; to standard output comes a line of JSON for each
 /// request, and another once its answer was sent to the end.
 #[derive(Debug, Parser)]
-#[command(name = "scripted-model", version, max_term_width = 100)]
+#[command(name = "scripted-model", version, max_term_width = 100, after_help = SCRIPT)]
 struct Cli {}
 
 #[tokio::main(flavor = "current_thread")]

@@ -11,8 +11,9 @@ pub fn Account(page: Page) -> impl IntoView {
     let left = move || match page.balance.get() {
         // What turns in progress have reserved is not spent yet.
         Some(balance) => {
-            let left = Credits(balance.available.0.saturating_add(balance.held.0));
-            format!("{left} credits left")
+            let left = Credits(balance.available.0.saturating_add(balance.held.0)).to_string();
+            let unit = if left == "1" { "credit" } else { "credits" };
+            format!("{left} {unit} left")
         }
         None => "Credits unknown".into(),
     };

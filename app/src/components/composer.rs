@@ -59,7 +59,7 @@ pub fn Composer(page: Page) -> impl IntoView {
     let name = move || if running.get() { "Stop response" } else { "Send message" };
     let hint = move || {
         if running.get() {
-            Either::Left(view! { <kbd>"Esc"</kbd> " stops the answer" })
+            Either::Left(view! { <kbd>"Esc"</kbd> " stops the answer; then you can send" })
         } else {
             Either::Right(
                 view! { <kbd>"Enter"</kbd> " sends, " <kbd>"Shift Enter"</kbd> " begins a new line" },

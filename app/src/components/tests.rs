@@ -276,8 +276,8 @@ fn the_composer_says_who_gets_the_message_and_what_else_there_is() {
         "opencode · sonnet</span>",
         ">Agent and model: </span>",
         ">Codex</span><span class=\"about\">It is not installed.</span>",
-        "300 in / 1\u{202f}500 out per million",
-        "free · runs on this machine",
+        "300 in / 1\u{202f}500 out",
+        "free · on this machine",
         "aria-haspopup=\"dialog\"",
     ] {
         assert!(html.contains(said), "{said} is missing in {html}");

@@ -117,7 +117,8 @@ fn limit_reached(row: &TurnRow, record: &TurnRecord) -> String {
     let cost = said(cost(row, record));
     format!(
         "This turn reached the limit of what was set aside for it, so it was ended{after}. What it \
-         said and did until then is kept and costs {cost}. Ask it to go on to continue from there."
+         said and did until then is kept and costs {cost}. With credits left, ask it to go on from \
+         there."
     )
 }
 

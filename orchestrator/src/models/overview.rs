@@ -42,7 +42,7 @@ fn configured(id: &str, provider: Option<&Provider>, listing: &Listing) -> Strin
     let Some(provider) = provider else {
         return format!("not configured: set {}", if id == CUSTOM { url } else { key });
     };
-    let by = if provider.has_key() { format!("key in {key}") } else { "no key".to_owned() };
+    let by = if provider.has_key() { format!("key in {key}") } else { "without a key".to_owned() };
     let has = match listing.problem(id) {
         Some(problem) => format!("no models listed: {problem}"),
         None => models(id, listing),

@@ -250,7 +250,7 @@ async fn the_overview_names_variables_and_addresses_and_no_key() {
     let expected = [
         ("anthropic", format!("key in ANTHROPIC_API_KEY, {url}/v1: 2 models")),
         ("openai", "not configured: set OPENAI_API_KEY".to_owned()),
-        ("custom", format!("no key, {gone}/v1: no models listed: it can't be reached")),
+        ("custom", format!("without a key, {gone}/v1: no models listed: it can't be reached")),
         ("ollama", format!("{url} is configured as anthropic")),
         ("llama.cpp", format!("{gone} is configured as custom")),
     ];
