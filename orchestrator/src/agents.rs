@@ -124,6 +124,8 @@ impl AgentProgram {
 /// How long an agent may be silent before it counts as stuck, and how long it waits itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patience {
+    /// While it starts for the first time; after that it is started anew, with twice the time.
+    pub start: Duration,
     /// While it neither runs a tool nor waits for its model.
     pub idle: Duration,
     /// While it waits for its model, and the model sends nothing.
@@ -137,6 +139,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            start: Duration::from_secs(15),
             // Above what the slowest takes to start on a machine with too much to do.
             idle: Duration::from_secs(120),
             // A model on the own machine may have to be loaded first, and reads long prompts slowly.

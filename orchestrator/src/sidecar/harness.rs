@@ -244,7 +244,10 @@ impl Harness {
             Ok(match cli {
                 Cli::ClaudeCode => Native::ClaudeCode(Box::new(ClaudeCode::start(start).await?)),
                 Cli::Codex => Native::Codex(Box::new(Codex::start(start).await?)),
-                Cli::OpenCode => Native::OpenCode(Box::new(OpenCode::start(start).await?)),
+                Cli::OpenCode => {
+                    let patience = self.0.patience.start;
+                    Native::OpenCode(Box::new(OpenCode::start(&start, patience).await?))
+                }
             })
         };
         let watchdog = Watchdog::new(cli, self.0.patience, &door);

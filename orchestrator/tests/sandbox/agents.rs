@@ -77,6 +77,11 @@ async fn opencode_speaks_every_format() {
 }
 
 #[tokio::test]
+async fn opencode_that_hangs_while_it_starts_is_started_anew() {
+    cells::opencode_that_hangs_while_it_starts_is_started_anew().await;
+}
+
+#[tokio::test]
 async fn an_agent_without_a_model_or_not_installed_is_refused() {
     cells::an_agent_without_a_model_or_not_installed_is_refused().await;
 }

@@ -44,7 +44,21 @@ pub(super) struct OpenCode {
 }
 
 impl OpenCode {
-    pub(super) async fn start(start: Start<'_>) -> Result<Self, TurnError> {
+    /// Now and then, on machines with few cores, it hangs for good while it starts; started anew, it does
+    /// not (anomalyco/opencode#43465). For how long altogether, the watchdog knows.
+    pub(super) async fn start(
+        start: &Start<'_>,
+        mut patience: Duration,
+    ) -> Result<Self, TurnError> {
+        loop {
+            match timeout(patience, Self::start_once(start)).await {
+                Ok(started) => return started,
+                Err(_) => patience *= 2,
+            }
+        }
+    }
+
+    async fn start_once(start: &Start<'_>) -> Result<Self, TurnError> {
         let setup = start.setup;
         let cannot = |words: String| problem("AGENT_NOT_STARTED", format!("OpenCode: {words}"));
         let password = random_hex().map_err(|error| cannot(error.to_string()))?;
@@ -84,9 +98,7 @@ impl OpenCode {
             }
             sleep(HEALTH_PAUSE).await;
         }
-        let events = timeout(PATIENCE, server.events()).await;
-        let events = events.map_err(|_| "it does not answer".to_owned()).flatten();
-        let events = events.map_err(cannot)?;
+        let events = server.events().await.map_err(cannot)?;
         let known = conversation::load(start.files, setup.cli, start.session_id).await;
         let session = match session(&server, known).await {
             Ok(session) => session,
@@ -138,14 +150,12 @@ async fn port(process: &mut AgentProcess) -> Result<u16, TurnError> {
 
 /// The session that is known, if the server still knows it, else a new one.
 async fn session(server: &Server, known: Option<String>) -> Result<String, String> {
-    if let Some(known) = known {
-        let asked = timeout(PATIENCE, server.get(&format!("/session/{known}"))).await;
-        if let Ok(Ok(_)) = asked {
-            return Ok(known);
-        }
+    if let Some(known) = known
+        && server.get(&format!("/session/{known}")).await.is_ok()
+    {
+        return Ok(known);
     }
-    let made = timeout(PATIENCE, server.post("/session", &json!({}))).await;
-    let made = made.map_err(|_| "it makes no session".to_owned()).flatten()?;
+    let made = server.post("/session", &json!({})).await?;
     let id = made["id"].as_str().ok_or("it names no session")?;
     Ok(id.to_owned())
 }

@@ -1,15 +1,15 @@
 //! What has to hold for every agent.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use orchestrator::{
-    agents::{Cli, Patience},
+    agents::{AgentProgram, Cli, Patience},
     sidecar::AgentRun,
 };
 use sandbox_sdk::types::{PartBody, ToolState, WireFormat, event_type};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, TOKEN};
+use super::bench::{Bench, TOKEN, program};
 use crate::support::{Sandbox, gone, status, there, unique_sleep};
 
 /// Requests that a turn with a broken model may cost.
@@ -278,6 +278,30 @@ pub(super) async fn opencode_speaks_every_format() {
         assert!(bench.sandbox.on_host("workspace/x.txt").exists());
         assert!(bench.model.requests().iter().all(|request| request.format == format));
     }
+}
+
+pub(super) async fn opencode_that_hangs_while_it_starts_is_started_anew() {
+    let Some(program) = program(Cli::OpenCode) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(program.source.join(&program.binary), place("real")).unwrap();
+    let sleep = unique_sleep();
+    let hangs_once = format!(
+        "#!/bin/sh\n[ -e ~/hung ] && exec /opt/agents/opencode/real \"$@\"\n\
+         touch ~/hung; exec sleep {sleep}\n"
+    );
+    fs::write(place("opencode"), hangs_once).unwrap();
+    fs::set_permissions(place("opencode"), fs::Permissions::from_mode(0o755)).unwrap();
+    let bench = Bench::with(Cli::OpenCode, |spec| {
+        let (source, binary) = (folder.path().to_owned(), "opencode".into());
+        spec.agents = vec![AgentProgram { source, binary, ..program }];
+        spec.patience.start = Duration::from_secs(2);
+    });
+    let bench = bench.await.unwrap();
+    bench.ask("t1", "SAY[Here.]").await.assert_completed("Here.");
+    assert!(bench.sandbox.output("ls ~").await.contains("hung"));
+    assert!(gone(&sleep).await);
 }
 
 pub(super) async fn an_agent_without_a_model_or_not_installed_is_refused() {
