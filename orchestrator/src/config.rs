@@ -8,7 +8,11 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::models::ModelsConfig;
+use crate::{
+    models::ModelsConfig,
+    network::{DefaultNetwork, NetworkReach},
+    snapshots::SnapshotsConfig,
+};
 
 /// What an orchestrator needs to know. Everything has a default.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +46,13 @@ pub struct Config {
     /// Signing secret instead of the one in the secrets file.
     #[arg(long, env = "ORCHESTRATOR_SIGNING_SECRET", hide_env_values = true)]
     pub signing_secret: Option<SecretString>,
+    /// The signing secret before the current one. Tokens that it signed are accepted until its end;
+    /// what it sealed opens for as long as it is given.
+    #[arg(long, env = "ORCHESTRATOR_PREVIOUS_SIGNING_SECRET", hide_env_values = true)]
+    pub previous_signing_secret: Option<SecretString>,
+    /// When the previous signing secret ends, in milliseconds since the Unix epoch.
+    #[arg(long, env = "ORCHESTRATOR_PREVIOUS_SIGNING_SECRET_EXPIRES_AT")]
+    pub previous_signing_secret_expires_at: Option<i64>,
     /// Pause between the demo agent's pieces of text, in milliseconds; 0 is as fast as possible.
     #[arg(long, env = "SKEIN_DEMO_PACE_MS", default_value_t = 18)]
     pub demo_pace_ms: u64,
@@ -65,15 +76,57 @@ pub struct Config {
     /// Longest duration of a turn, in seconds; a dispatch may ask for less.
     #[arg(long, env = "SKEIN_MAX_TURN_SECONDS", default_value_t = 900)]
     pub max_turn_seconds: u64,
+    /// Events kept of each session [default: all, as long as the sandbox lives]. Turns are kept whole,
+    /// and what is younger than 15 minutes is kept in any case.
+    #[arg(long, env = "SKEIN_LOG_EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub log_events: Option<u64>,
+    /// Hours that events of sessions are kept [default: as long as the sandbox lives]. Turns are kept
+    /// whole.
+    #[arg(long, env = "SKEIN_LOG_HOURS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub log_hours: Option<u64>,
+    /// Requests a minute with the product's key; as many again with the tokens of each sandbox.
+    #[arg(
+        long,
+        env = "SKEIN_MAX_REQUESTS_PER_MINUTE",
+        default_value_t = 60_000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_requests_per_minute: u32,
+    /// Sessions that may be made in a minute with the product's key; as many again with the tokens of
+    /// each sandbox.
+    #[arg(
+        long,
+        env = "SKEIN_MAX_NEW_SESSIONS_PER_MINUTE",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_new_sessions_per_minute: u32,
     /// Longest time an agent waits for a person's answer, in seconds. It does not count as time of
     /// the turn.
     #[arg(long, env = "SKEIN_ANSWER_SECONDS", default_value_t = 600)]
     pub answer_seconds: u64,
+    /// What a sandbox may reach that asks for nothing.
+    #[arg(long, env = "SKEIN_SANDBOX_NETWORK", value_enum, default_value_t = DefaultNetwork::None)]
+    pub sandbox_network: DefaultNetwork,
+    /// The most that a sandbox may ask for: nothing, what an allow-list names, or all public
+    /// addresses.
+    #[arg(long, env = "SKEIN_NETWORK_ALLOWED", value_enum, default_value_t = NetworkReach::Open)]
+    pub network_allowed: NetworkReach,
+    /// Domain below which open ports of sandboxes have their names; a URL where something stands
+    /// before this program. It needs a wildcard record, and should not be one of your pages' own.
+    #[arg(long, env = "SKEIN_PREVIEW_DOMAIN", default_value = "localhost")]
+    pub preview_domain: String,
+    /// Megabytes of the largest upload to a sandbox and the largest download from one. A sandbox's own
+    /// limits may allow less.
+    #[arg(long, env = "SKEIN_MAX_TRANSFER_MB", default_value_t = 512)]
+    pub max_transfer_mb: u64,
     /// Program that a sandbox starts as its init, when it is not this one.
     #[arg(long, env = "SKEIN_SIDECAR_BINARY")]
     pub sidecar_binary: Option<PathBuf>,
     #[command(flatten)]
     pub models: ModelsConfig,
+    #[command(flatten)]
+    pub snapshots: SnapshotsConfig,
     /// Folder of the coding agents that are installed for sandboxes. Those in `agents/` in the data
     /// folder and on the PATH are found, too.
     #[arg(long, env = "SKEIN_AGENTS")]
@@ -100,12 +153,16 @@ pub struct Tuning {
     pub max_connections: usize,
     /// Sockets that may be open at once without having shown a token yet.
     pub max_unadmitted: usize,
+    /// Replays that a viewer may ask for in a minute, on one connection.
+    pub replays_per_minute: u32,
     /// Connections that may be open at once for anything but the session gateway.
     pub max_http: usize,
     /// Bytes the kernel may buffer for a viewer; `None` leaves it to the kernel.
     pub socket_send_buffer: Option<u32>,
     /// Pause between two looks for idle sandboxes.
     pub idle_check: Duration,
+    /// Pause between two looks for events that are not kept any longer.
+    pub retention_check: Duration,
     /// Time a running turn has to end when the orchestrator shuts down.
     pub shutdown_grace: Duration,
 }
@@ -120,9 +177,11 @@ impl Default for Tuning {
             slow_reader_limit: Duration::from_secs(30),
             max_connections: 20_000,
             max_unadmitted: 256,
+            replays_per_minute: 120,
             max_http: 4096,
             socket_send_buffer: None,
             idle_check: Duration::from_secs(10),
+            retention_check: Duration::from_secs(60),
             shutdown_grace: Duration::from_secs(5),
         }
     }
@@ -142,15 +201,26 @@ impl Config {
             product_id: "skein".to_owned(),
             api_key: None,
             signing_secret: None,
+            previous_signing_secret: None,
+            previous_signing_secret_expires_at: None,
             demo_pace_ms: 18,
             max_sandboxes: 1000,
             max_running: 32,
             idle_timeout_seconds: 900,
             max_lifetime_seconds: None,
             max_turn_seconds: 900,
+            log_events: None,
+            log_hours: None,
+            max_requests_per_minute: 60_000,
+            max_new_sessions_per_minute: 1000,
             answer_seconds: 600,
+            sandbox_network: DefaultNetwork::None,
+            network_allowed: NetworkReach::Open,
+            preview_domain: "localhost".to_owned(),
+            max_transfer_mb: 512,
             sidecar_binary: None,
             models: ModelsConfig::default(),
+            snapshots: SnapshotsConfig::default(),
             agents: None,
             tuning: Tuning::default(),
         }

@@ -2,8 +2,8 @@
 //!
 //! A sandbox is a set of Linux namespaces around one process, the sidecar, which is the sandbox's
 //! init. It sees the host's `/usr` read-only, a few files of `/etc`, and two folders of its own:
-//! `/workspace` and `/home/agent`. It has no network. Started by root, every sandbox gets an
-//! unprivileged uid of its own; a sandbox never runs with uid 0 of the host.
+//! `/workspace` and `/home/agent`. It has no network but its loopback. Started by root, every sandbox
+//! gets an unprivileged uid of its own; a sandbox never runs with uid 0 of the host.
 //!
 //! Killing a sandbox kills its process namespace, so nothing in it survives. The sandboxes die with
 //! the process that started them, also when that one is killed.

@@ -1,5 +1,7 @@
 //! The error envelope: every failure of the REST API has a status, a stable code and words.
 
+use std::time::Duration;
+
 use axum::{
     extract::rejection::{PathRejection, QueryRejection},
     http::StatusCode,
@@ -17,12 +19,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ApiError {
     code: ErrorCode,
+    /// Seconds after which it may go better, where that can be said.
+    retry_after: u32,
     body: Box<ErrorBody>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, body: Box::new(ErrorBody::new(code, message)) }
+        Self { code, retry_after: 2, body: Box::new(ErrorBody::new(code, message)) }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -38,6 +42,13 @@ impl ApiError {
     /// Adds a field to the envelope's top level.
     pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.body.extra.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// When it may go better, instead of soon.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        self.retry_after = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
         self
     }
 
@@ -72,8 +83,8 @@ impl IntoResponse for ApiError {
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self.body)).into_response();
         if matches!(self.code, ErrorCode::QuotaExceeded | ErrorCode::Unavailable) {
-            let soon = axum::http::HeaderValue::from_static("2");
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, soon);
+            let seconds = axum::http::HeaderValue::from(self.retry_after);
+            response.headers_mut().insert(axum::http::header::RETRY_AFTER, seconds);
         }
         response
     }
@@ -106,7 +117,9 @@ impl From<SandboxError> for ApiError {
             SandboxError::NotImplemented { feature, reason } => {
                 Self::not_implemented(feature, &reason)
             }
-            SandboxError::DriverNotAllowed => Self::new(ErrorCode::Forbidden, message),
+            SandboxError::DriverNotAllowed | SandboxError::NetworkNotAllowed => {
+                Self::new(ErrorCode::Forbidden, message)
+            }
             SandboxError::NotHard(limits) => {
                 Self::invalid(message).with("reason", "LIMIT_NOT_HARD").with("limits", limits)
             }
@@ -120,6 +133,9 @@ impl From<SandboxError> for ApiError {
             SandboxError::Unreadable(_) => Self::new(ErrorCode::InvalidState, message),
             SandboxError::Quota { what, limit } => Self::new(ErrorCode::QuotaExceeded, message)
                 .with("quotaType", what)
+                .with("limit", limit),
+            SandboxError::TooManyPorts(limit) => Self::new(ErrorCode::QuotaExceeded, message)
+                .with("quotaType", "ports")
                 .with("limit", limit),
             SandboxError::Start(_) | SandboxError::ShuttingDown => Self::unavailable(message),
             SandboxError::Seal(error) => Self::internal(&error),
@@ -154,7 +170,9 @@ impl From<TurnError> for ApiError {
                 .with("currentState", "running")
                 .with("requiredState", "idle")
                 .with("activeExecutionId", turn_id),
-            TurnError::OtherSandbox => Self::new(ErrorCode::InvalidState, message),
+            TurnError::OtherSandbox | TurnError::OtherSession => {
+                Self::new(ErrorCode::InvalidState, message)
+            }
             TurnError::NotFound(kind) => Self::not_found(kind, ""),
             TurnError::InvalidAnswer(problem) => {
                 let error = Self::new(ErrorCode::InvalidInteractionAnswer, message);
@@ -183,12 +201,14 @@ impl From<TurnError> for ApiError {
 impl From<SidecarError> for ApiError {
     fn from(error: SidecarError) -> Self {
         match error {
-            SidecarError::Refused { status, message, .. } => {
+            SidecarError::Refused { status, code, message } => {
                 // The sandbox may say no in words of its own, but only with codes that fit.
                 let code = match status {
                     404 => ErrorCode::NotFound,
                     403 => ErrorCode::Forbidden,
                     408 => ErrorCode::Timeout,
+                    400 if code == ErrorCode::InvalidInput.as_str() => ErrorCode::InvalidInput,
+                    409 if code == ErrorCode::TerminalClosed.as_str() => ErrorCode::TerminalClosed,
                     409 => ErrorCode::InvalidState,
                     413 => ErrorCode::TooLarge,
                     415 => ErrorCode::UnsupportedMediaType,

@@ -1,9 +1,11 @@
 //! The session gateway: WebSocket `/session`, version 1 of the protocol.
 //!
-//! A viewer shows a read token and watches one session. It can't change anything. All it costs is a
+//! A viewer shows a read token and watches what it opens: one session, or the sandboxes that it names
+//! and their sessions. It can't change anything. All it costs is a
 //! connection and a position in the session's log; what it has not taken yet stays in the log.
 
 mod admission;
+mod authority;
 mod connection;
 mod frames;
 mod guards;
@@ -26,12 +28,12 @@ use axum::{
     response::Response,
 };
 use sandbox_sdk::auth::{KeyError, ReadTokenVerifier, VerifierConfig};
-use secrecy::SecretString;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{api::App, config::Tuning, error::ApiError, log::EventLog};
+use crate::{api::App, config::Tuning, error::ApiError, log::EventLog, metrics::GatewayFigures};
 use admission::Admission;
+pub(crate) use admission::{normal_origin, offered_token};
 
 /// Largest message of a viewer.
 const MAX_MESSAGE: usize = 64 * 1024;
@@ -57,6 +59,7 @@ struct Inner {
     open: Arc<AtomicUsize>,
     /// Sockets that have yet to show a token.
     unadmitted: Arc<AtomicUsize>,
+    figures: GatewayFigures,
     /// Cancelled when viewers should go once they have everything.
     draining: CancellationToken,
     /// Cancelled when they have to go at once.
@@ -85,13 +88,11 @@ impl Drop for Seat {
 impl Gateway {
     pub(crate) fn new(
         logs: EventLog,
-        product_id: &str,
-        signing_secret: &SecretString,
+        keys: VerifierConfig,
         origins: &[String],
         tuning: Tuning,
     ) -> Result<Self, KeyError> {
-        let verifier =
-            ReadTokenVerifier::new(VerifierConfig::new(product_id, signing_secret.clone()))?;
+        let verifier = ReadTokenVerifier::new(keys)?;
         let origins = origins.iter().map(|origin| admission::normal_origin(origin)).collect();
         Ok(Self(Arc::new(Inner {
             logs,
@@ -101,6 +102,7 @@ impl Gateway {
             instance: uuid::Uuid::now_v7().simple().to_string(),
             open: Arc::default(),
             unadmitted: Arc::default(),
+            figures: GatewayFigures::default(),
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -112,9 +114,19 @@ impl Gateway {
         self.0.draining.clone()
     }
 
+    /// Origins of pages that may come here, as browsers write them.
+    pub(crate) fn origins(&self) -> &[String] {
+        &self.0.origins
+    }
+
     /// Viewers that are connected.
     pub(crate) fn open(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// What was sent since the start.
+    pub(crate) fn figures(&self) -> &GatewayFigures {
+        &self.0.figures
     }
 
     /// Tells every viewer to come back later, after what the log holds already, and waits until they

@@ -6,6 +6,7 @@
 //! a slow viewer costs no more than a fast one.
 
 mod cursor;
+mod retention;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -14,16 +15,21 @@ mod writer;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicU64},
+    time::Instant,
 };
 
 use sandbox_sdk::types::Event;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-pub(crate) use cursor::Cursor;
+pub(crate) use cursor::{Cursor, Page};
+pub(crate) use retention::Retention;
 pub(crate) use session::{Head, Life, SessionLog};
 pub(crate) use writer::{Appended, LogError, TurnChange};
 
-use crate::store::{SessionRow, Store, StoreError};
+use crate::{
+    metrics::LogFigures,
+    store::{SessionRow, Store, StoreError},
+};
 use writer::Append;
 
 /// Appends that may wait for the writer. Agents wait when it is full.
@@ -37,10 +43,12 @@ pub(crate) struct EventLog(Arc<Inner>);
 struct Inner {
     store: Store,
     epoch: String,
+    retention: Retention,
     writer: mpsc::Sender<Append>,
     /// Logs in use. A log that nobody holds is forgotten and read anew when it is wanted again.
     sessions: Mutex<HashMap<String, Weak<SessionLog>>>,
     reads: Reads,
+    figures: LogFigures,
 }
 
 /// Pages that viewers read, by where they came from.
@@ -52,16 +60,21 @@ struct Reads {
 
 impl EventLog {
     /// Starts the writer. It ends when the last clone of the log is gone.
-    pub(crate) async fn open(store: Store) -> Result<(Self, JoinHandle<()>), StoreError> {
+    pub(crate) async fn open(
+        store: Store,
+        retention: Retention,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let epoch = store.open_epoch().await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(writer::run(store.clone(), receiver));
         let inner = Inner {
             store,
             epoch,
+            retention,
             writer: sender,
             sessions: Mutex::default(),
             reads: Reads::default(),
+            figures: LogFigures::default(),
         };
         Ok((Self(Arc::new(inner)), writer))
     }
@@ -69,6 +82,11 @@ impl EventLog {
     /// Names the life of the logs: within one epoch a number means one event for ever.
     pub(crate) fn epoch(&self) -> &str {
         &self.0.epoch
+    }
+
+    /// What is kept of each log.
+    pub(crate) fn retention(&self) -> Retention {
+        self.0.retention
     }
 
     /// The log of a session, known or not: a viewer may come before the session does.
@@ -92,6 +110,32 @@ impl EventLog {
         let log = self.session(&row.id).await?;
         log.set_known(row.key, row.user_id.as_deref());
         Ok(log)
+    }
+
+    /// The log of an agent session that runs in one of the sandboxes now.
+    pub(crate) async fn session_of(
+        &self,
+        id: &str,
+        sandboxes: &[String],
+    ) -> Result<Option<Arc<SessionLog>>, StoreError> {
+        // Those of the sandboxes themselves begin like this.
+        let row = if id.starts_with('@') { None } else { self.0.store.session(id).await? };
+        let Some(row) = row.filter(|row| sandboxes.contains(&row.sandbox_id)) else {
+            return Ok(None);
+        };
+        let log = self.known_session(&row).await?;
+        // It may have been made again elsewhere meanwhile.
+        Ok((log.key() == Some(row.key)).then_some(log))
+    }
+
+    /// Ids of a sandbox's agent sessions, the newest first.
+    pub(crate) async fn newest_sessions(
+        &self,
+        sandbox: &str,
+        most: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        self.0.store.newest_sessions(sandbox, most).await
     }
 
     /// Tells the viewers of a deleted session that there is nothing more to come.
@@ -120,7 +164,19 @@ impl EventLog {
         events: Vec<Event>,
         change: Option<TurnChange>,
     ) -> Result<Appended, LogError> {
-        writer::append(&self.0.writer, session, events, change).await
+        let (began, count) = (Instant::now(), events.len());
+        let ended = match &change {
+            Some(TurnChange::End(turn)) => Some((turn.state, turn.used.requests.clone())),
+            _ => None,
+        };
+        let appended = writer::append(&self.0.writer, session, events, change).await?;
+        if matches!(appended, Appended::Written { .. }) {
+            self.0.figures.appended(count, began.elapsed());
+            if let Some((state, requests)) = ended {
+                self.0.figures.turn_ended(state, &requests);
+            }
+        }
+        Ok(appended)
     }
 
     /// A reader that begins after the event with the given number.
@@ -132,6 +188,11 @@ impl EventLog {
     pub(crate) fn pages_read(&self) -> (u64, u64) {
         use std::sync::atomic::Ordering::Relaxed;
         (self.0.reads.memory.load(Relaxed), self.0.reads.store.load(Relaxed))
+    }
+
+    /// What was appended since the start.
+    pub(crate) fn figures(&self) -> &LogFigures {
+        &self.0.figures
     }
 
     fn entry(&self, id: &str) -> Arc<SessionLog> {

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use orchestrator::traces::{self, SpanLayer, Traces, TracesConfig};
+use tokio::{
+    runtime::Handle,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Runs sandboxes and their agents on this machine.
 #[derive(Debug, Parser)]
@@ -14,6 +18,8 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 struct Cli {
     #[command(flatten)]
     config: orchestrator::Config,
+    #[command(flatten)]
+    traces: TracesConfig,
     /// What is logged: a level, or a filter such as `info,orchestrator=debug`.
     #[arg(long, env = "SKEIN_LOG", default_value = "info")]
     log: String,
@@ -56,8 +62,12 @@ fn run_to_end(cli: Cli) -> anyhow::Result<ExitCode> {
     // The answers of the two commands are what is to be read; a log would bury them.
     let told = match cli.command {
         None => {
-            log_to_stderr(&cli)?;
-            runtime.block_on(run(cli.config))?;
+            let traces = observe(&cli, runtime.handle())?;
+            let ended = runtime.block_on(run(cli.config));
+            if let Some(traces) = traces {
+                runtime.block_on(traces.finish());
+            }
+            ended?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Agents) => runtime.block_on(orchestrator::overview(&cli.config)),
@@ -83,13 +93,17 @@ async fn run(config: orchestrator::Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn log_to_stderr(cli: &Cli) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&cli.log).context("SKEIN_LOG is not a log filter")?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match cli.log_format {
-        LogFormat::Text => registry.with(layer).init(),
-        LogFormat::Json => registry.with(layer.json()).init(),
-    }
-    Ok(())
+/// Logs to standard error, and sends traces if somebody collects them.
+fn observe(cli: &Cli, runtime: &Handle) -> anyhow::Result<Option<Traces>> {
+    let filter = format!("{},{}=off", cli.log, traces::TARGET);
+    let filter = EnvFilter::try_new(filter).context("SKEIN_LOG is not a log filter")?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines: SpanLayer = match cli.log_format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().with_filter(filter).boxed(),
+    };
+    let (spans, traces) = cli.traces.begin(runtime)?.unzip();
+    let layers: Vec<_> = [lines].into_iter().chain(spans).collect();
+    tracing_subscriber::registry().with(layers).init();
+    Ok(traces)
 }

@@ -1,11 +1,11 @@
 //! The model gateway: it stands between every agent and every model.
 //!
-//! An agent in a sandbox has no network and no provider's key. It has a Unix socket that only its
+//! An agent in a sandbox has no provider's key. It has a Unix socket that only its
 //! sandbox has, and a token that is good while its turn runs. Behind the socket the gateway adds the
 //! key, passes the request on and the answer back, and reads from the provider's own answer what it
 //! used: no agent's report of itself can be billed from. It is also where a turn's limits are kept.
 
-mod address;
+pub(crate) mod address;
 mod answer;
 mod budget;
 mod catalog;

@@ -12,6 +12,7 @@ mod expiry;
 mod folder;
 mod lifecycle;
 mod make;
+mod network;
 mod open;
 mod request;
 mod slot;
@@ -28,14 +29,18 @@ use sandbox_sdk::types::{BackendChoice, CreateSandbox, SandboxStatus, TurnError 
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use request::{NetworkAsk, check_port};
 pub(crate) use slot::{Lease, Snapshot};
 
 use crate::{
     agents::Patience,
     driver::{Bubblewrap, DriverReport},
     log::EventLog,
+    metrics::SandboxFigures,
     models::ModelGateway,
+    network::Networks,
     sealed::{SealError, Sealer},
+    snapshots::Snapshots,
     store::{Store, StoreError},
     vault::Vault,
 };
@@ -48,6 +53,8 @@ pub(crate) struct SandboxesConfig {
     pub(crate) folder: PathBuf,
     pub(crate) max_sandboxes: usize,
     pub(crate) max_running: usize,
+    /// What sandboxes may reach.
+    pub(crate) networks: Networks,
     pub(crate) idle_timeout: Duration,
     /// Lifetime in seconds of a sandbox that asks for none; `None`: for ever.
     pub(crate) max_lifetime: Option<u64>,
@@ -67,6 +74,7 @@ pub(crate) struct Grounds {
     pub(crate) models: ModelGateway,
     pub(crate) vault: Vault,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// A sandbox to be made.
@@ -92,11 +100,13 @@ struct Inner {
     models: ModelGateway,
     vault: Vault,
     sealer: Arc<Sealer>,
+    snapshots: Snapshots,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     /// Held while a sandbox is looked up and, if it is new, counted, written down and put in the
     /// map: one step for all others.
     making: tokio::sync::Mutex<()>,
     running: Arc<Semaphore>,
+    figures: SandboxFigures,
     closing: CancellationToken,
     /// Starts, supervisors: whatever must be over before the database closes.
     tasks: TaskTracker,
@@ -113,6 +123,10 @@ pub(crate) enum SandboxError {
     NotImplemented { feature: &'static str, reason: String },
     #[error("the driver is not allowed: sandboxes run with host-agent")]
     DriverNotAllowed,
+    #[error("no more than {0} ports of a sandbox may be open at once")]
+    TooManyPorts(usize),
+    #[error("sandboxes may not have this much of the network here")]
+    NetworkNotAllowed,
     #[error("limits that the kernel does not keep here: {}", .0.join(", "))]
     NotHard(Vec<&'static str>),
     /// No turn could be run with the backend that was asked for.
@@ -139,6 +153,11 @@ pub(crate) enum SandboxError {
 impl Sandboxes {
     pub(crate) fn driver_report(&self) -> DriverReport {
         self.0.driver.report()
+    }
+
+    /// What was started since the start.
+    pub(crate) fn figures(&self) -> &SandboxFigures {
+        &self.0.figures
     }
 
     /// What a turn in a sandbox is run with that asks for this.

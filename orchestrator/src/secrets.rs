@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sandbox_sdk::auth::{PreviousSecret, VerifierConfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -23,6 +24,9 @@ pub struct Secrets {
     pub api_key: SecretString,
     /// Key that read tokens and webhooks are signed with, `orch_sign_…`. It is never sent.
     pub signing_secret: SecretString,
+    /// The signing secret before this one. The file has none: it is for a while only.
+    #[serde(skip)]
+    pub previous: Option<PreviousSecret>,
 }
 
 /// Why the secrets can't be used.
@@ -37,6 +41,10 @@ pub enum SecretsError {
     Exposed { path: PathBuf },
     #[error("`{name}` is shorter than {MIN_LENGTH} characters; remove it to have a good one made")]
     TooShort { name: &'static str },
+    #[error(
+        "the previous signing secret needs an end: set ORCHESTRATOR_PREVIOUS_SIGNING_SECRET_EXPIRES_AT"
+    )]
+    NoEnd,
     #[error("the operating system gives no random bytes")]
     NoRandomness,
 }
@@ -65,10 +73,21 @@ impl Secrets {
         secrets.check()
     }
 
+    /// What verifies the product's read tokens.
+    pub(crate) fn verifier(&self, product_id: &str) -> VerifierConfig {
+        let mut config = VerifierConfig::new(product_id, self.signing_secret.clone());
+        for product in &mut config.products {
+            product.previous.clone_from(&self.previous);
+        }
+        config
+    }
+
     /// Refuses secrets that could be guessed.
     pub(crate) fn check(self) -> Result<Self, SecretsError> {
-        for (name, secret) in [("api_key", &self.api_key), ("signing_secret", &self.signing_secret)]
-        {
+        let previous = self.previous.as_ref();
+        let previous = previous.map(|previous| ("previous_signing_secret", &previous.secret));
+        let current = [("api_key", &self.api_key), ("signing_secret", &self.signing_secret)];
+        for (name, secret) in current.into_iter().chain(previous) {
             if secret.expose_secret().len() < MIN_LENGTH {
                 return Err(SecretsError::TooShort { name });
             }

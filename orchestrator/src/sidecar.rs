@@ -6,18 +6,28 @@
 
 mod agents;
 mod api;
+mod archive;
+mod characters;
 mod client;
 mod commands;
+mod events;
 mod files;
+mod git;
 mod guard;
 mod harness;
 mod message;
 mod open_files;
+mod outlet;
+mod ports;
 mod probe;
 mod process_tree;
+mod processes;
 mod reaper;
+mod search;
 mod serve;
+mod signal;
 mod supervisor;
+mod terminals;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -29,6 +39,7 @@ pub(crate) use commands::{CommandRunner, PATH};
 pub(crate) use files::{Entry as FileEntry, FileStore};
 pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use probe::Findings;
+pub(crate) use search::Search;
 
 use crate::{
     agents::{Cli, Patience},
@@ -43,6 +54,10 @@ pub(crate) const BINARY_PATH: &str = "/opt/skein/sidecar";
 pub(crate) const CONFIG_PATH: &str = "/opt/skein/config.json";
 /// The model gateway's socket.
 pub(crate) const MODELS_SOCKET: &str = "/opt/skein/models.sock";
+/// The socket of the proxy to the network.
+pub(crate) const NETWORK_SOCKET: &str = "/opt/skein/network.sock";
+/// Where programs find that proxy on the sandbox's loopback, if the sandbox has a network.
+pub(crate) const PROXY_PORT: u16 = 19128;
 /// Agents that were installed on the host, read-only.
 pub(crate) const AGENTS: &str = "/opt/agents";
 pub(crate) const WORKSPACE: &str = "/workspace";
@@ -57,18 +72,22 @@ pub(crate) enum Role {
     Serve,
     /// Inside, above one command: keep what it starts together.
     Supervise,
+    /// Inside, below that: become the first program in a terminal.
+    Terminal,
     /// Inside a throw-away sandbox: look around and tell.
     Probe,
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Launch, Self::Serve, Self::Supervise, Self::Probe];
+    const ALL: [Self; 5] =
+        [Self::Launch, Self::Serve, Self::Supervise, Self::Terminal, Self::Probe];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Launch => "launch",
             Self::Serve => "serve",
             Self::Supervise => "supervise",
+            Self::Terminal => "terminal",
             Self::Probe => "probe",
         }
     }
@@ -101,6 +120,7 @@ pub fn run_if_asked() {
         Some(Role::Launch) => Err(crate::driver::launch::run()),
         Some(Role::Serve) => serve::run(),
         Some(Role::Supervise) => supervisor::run(arguments),
+        Some(Role::Terminal) => terminals::run_role(arguments),
         Some(Role::Probe) => probe::run(),
         None => Err("this is started by the orchestrator, not by hand".into()),
     };

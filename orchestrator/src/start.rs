@@ -16,22 +16,26 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     agents::{self, Patience},
-    api::{self, App, Batches, Calls, Keys},
+    api::{self, App, Batches, Calls, Keys, RateLimits, Rates},
     config::Config,
     driver::{Bubblewrap, DriverError, DriverOptions},
     gateway::Gateway,
-    log::EventLog,
+    log::{EventLog, Retention},
+    metrics::Metrics,
     models::ModelGateway,
+    network::Networks,
+    ports::{Ports, Preview},
     sandboxes::{Grounds, Sandboxes, SandboxesConfig},
     sealed::Sealer,
     secrets::{Secrets, SecretsError},
     serve::{self, Ends},
+    snapshots::Snapshots,
     store::{Store, StoreError},
     turns::Turns,
     vault::Vault,
     webhook::Webhooks,
 };
-use ground::{claim_folder, in_words, reachable, report, secrets};
+use ground::{claim_folder, in_words, raise_open_files, reachable, report, secrets};
 
 /// A running orchestrator. It runs until [`shutdown`](Self::shutdown), or until the process ends.
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub struct Orchestrator {
     connections: TaskTracker,
     accepting: JoinHandle<()>,
     idle_watch: JoinHandle<()>,
+    retention_watch: JoinHandle<()>,
     writer: JoinHandle<()>,
     /// Holds the lock on the data folder.
     _lock: fs::File,
@@ -88,6 +93,13 @@ pub enum StartError {
     Webhook(String),
     #[error("models cannot be used: {0}")]
     Models(String),
+    #[error("snapshots cannot be kept: {0}")]
+    Snapshots(String),
+    #[error(
+        "{0:?} is no domain below which ports can be named. Correct SKEIN_PREVIEW_DOMAIN: a domain, or \
+         http:// or https:// and a domain"
+    )]
+    Preview(String),
     #[error(
         "what the last run left could not be put in order: {0}. See to the disk of the data folder, \
          then start again"
@@ -101,6 +113,7 @@ pub enum StartError {
 /// When the address is taken, the data folder or the secrets can't be used, or this machine can't
 /// isolate sandboxes.
 pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
+    raise_open_files();
     let addr = config.addr;
     let listen = |source| StartError::Listen { addr, source };
     let listener = TcpListener::bind(addr).await.map_err(listen)?;
@@ -117,7 +130,11 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
         None => format!("http://{}", reachable(local_addr)),
     };
     let tuning = config.tuning.clone();
-    let (app, webhooks, writer) = assemble(config, secrets, &folder, driver, base_url).await?;
+    let preview = Preview::parse(&config.preview_domain, local_addr.port());
+    let preview = preview.ok_or_else(|| StartError::Preview(config.preview_domain.clone()))?;
+    let ports = Ports::new(preview, &secrets.signing_secret);
+    let (app, webhooks, writer) =
+        assemble(config, secrets, &folder, driver, base_url, ports).await?;
     let ends = Ends::default();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(serve::serve(
@@ -127,8 +144,13 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
         ends.clone(),
         connections.clone(),
     ));
+    // From now on the product can ask for what it is told of.
+    webhooks.begin();
     let sandboxes = app.sandboxes.clone();
     let idle_watch = tokio::spawn(sandboxes.watch_idle(tuning.idle_check, ends.closing.clone()));
+    let logs = app.logs.clone();
+    let retention_watch =
+        tokio::spawn(logs.watch_retention(tuning.retention_check, ends.closing.clone()));
     tracing::info!(%local_addr, epoch = app.logs.epoch(), "orchestrator listens");
     Ok(Orchestrator {
         app,
@@ -139,6 +161,7 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
         connections,
         accepting,
         idle_watch,
+        retention_watch,
         writer,
         _lock: lock,
     })
@@ -151,9 +174,11 @@ async fn assemble(
     folder: &Path,
     driver: Bubblewrap,
     base_url: String,
+    ports: Ports,
 ) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
     let store = Store::open(&folder.join("orchestrator.db")).await?;
-    let (logs, writer) = EventLog::open(store.clone()).await?;
+    let retention = Retention { events: config.log_events, hours: config.log_hours };
+    let (logs, writer) = EventLog::open(store.clone(), retention).await?;
     let agents = config.agents_folders();
     let looked_in = agents.clone();
     let models = ModelGateway::new(&config.models, move || agents::catalog(&looked_in));
@@ -163,6 +188,7 @@ async fn assemble(
         folder: folder.join("sandboxes"),
         max_sandboxes: config.max_sandboxes,
         max_running: config.max_running,
+        networks: Networks::new(config.sandbox_network, config.network_allowed),
         idle_timeout: Duration::from_secs(config.idle_timeout_seconds),
         max_lifetime: config.max_lifetime_seconds,
         demo_pace: Duration::from_millis(config.demo_pace_ms),
@@ -172,9 +198,12 @@ async fn assemble(
         },
         agents,
     };
-    let sealer = Sealer::new(&secrets.signing_secret).map_err(|_| SecretsError::NoRandomness)?;
-    let sealer = Arc::new(sealer);
+    let previous = secrets.previous.as_ref().map(|previous| &previous.secret);
+    let sealer = Sealer::new(&secrets.signing_secret).and_then(|sealer| sealer.after(previous));
+    let sealer = Arc::new(sealer.map_err(|_| SecretsError::NoRandomness)?);
     let vault = Vault::new(store.clone(), sealer.clone());
+    let snapshots = Snapshots::open(&config.snapshots, folder.join("snapshots"), store.clone());
+    let snapshots = snapshots.await.map_err(StartError::Snapshots)?;
     let grounds = Grounds {
         store: store.clone(),
         logs: logs.clone(),
@@ -182,10 +211,13 @@ async fn assemble(
         models: models.clone(),
         vault: vault.clone(),
         sealer,
+        snapshots: snapshots.clone(),
     };
     let sandboxes = Sandboxes::open(sandboxes, grounds).await?;
-    let webhooks = Webhooks::new(config.webhook_url.as_deref(), &secrets.signing_secret)
+    let url = config.webhook_url.as_deref();
+    let webhooks = Webhooks::new(url, &secrets.signing_secret, store.clone())
         .map_err(|error| StartError::Webhook(error.to_string()))?;
+    webhooks.recall().await?;
     let max_turn = Duration::from_secs(config.max_turn_seconds);
     let turns = Turns::new(
         store.clone(),
@@ -199,23 +231,33 @@ async fn assemble(
     turns.recover().await.map_err(|error| StartError::Recovery(in_words(&error)))?;
     let gateway = Gateway::new(
         logs.clone(),
-        &config.product_id,
-        &secrets.signing_secret,
+        secrets.verifier(&config.product_id),
         &config.allowed_origins,
         config.tuning,
     )?;
-    let keys = Keys::new(secrets.api_key);
+    let limits = RateLimits {
+        requests: config.max_requests_per_minute,
+        new_sessions: config.max_new_sessions_per_minute,
+    };
+    let keys = Keys::new(&secrets, &config.product_id)?;
+    let metrics =
+        Metrics::new(logs.figures(), sandboxes.figures(), gateway.figures(), webhooks.figures());
     let app = App {
         store,
         logs,
         sandboxes,
         vault,
+        snapshots,
         models,
         turns,
         batches: Batches::new(config.max_running),
         gateway,
         keys,
+        ports,
         calls: Calls::default(),
+        rates: Rates::new(limits),
+        metrics,
+        max_transfer: config.max_transfer_mb.saturating_mul(1 << 20),
         base_url,
     };
     Ok((Arc::new(app), webhooks, writer))
@@ -235,8 +277,8 @@ impl Orchestrator {
     /// Stops in order: batches end, running turns end as interrupted, viewers are told to come
     /// back, sandboxes end, the log is closed clean. Takes a few seconds at most.
     pub async fn shutdown(self) {
-        let Self { app, webhooks, grace, ends, connections, accepting, idle_watch, writer, .. } =
-            self;
+        let Self { app, webhooks, grace, ends, connections, writer, .. } = self;
+        let watching = [self.accepting, self.idle_watch, self.retention_watch];
         // They would go on to their next tasks.
         app.batches.stop();
         // Then the turns, so that viewers still see how they end.
@@ -253,9 +295,11 @@ impl Orchestrator {
         if tokio::time::timeout(grace, app.batches.ended()).await.is_err() {
             tracing::warn!("the next start removes the sandboxes of a batch");
         }
+        // Before the sandboxes that they are taken of.
+        app.snapshots.shutdown().await;
         app.sandboxes.shutdown().await;
         webhooks.shutdown().await;
-        for task in [accepting, idle_watch] {
+        for task in watching {
             // They end by themselves once cancelled.
             drop(task.await);
         }

@@ -4,12 +4,17 @@
 
 mod epoch;
 mod events;
+mod executions;
+mod ports;
+mod retention;
 mod runs;
 mod sandboxes;
 mod scrub;
 mod secrets;
 mod sessions;
+mod snapshots;
 mod turns;
+mod webhooks;
 
 use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
@@ -20,10 +25,15 @@ use sqlx::{
 };
 
 pub(crate) use events::StoredEvent;
+pub(crate) use executions::SaidRow;
+pub(crate) use ports::{ExposedPort, MAX_PORTS};
+pub(crate) use retention::{Bounds, Cutting, StoredLog};
 pub(crate) use sandboxes::{SandboxRow, StoredSandbox};
 pub(crate) use secrets::SecretRow;
 pub(crate) use sessions::SessionRow;
+pub(crate) use snapshots::SnapshotRow;
 pub(crate) use turns::{EndedTurn, NewTurn, TurnRow, Used, token_usage};
+pub(crate) use webhooks::{NewWebhook, WebhookRow};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// Readers at once. More would only wait for the same disk.

@@ -2,7 +2,7 @@
 //! Nothing is installed for them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
@@ -83,10 +83,43 @@ pub(crate) async fn check(tool: &str, version: &str) -> Result<String, String> {
     }
 }
 
+/// A tool that sandboxes have.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) version: String,
+    pub(crate) path: PathBuf,
+}
+
+/// All known tools that are there, each under one of its names.
+pub(crate) async fn list() -> Vec<Tool> {
+    let mut tools: Vec<Tool> = Vec::new();
+    let mut listed = BTreeSet::new();
+    for &(name, program, flag) in KNOWN {
+        if let Some(path) = place(program)
+            && listed.insert(program)
+            && let Some(version) = SAID.version(program, present(program, flag)).await
+        {
+            tools.push(Tool { name, version, path });
+        }
+    }
+    tools
+}
+
+/// The program behind a tool's name, where the tool is known.
+pub(crate) fn program(tool: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|(name, ..)| *name == tool).map(|(_, program, _)| *program)
+}
+
+/// Where sandboxes see a program.
+fn place(program: &str) -> Option<PathBuf> {
+    let places = sidecar::PATH.split(':').map(|folder| PathBuf::from(folder).join(program));
+    places.into_iter().find(|path| path.is_file())
+}
+
 /// What the program that sandboxes see says of its version.
 async fn present(program: &str, flag: &str) -> Option<String> {
-    let places = sidecar::PATH.split(':').map(|folder| PathBuf::from(folder).join(program));
-    let path = places.into_iter().find(|path| path.is_file())?;
+    let path = place(program)?;
     let mut command = Command::new(path);
     command.arg(flag).env_clear().env("PATH", sidecar::PATH);
     command.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
@@ -140,6 +173,18 @@ mod tests {
         for wanted in ["2", "22.10", "22.1.0.1", "^22", "23"] {
             assert!(!is_version(wanted, "22.1.0"), "{wanted}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_listed_is_there_and_listed_once() {
+        let tools = list().await;
+        for tool in &tools {
+            assert_eq!(check(tool.name, &tool.version).await.as_ref(), Ok(&tool.version));
+            assert!(tool.path.is_file(), "{tool:?}");
+            assert_eq!(tools.iter().filter(|other| other.path == tool.path).count(), 1, "{tool:?}");
+        }
+        assert_eq!(program("nodejs"), Some("node"));
+        assert_eq!(program("fortran"), None);
     }
 
     #[tokio::test]

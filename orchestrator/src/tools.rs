@@ -29,7 +29,7 @@ impl Tools {
 
     /// Writes a file, with the folders above it. Returns its size in bytes.
     pub(crate) async fn write(&self, path: &str, content: String) -> Result<u64, Problem> {
-        let request = WriteFile { path: path.to_owned(), content, encoding: None };
+        let request = WriteFile { path: path.to_owned(), content, ..WriteFile::default() };
         self.files.write(request).await
     }
 

@@ -178,7 +178,7 @@ impl Level {
 }
 
 /// Lets the owner into a folder. Through its descriptor, since the name may lead elsewhere by now.
-fn unlock(folder: BorrowedFd<'_>, path: impl Arg, need: Mode) -> Result<(), Errno> {
+pub(crate) fn unlock(folder: BorrowedFd<'_>, path: impl Arg, need: Mode) -> Result<(), Errno> {
     let closed = openat(folder, path, PATH, Mode::empty())?;
     let mode = Mode::from_raw_mode(fstat(&closed)?.st_mode);
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), mode | need)

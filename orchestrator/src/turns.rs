@@ -6,6 +6,7 @@
 
 mod answers;
 mod ingest;
+mod lookup;
 mod meter;
 mod outcome;
 mod recovery;
@@ -19,10 +20,11 @@ use std::{
 
 use sandbox_sdk::types::{
     Aborted, Dispatch, DispatchReceipt, Event, ExecutionStarted, InputPart, InvalidAnswer,
-    SessionStatus, TurnError as Problem, TurnRecord, event_type,
+    TurnError as Problem, event_type,
 };
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, field::Empty};
 
 use crate::{
     log::{Appended, EventLog, LogError, SessionLog, TurnChange},
@@ -30,12 +32,14 @@ use crate::{
     sandboxes::{SandboxError, Sandboxes},
     sidecar::SidecarError,
     store::{NewTurn, Store, StoreError, token_usage},
+    traces::TARGET,
     webhook::Webhooks,
 };
 use meter::prompt_tokens;
 use runner::{InquiriesHandle, Turn, inquiries};
 
 pub(crate) use ingest::shorten;
+pub(crate) use lookup::Begun;
 pub(crate) use outcome::Stop;
 #[cfg(test)]
 pub(crate) use outcome::tests::last_events_of;
@@ -60,6 +64,8 @@ struct Inner {
     max_duration: Duration,
     /// Running turns by session.
     active: Mutex<HashMap<String, Active>>,
+    /// Told of each once it can be found among them.
+    begun: broadcast::Sender<Begun>,
     tasks: TaskTracker,
 }
 
@@ -67,6 +73,8 @@ struct Inner {
 struct Active {
     turn_id: String,
     sandbox_id: String,
+    /// Number of the event before the turn's first.
+    since: u64,
     stop: watch::Sender<Option<Stop>>,
     inquiries: InquiriesHandle,
     /// Cancelled once the turn's last event stands in the log.
@@ -85,6 +93,8 @@ pub(crate) enum TurnError {
     Busy { turn_id: String },
     #[error("the session runs in another sandbox")]
     OtherSandbox,
+    #[error("another session of the sandbox has a turn of this id")]
+    OtherSession,
     #[error("there is no such {0}")]
     NotFound(&'static str),
     #[error("{0}")]
@@ -122,6 +132,7 @@ impl Turns {
             webhooks,
             max_duration,
             active: Mutex::default(),
+            begun: broadcast::Sender::new(lookup::BEGUN_AHEAD),
             tasks: TaskTracker::new(),
         }))
     }
@@ -147,9 +158,9 @@ impl Turns {
         let turns = self.clone();
         let (sandbox_id, session_id) = (sandbox_id.to_owned(), session_id.to_owned());
         // In a task of its own: a caller that goes away must not leave a row without a runner.
-        let begun = self.0.tasks.spawn(async move {
-            turns.begin(sandbox_id, session_id, dispatch, prompt, choice).await
-        });
+        let begun =
+            async move { turns.begin(sandbox_id, session_id, dispatch, prompt, choice).await };
+        let begun = self.0.tasks.spawn(begun.in_current_span());
         begun.await.unwrap_or(Err(TurnError::ShuttingDown))
     }
 
@@ -171,7 +182,7 @@ impl Turns {
         let log = self.0.logs.known_session(&row).await?;
         let Dispatch { turn_id, backend, limits, .. } = dispatch;
         let input_tokens = if choice.is_metered() { 0 } else { prompt_tokens(&prompt) };
-        let receipt = self.claim(&log, &turn_id, &choice, input_tokens).await?;
+        let receipt = self.claim(&log, &turn_id, &choice, &prompt, input_tokens).await?;
         if receipt.already_existed {
             return Ok(receipt);
         }
@@ -181,6 +192,7 @@ impl Turns {
         let active = Active {
             turn_id: turn_id.clone(),
             sandbox_id: sandbox_id.clone(),
+            since: receipt.since,
             stop,
             inquiries: handle,
             ended: ended.clone(),
@@ -189,13 +201,26 @@ impl Turns {
             // The shutdown has asked all others already.
             active.ask(&Stop::shutdown());
         }
+        let begun = active.begun(&session_id);
         self.active().insert(session_id, active);
+        // There may be nobody who wants to know.
+        self.0.begun.send(begun).ok();
         let turn = Turn { id: turn_id, sandbox_id, log, prompt, backend, limits, input_tokens };
         let turns = self.clone();
-        self.0.tasks.spawn(async move {
+        let traced = tracing::info_span!(
+            target: TARGET,
+            "turn",
+            sandbox.id = turn.sandbox_id,
+            turn.id = turn.id,
+            turn.agent = choice.agent,
+            turn.outcome = Empty,
+            failed = Empty,
+        );
+        let run = async move {
             turns.run(turn, choice, stopped, inquiries).await;
             ended.cancel();
-        });
+        };
+        self.0.tasks.spawn(run.instrument(traced));
         Ok(receipt)
     }
 
@@ -220,11 +245,18 @@ impl Turns {
         log: &Arc<SessionLog>,
         turn_id: &str,
         choice: &Choice,
+        prompt: &str,
         input_tokens: u64,
     ) -> Result<DispatchReceipt, TurnError> {
         let model = choice.model_name();
         let usage = choice.is_metered().then(|| token_usage(0, 0));
-        let turn = NewTurn { id: turn_id.to_owned(), model: model.clone(), input_tokens, usage };
+        let turn = NewTurn {
+            id: turn_id.to_owned(),
+            model: model.clone(),
+            prompt: prompt.to_owned(),
+            input_tokens,
+            usage,
+        };
         let mut started = ExecutionStarted {
             execution_id: turn_id.to_owned(),
             session_id: log.id().to_owned(),
@@ -237,6 +269,7 @@ impl Turns {
         let appended = self.0.logs.append(log, started, Some(TurnChange::Begin(turn))).await?;
         appended.receipt(log.id(), turn_id).ok_or_else(|| match appended {
             Appended::InTheWay(row) => TurnError::Busy { turn_id: row.id },
+            Appended::Elsewhere => TurnError::OtherSession,
             Appended::Written { .. } | Appended::AlreadyEnded => TurnError::NotFound("turn"),
         })
     }
@@ -288,35 +321,6 @@ impl Turns {
         let all = futures::future::join_all(ended.iter().map(CancellationToken::cancelled));
         // What does not end in time ends with the sandbox.
         drop(tokio::time::timeout(STOP_PATIENCE, all).await);
-    }
-
-    pub(crate) async fn status(&self, session_id: &str) -> Result<SessionStatus, TurnError> {
-        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
-        let log = self.0.logs.known_session(&row).await?;
-        let running = self
-            .active()
-            .get(session_id)
-            .map(|active| (active.turn_id.clone(), active.inquiries.count()));
-        let (running, outstanding) = running.unzip();
-        Ok(SessionStatus {
-            session_id: session_id.to_owned(),
-            state: if running.is_some() { "running" } else { "idle" }.to_owned(),
-            active_execution_id: running,
-            outstanding_interactions: outstanding.unwrap_or_default(),
-            last_seq: log.head().seq,
-            epoch: self.0.logs.epoch().to_owned(),
-            extra: Default::default(),
-        })
-    }
-
-    pub(crate) async fn record(
-        &self,
-        session_id: &str,
-        turn_id: &str,
-    ) -> Result<TurnRecord, TurnError> {
-        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
-        let turn = self.0.store.turn(row.key, turn_id).await?;
-        Ok(turn.ok_or(TurnError::NotFound("turn"))?.record(session_id)?)
     }
 
     /// How many turns run.

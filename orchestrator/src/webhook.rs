@@ -1,29 +1,33 @@
 //! Tells the product that a turn has ended.
 //!
-//! It is a nudge and may get lost: the product asks for the record itself, and looks after turns it
-//! never heard of again. So nothing is stored here, and a few tries are enough.
+//! What it is told stands in an outbox in the database, written together with the turn's end, until
+//! the product has taken it: no crash comes in between. Events of a session are sent in their order,
+//! one after the other; sessions do not wait for each other. It is a nudge all the same: the product
+//! asks for the record itself, and knows what comes twice by the event's id.
 
-use std::time::Duration;
+mod courier;
+mod schedule;
+mod target;
+#[cfg(test)]
+mod tests;
 
-use reqwest::StatusCode;
-use sandbox_sdk::{
-    auth::webhook::{HEADER, sign},
-    types::{Extra, TokenUsage, TurnState, WebhookBody, WebhookEvent},
-};
+use std::{sync::Arc, time::Duration};
+
+use sandbox_sdk::types::{Extra, TokenUsage, TurnState, WebhookBody, WebhookEvent};
 use secrecy::SecretString;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::clock::now_ms;
+use crate::{
+    clock::now_ms,
+    metrics::WebhookFigures,
+    store::{NewWebhook, Store, StoreError},
+};
+use courier::Courier;
+use target::{Target, WebhookError};
 
-/// Pauses before the tries.
-const PAUSES: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-    Duration::from_secs(10),
-    Duration::from_secs(30),
-];
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that is left for what is due at shutdown.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A turn that has ended.
 #[derive(Clone, Debug)]
@@ -35,80 +39,74 @@ pub(crate) struct TurnEnded {
     pub(crate) usage: TokenUsage,
 }
 
-/// Sends webhooks in the background. Cheap to clone.
+/// The outbox, and who empties it in the background. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Webhooks {
-    target: Option<Target>,
+pub(crate) struct Webhooks(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    /// `None`: nobody wants to be told.
+    courier: Option<Arc<Courier>>,
+    /// Tells the courier that something new is due.
+    wake: Arc<Notify>,
+    figures: WebhookFigures,
     tasks: TaskTracker,
     closing: CancellationToken,
-}
-
-#[derive(Clone, Debug)]
-struct Target {
-    url: reqwest::Url,
-    secret: SecretString,
-    client: reqwest::Client,
-}
-
-/// Why webhooks can't be sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WebhookError {
-    #[error("the webhook URL must be an http or https URL")]
-    Url,
-    #[error("no HTTP client could be made")]
-    Client(#[source] reqwest::Error),
+    abandoning: CancellationToken,
 }
 
 impl Webhooks {
-    /// Sends to the URL, or nowhere.
-    pub(crate) fn new(url: Option<&str>, secret: &SecretString) -> Result<Self, WebhookError> {
-        let target = match url.filter(|url| !url.is_empty()) {
-            Some(url) => Some(Target::new(url, secret.clone())?),
+    /// Sends to the URL, or nowhere. Nothing is sent before [`begin`](Self::begin).
+    pub(crate) fn new(
+        url: Option<&str>,
+        secret: &SecretString,
+        store: Store,
+    ) -> Result<Self, WebhookError> {
+        let figures = WebhookFigures::default();
+        let courier = match url.filter(|url| !url.is_empty()) {
+            Some(url) => {
+                let target = Target::new(url, secret.clone())?;
+                Some(Arc::new(Courier::new(target, store.clone(), figures.clone())))
+            }
             None => None,
         };
-        Ok(Self { target, tasks: TaskTracker::new(), closing: CancellationToken::new() })
+        Ok(Self(Arc::new(Inner {
+            store,
+            courier,
+            wake: Arc::default(),
+            figures,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            abandoning: CancellationToken::new(),
+        })))
     }
 
-    pub(crate) fn turn_ended(&self, ended: TurnEnded) {
-        let Some(target) = self.target.clone() else { return };
-        let closing = self.closing.clone();
-        self.tasks.spawn(async move {
-            let turn = ended.turn_id.clone();
-            if closing.run_until_cancelled(target.send(ended)).await != Some(true) {
-                tracing::warn!(turn, "webhook not delivered");
-            }
-        });
-    }
-
-    /// Gives what is under way a moment, then drops it.
-    pub(crate) async fn shutdown(&self) {
-        self.tasks.close();
-        if tokio::time::timeout(Duration::from_millis(500), self.tasks.wait()).await.is_err() {
-            self.closing.cancel();
-            self.tasks.wait().await;
+    /// Puts in order what the last run left: it is all due now, or nobody wants it any more.
+    pub(crate) async fn recall(&self) -> Result<(), StoreError> {
+        if self.0.courier.is_some() {
+            return self.0.store.recall_webhooks(-1).await;
         }
-    }
-}
-
-impl Target {
-    fn new(url: &str, secret: SecretString) -> Result<Self, WebhookError> {
-        let url: reqwest::Url = url.parse().map_err(|_| WebhookError::Url)?;
-        let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https"));
-        let host = host.ok_or(WebhookError::Url)?.trim_matches(['[', ']']);
-        let mut client =
-            reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        // A proxy of the environment leads out of this machine, never back into it.
-        let here = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if here || host == "localhost" {
-            client = client.no_proxy();
+        let count = self.0.store.forget_webhooks().await?;
+        if count > 0 {
+            tracing::warn!(count, "webhooks of the last run dropped: no webhook URL is configured");
         }
-        let client = client.build().map_err(WebhookError::Client)?;
-        Ok(Self { url, secret, client })
+        Ok(())
     }
 
-    /// `true` once the product has taken it, or refused it for good.
-    async fn send(&self, ended: TurnEnded) -> bool {
-        let turn = ended.turn_id.clone();
+    /// Begins to send, in the background.
+    pub(crate) fn begin(&self) {
+        let Some(courier) = self.0.courier.clone() else { return };
+        let run = courier.run(self.0.wake.clone(), self.0.closing.clone());
+        self.0.tasks.spawn(self.0.abandoning.clone().run_until_cancelled_owned(run));
+    }
+
+    /// What to write into the outbox together with the end of a turn. `None`: nobody wants to be told.
+    pub(crate) fn event(&self, ended: TurnEnded) -> serde_json::Result<Option<NewWebhook>> {
+        if self.0.courier.is_none() {
+            return Ok(None);
+        }
+        let (session_id, turn_id) = (ended.session_id.clone(), ended.turn_id.clone());
         let body = WebhookBody {
             id: format!("evt_{}", uuid::Uuid::now_v7().simple()),
             kind: WebhookBody::TURN_ENDED.to_owned(),
@@ -122,31 +120,38 @@ impl Target {
                 extra: Extra::new(),
             },
         };
-        let Ok(body) = serde_json::to_vec(&body) else { return false };
-        for pause in PAUSES {
-            tokio::time::sleep(pause).await;
-            let request = self
-                .client
-                .post(self.url.clone())
-                .header(HEADER, sign(&self.secret, now_ms() / 1000, &body))
-                .header("content-type", "application/json")
-                .body(body.clone());
-            match request.send().await {
-                Ok(answer) if answer.status().is_success() => return true,
-                Ok(answer) if is_final(answer.status()) => {
-                    tracing::warn!(turn, status = %answer.status(), "webhook refused for good");
-                    return true;
-                }
-                Ok(answer) => tracing::debug!(status = %answer.status(), "webhook refused"),
-                Err(error) => tracing::debug!(%error, "webhook not delivered yet"),
-            }
-        }
-        false
+        let written = serde_json::to_string(&body)?;
+        let (id, created_at) = (body.id, body.created_at);
+        Ok(Some(NewWebhook { id, session_id, turn_id, body: written, created_at }))
     }
-}
 
-/// The product does not want this request; another try would be the same one.
-fn is_final(status: StatusCode) -> bool {
-    let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-    status.is_client_error() && !later.contains(&status)
+    /// Writes an event into the outbox that has no record to stand beside.
+    pub(crate) async fn keep(&self, event: &NewWebhook) -> Result<(), StoreError> {
+        self.0.store.keep_webhook(event).await
+    }
+
+    /// Something new stands in the outbox.
+    pub(crate) fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+
+    /// What became of webhooks since the start.
+    pub(crate) fn figures(&self) -> &WebhookFigures {
+        &self.0.figures
+    }
+
+    /// Gives what is due a moment. The rest is left to the next start.
+    pub(crate) async fn shutdown(&self) {
+        self.0.tasks.close();
+        self.0.closing.cancel();
+        if tokio::time::timeout(GRACE, self.0.tasks.wait()).await.is_err() {
+            self.0.abandoning.cancel();
+            self.0.tasks.wait().await;
+        }
+        match self.0.store.count_webhooks().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "webhooks will be sent at the next start"),
+            Err(error) => tracing::warn!(%error, "the webhooks left could not be counted"),
+        }
+    }
 }

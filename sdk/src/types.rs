@@ -8,11 +8,17 @@ mod catalog;
 mod error;
 mod event;
 mod fields;
+mod files;
 mod gateway;
 mod interaction;
 mod part;
+mod process;
 mod sandbox;
+#[cfg(feature = "schema")]
+mod schema;
 mod session;
+mod snapshot;
+mod terminal;
 mod usage;
 mod webhook;
 
@@ -23,6 +29,7 @@ pub use event::{
     Event, EventBody, ExecutionStarted, PartUpdated, StatusUpdate, TurnDone, TurnError,
     TurnMetadata, TurnResult, event_type,
 };
+pub use files::{FileMode, FileNotRead, FileRead, FilesRead, FolderListing, FsEntry, ReadFiles};
 pub use gateway::{
     AgentEventFrame, ClientFrame, Connected, DeniedChannel, SUBPROTOCOL, ServerFrame, close_code,
 };
@@ -35,6 +42,7 @@ pub use part::{
     FilePart, Part, PartBody, ReasoningPart, StepFinishPart, StepStartPart, StepTokens, TextPart,
     TimeSpan, ToolPart, ToolState,
 };
+pub use process::{ProcessInfo, ProcessResult, RunCode, SignalProcess, SpawnProcess};
 pub use sandbox::{
     Connection, CreateProject, CreateSandbox, Exec, ExecResult, FileContent, FileWritten, Project,
     ProjectContainer, ReadFile, Resources, Sandbox, SandboxStatus, UpdateSandbox, WriteFile,
@@ -43,6 +51,10 @@ pub use session::{
     Abort, Aborted, BackendChoice, CostLimit, Dispatch, DispatchReceipt, InputPart, ModelChoice,
     SessionMapping, SessionStatus, TurnLimits, TurnRecord, TurnState,
 };
+pub use snapshot::{
+    SnapshotEntry, SnapshotStorage, SnapshotTaken, StorageCredentials, TakeSnapshot,
+};
+pub use terminal::{OpenTerminal, ResizeTerminal, TerminalInfo, TerminalInput};
 pub use usage::{MeteredRequest, TokenUsage};
 pub use webhook::{WebhookBody, WebhookEvent};
 

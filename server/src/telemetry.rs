@@ -9,9 +9,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// Libraries that print headers, frames or statements when they are asked for details, and with them
-/// cookies and tokens. They stay quiet unless the filter names them.
+/// cookies and tokens. They stay quiet unless the filter names them. And the orchestrator's spans for
+/// traces, which are no matter of the log.
 const DISCREET: &str = "hyper=info,hyper_util=info,reqwest=info,sqlx=info,tungstenite=info,\
-                        tokio_tungstenite=info,rustls=info,tower_http=info";
+                        tokio_tungstenite=info,rustls=info,tower_http=info,skein_traces=off";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

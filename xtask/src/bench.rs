@@ -23,13 +23,13 @@ use table::Figure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Which benches: `gateway`, or what is handed to Playwright, as in `-- first-load`.
+    /// Which benches: `orchestrator`, or what is handed to Playwright, as in `-- first-load`.
     #[arg(last = true)]
     filter: Vec<String>,
 }
 
-/// Names the bench that needs no browser, and no program of the product.
-const GATEWAY: &str = "gateway";
+/// Names the benches that need no browser, and no program of the product.
+const ORCHESTRATOR: &str = "orchestrator";
 /// Names the file that benches write their figures to, one JSON object a line.
 const OUTPUT: &str = "SKEIN_BENCH_OUTPUT";
 
@@ -38,15 +38,15 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let output = workspace.scratch().join("bench.jsonl");
     fs::write(&output, "")?;
     let all = options.filter.is_empty();
-    let (gateway, filter): (Vec<_>, Vec<_>) =
-        options.filter.iter().partition(|name| name.as_str() == GATEWAY);
+    let (own, filter): (Vec<_>, Vec<_>) =
+        options.filter.iter().partition(|name| name.as_str() == ORCHESTRATOR);
     let mut figures = Vec::new();
     let mut finished = true;
     if all || !filter.is_empty() {
         finished &= product(workspace, &filter, &output, &mut figures)?;
     }
-    if all || !gateway.is_empty() {
-        finished &= model_gateway(workspace, &output)?;
+    if all || !own.is_empty() {
+        finished &= orchestrator(workspace, &output)?;
     }
     figures.extend(read(&output)?);
     table::print(&figures, &circumstances());
@@ -79,12 +79,15 @@ fn product(
     Ok(job::pass_through(&mut command, |_| true)?.success())
 }
 
-/// Measures the model gateway, which nothing but a sandbox can reach from outside of its process.
-fn model_gateway(workspace: &Workspace, output: &Path) -> Result<bool> {
+/// Measures the orchestrator: its two gateways from inside of its process, since nothing but a sandbox can reach the
+/// models' from outside, and a whole process.
+fn orchestrator(workspace: &Workspace, output: &Path) -> Result<bool> {
+    ensure_packages(&[Package::BUBBLEWRAP])?;
     let mut command = workspace.cargo();
     command
-        .args(["test", "--release", "--package=orchestrator", "--lib", "--"])
-        .args(["--ignored", "--nocapture", "figures_of_the_gateway"])
+        .args(["test", "--release", "--package=orchestrator", "--lib", "--test=service", "--"])
+        // One after the other, each with the machine to itself.
+        .args(["--ignored", "--nocapture", "--test-threads=1", "figures_of"])
         .env(OUTPUT, output);
     Ok(job::pass_through(&mut command, |_| true)?.success())
 }

@@ -15,7 +15,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 pub(super) fn in_sandbox() -> Router<Arc<App>> {
-    Router::new().route("/permissions/users", get(users))
+    Router::new()
+        .route("/permissions/users", get(users))
+        .route("/permissions/users/agent", get(user))
+        .route("/permissions/users/agent/policies", get(policies))
 }
 
 async fn criu_status() -> Json<Value> {
@@ -31,5 +34,20 @@ async fn checkpoints(State(app): Shared, Path(id): Path<String>) -> Result<Json<
 /// The one user that everything in a sandbox runs as.
 async fn users(State(app): Shared, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     app.sandboxes.get(&id)?;
-    Ok(Json(json!({"users": [{"userId": "agent", "username": "agent", "role": "owner"}]})))
+    Ok(Json(json!({"users": [agent()]})))
+}
+
+async fn user(State(app): Shared, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    app.sandboxes.get(&id)?;
+    Ok(Json(agent()))
+}
+
+/// It may do everything in the sandbox.
+async fn policies(State(app): Shared, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    app.sandboxes.get(&id)?;
+    Ok(Json(json!({"rules": [{"pattern": "**", "permission": "write"}]})))
+}
+
+fn agent() -> Value {
+    json!({"userId": "agent", "username": "agent", "role": "owner"})
 }

@@ -7,6 +7,7 @@ mod answer;
 mod sending;
 #[cfg(test)]
 mod tests;
+pub(super) mod upgrade;
 
 use std::{sync::Arc, time::Duration};
 

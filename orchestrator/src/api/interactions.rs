@@ -17,9 +17,8 @@ use super::{
 use crate::error::ApiError;
 
 pub(super) fn in_sandbox() -> Router<Arc<App>> {
-    let of_session = "/agents/sessions/{sid}/interactions";
     Router::new()
-        .route(of_session, get(list).post(answer))
+        .route("/agents/sessions/{sid}/interactions", get(list).post(answer))
         .route("/agents/sessions/{sid}/interactions/{request}", post(answer_one))
 }
 

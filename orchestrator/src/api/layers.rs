@@ -10,11 +10,11 @@ use axum::{
 };
 use sandbox_sdk::types::ErrorCode;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 
-use crate::error::ApiError;
+use crate::{error::ApiError, traces};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Names the request, and writes one line when it is answered. The line has the route, never the
 /// query: a token may stand there.
@@ -22,19 +22,38 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>();
+    let traced = traced(&request, route.map(MatchedPath::as_str));
     let route = route.map_or_else(|| "-".to_owned(), |route| route.as_str().to_owned());
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, route);
+    let answered = traced.clone();
     async move {
         let start = Instant::now();
         let mut response = next.run(request).await;
         let status = response.status().as_u16();
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(status, micros, "answered");
+        answered.record("http.response.status_code", status);
+        answered.record("failed", status >= 500);
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }
+    .instrument(traced)
     .instrument(span)
     .await
+}
+
+/// What traces tell of a request: no path, no query, and no word of the caller's.
+fn traced(request: &Request, route: Option<&str>) -> Span {
+    let caller = request.headers().get("traceparent").and_then(|caller| caller.to_str().ok());
+    tracing::info_span!(
+        target: traces::TARGET,
+        "http.request",
+        http.request.method = traces::method(request.method()),
+        http.route = route,
+        http.response.status_code = Empty,
+        failed = Empty,
+        traceparent = caller,
+    )
 }
 
 /// The caller's own id, if it is harmless; else a fresh one.

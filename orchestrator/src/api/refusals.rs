@@ -11,10 +11,10 @@ use crate::error::ApiError;
 /// One refused route.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    methods: MethodFilter,
-    path: &'static str,
-    feature: &'static str,
-    reason: &'static str,
+    pub(super) methods: MethodFilter,
+    pub(super) path: &'static str,
+    pub(super) feature: &'static str,
+    pub(super) reason: &'static str,
 }
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -22,7 +22,8 @@ const POST: MethodFilter = MethodFilter::POST;
 const PUT: MethodFilter = MethodFilter::PUT;
 const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
-const ANY: MethodFilter = GET.or(POST).or(PUT).or(PATCH).or(DELETE);
+const CHANGES: MethodFilter = POST.or(PUT).or(PATCH).or(DELETE);
+const ANY: MethodFilter = GET.or(CHANGES);
 
 pub(super) const NO_CRIU: &str =
     "The memory of running processes can't be saved: CRIU does not work inside a sandbox here.";
@@ -32,6 +33,8 @@ const NO_TRACES: &str = "Traces of single sandboxes are kept by a service of the
 const ONE_USER: &str = "A sandbox has one user, who owns everything in it.";
 const NO_ACCOUNT: &str = "No provider's account stands behind a sandbox here: agents reach their \
                           models through the orchestrator.";
+const NO_CHANGE: &str = "An agent is set up by the profile of its sandbox or of its turn, and is \
+                         started with the turn: there is nothing to change or to restart between.";
 
 /// Routes of the API.
 pub(super) const API: &[Refusal] = &[
@@ -50,6 +53,8 @@ pub(super) const API: &[Refusal] = &[
 pub(super) const IN_SANDBOX: &[Refusal] = &[
     refuse(POST, "/permissions/users", "users", ONE_USER),
     refuse(ANY, "/permissions/users/{*rest}", "users", ONE_USER),
+    refuse(CHANGES, "/permissions/users/agent", "users", ONE_USER),
+    refuse(CHANGES, "/permissions/users/agent/policies", "users", ONE_USER),
     refuse(ANY, "/backend/account", "backend account", NO_ACCOUNT),
     refuse(ANY, "/backend/models", "backend account", NO_ACCOUNT),
     refuse(ANY, "/backend/repositories", "backend account", NO_ACCOUNT),
@@ -59,6 +64,9 @@ pub(super) const IN_SANDBOX: &[Refusal] = &[
     refuse(ANY, "/backend/runs/{*rest}", "backend account", NO_ACCOUNT),
     refuse(ANY, "/backend/artifacts", "backend account", NO_ACCOUNT),
     refuse(ANY, "/backend/artifacts/{*rest}", "backend account", NO_ACCOUNT),
+    refuse(POST, "/backend/mcp", "backend configuration", NO_CHANGE),
+    refuse(PATCH, "/backend/config", "backend configuration", NO_CHANGE),
+    refuse(POST, "/backend/restart", "backend configuration", NO_CHANGE),
 ];
 
 const fn refuse(

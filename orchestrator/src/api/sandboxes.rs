@@ -159,17 +159,23 @@ async fn driver(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<V
     app.sandboxes.get(&id)?;
     let report = app.sandboxes.driver_report();
     Ok(JsonBody(json!({
-        "type": report.kind,
+        "type": "host-agent",
         "available": true,
         "version": report.version,
         "capabilities": {
             "criu": false,
             "gpu": false,
             "vsock": false,
-            "snapshots": false,
+            "snapshots": true,
             "userManagement": false,
             "networkIsolation": true,
         },
-        "report": report,
+        "capacity": {"available": app.sandboxes.room(), "total": app.sandboxes.most().1},
+        "kind": report.kind,
+        "isolation": report.isolation,
+        "uid": report.uid,
+        "network": report.network,
+        "limits": report.limits,
+        "warnings": report.warnings,
     })))
 }

@@ -1,16 +1,21 @@
-//! Agent sessions: mapping, dispatch, status, records, abort.
+//! Agent sessions: mapping, dispatch, abort; below, their records and what was said in them.
+
+mod caller;
+mod history;
+mod product;
+mod records;
 
 use std::sync::Arc;
 
 use axum::{
-    Json as JsonBody, Router,
+    Extension, Json as JsonBody, Router,
     extract::State,
     http::StatusCode,
-    routing::{get, post, put},
+    routing::{post, put},
 };
 use sandbox_sdk::types::{
     Abort, Aborted, BackendChoice, Dispatch, DispatchReceipt, ErrorCode, Extra, InputPart,
-    SessionMapping, SessionStatus, TurnLimits, TurnRecord,
+    SessionMapping, TurnLimits,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,27 +23,30 @@ use serde_json::{Value, json};
 use super::{
     App, DISPATCH_LIMIT, Shared,
     extract::{Json, OptionalJson, Path},
+    guard::Pass,
 };
-use crate::{error::ApiError, sandboxes::SandboxError, turns::is_id};
+use crate::{error::ApiError, log::SessionLog, sandboxes::SandboxError, turns::is_id};
 
 /// Longest id of a session.
-const MAX_SESSION: usize = 128;
+pub(super) const MAX_SESSION: usize = 128;
+pub(super) const SESSION_RULE: &str =
+    "the session id must be 1 to 128 characters of [A-Za-z0-9:_-]";
 /// Longest name of a user.
 const MAX_USER: usize = 256;
 
 /// What the product says of a session.
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/v1/session/{sid}/mapping", put(map))
+    Router::new().route("/v1/session/{sid}/mapping", put(map)).merge(product::routes())
 }
 
 /// Sessions as a sandbox has them.
 pub(super) fn in_sandbox() -> Router<Arc<App>> {
     Router::new()
         .route("/prompt", post(prompt))
-        .route("/agents/sessions/{sid}", get(status))
-        .route("/agents/sessions/{sid}/turns/{turn}", get(turn))
         .route("/agents/sessions/{sid}/abort", post(abort))
         .route("/agents/sessions/{sid}/messages", post(dispatch))
+        .merge(records::routes())
+        .merge(history::routes())
 }
 
 /// Says whose the session is. It must be known before a viewer is let in.
@@ -49,9 +57,7 @@ async fn map(
 ) -> Result<JsonBody<Value>, ApiError> {
     let user = &mapping.user_id;
     if !is_id(&sid, MAX_SESSION) {
-        return Err(ApiError::invalid(
-            "the session id must be 1 to 128 characters of [A-Za-z0-9:_-]",
-        ));
+        return Err(ApiError::invalid(SESSION_RULE));
     }
     if user.is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
         return Err(ApiError::invalid(format!("userId must be 1 to {MAX_USER} plain bytes")));
@@ -63,6 +69,7 @@ async fn map(
         }
         found => found?,
     };
+    app.admit_session(None, &sid).await?;
     let runtime = mapping.runtime_session_id.as_deref();
     let row = app.store.map_session(&sid, &mapping.sandbox_id, user, runtime).await?;
     let Some(row) = row else {
@@ -77,10 +84,11 @@ async fn map(
 
 async fn dispatch(
     State(app): Shared,
+    Extension(pass): Extension<Pass>,
     Path((id, sid)): Path<(String, String)>,
     Json(dispatch): Json<Dispatch, DISPATCH_LIMIT>,
 ) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
-    start(&app, &id, &sid, dispatch).await
+    accepted(start(&app, &pass, &id, &sid, dispatch).await?)
 }
 
 /// A prompt by its older name: one text, nothing waited for.
@@ -95,6 +103,7 @@ struct Prompt {
 
 async fn prompt(
     State(app): Shared,
+    Extension(pass): Extension<Pass>,
     Path(id): Path<String>,
     Json(prompt): Json<Prompt, DISPATCH_LIMIT>,
 ) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
@@ -106,35 +115,27 @@ async fn prompt(
         limits: TurnLimits::default(),
         extra: Extra::new(),
     };
-    start(&app, &id, &prompt.session_id.unwrap_or_else(fresh), dispatch).await
+    let sid = prompt.session_id.unwrap_or_else(fresh);
+    accepted(start(&app, &pass, &id, &sid, dispatch).await?)
 }
 
-async fn start(
+/// Starts a turn, or finds it.
+pub(super) async fn start(
     app: &App,
+    pass: &Pass,
     id: &str,
     sid: &str,
-    dispatch: Dispatch,
-) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
-    let receipt = app.turns.dispatch(id, sid, dispatch).await?;
+    mut dispatch: Dispatch,
+) -> Result<DispatchReceipt, ApiError> {
+    caller::check(app, pass, id, &mut dispatch)?;
+    app.admit_session(pass.counts_for(id), sid).await?;
+    Ok(app.turns.dispatch(id, sid, dispatch).await?)
+}
+
+fn accepted(receipt: DispatchReceipt) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
     let known = receipt.already_existed;
     let status = if known { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, JsonBody(receipt)))
-}
-
-async fn status(
-    State(app): Shared,
-    Path((id, sid)): Path<(String, String)>,
-) -> Result<JsonBody<SessionStatus>, ApiError> {
-    app.session_in(&id, &sid).await?;
-    Ok(JsonBody(app.turns.status(&sid).await?))
-}
-
-async fn turn(
-    State(app): Shared,
-    Path((id, sid, turn)): Path<(String, String, String)>,
-) -> Result<JsonBody<TurnRecord>, ApiError> {
-    app.session_in(&id, &sid).await?;
-    Ok(JsonBody(app.turns.record(&sid, &turn).await?))
 }
 
 /// Nothing to cancel is no error, also where there is no such session.
@@ -159,5 +160,12 @@ impl App {
         row.filter(|row| row.sandbox_id == id && is_id(sid, MAX_SESSION))
             .map(drop)
             .ok_or_else(|| ApiError::not_found("session", sid))
+    }
+
+    /// The log of a session of the sandbox. One that takes the session's name later has another log.
+    pub(super) async fn log_of(&self, id: &str, sid: &str) -> Result<Arc<SessionLog>, ApiError> {
+        self.sandboxes.get(id)?;
+        let log = self.logs.session_of(sid, &[id.to_owned()]).await?;
+        log.ok_or_else(|| ApiError::not_found("session", sid))
     }
 }

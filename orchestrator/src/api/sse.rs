@@ -1,5 +1,7 @@
 //! The event log as server-sent events: what came after a number, then what comes.
 
+mod bus;
+
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{
@@ -11,7 +13,9 @@ use axum::{
     routing::get,
 };
 use futures::{Stream, stream};
+use sandbox_sdk::types::event_type;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::{Duration, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +25,7 @@ use super::{
 };
 use crate::{
     error::ApiError,
-    log::{Cursor, Life, SessionLog},
+    log::{Cursor, Life, Page, SessionLog},
     store::StoredEvent,
 };
 
@@ -31,7 +35,7 @@ const PAGE: usize = 64 * 1024;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn in_sandbox() -> Router<Arc<App>> {
-    Router::new().route("/agents/sessions/{sid}/events", get(events))
+    Router::new().route("/agents/sessions/{sid}/events", get(events)).merge(bus::in_sandbox())
 }
 
 /// Where a stream begins: after the event of this number.
@@ -64,9 +68,8 @@ async fn events(
     Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    app.session_in(&id, &sid).await?;
+    let log = app.log_of(&id, &sid).await?;
     let since = since.or_header(&headers)?;
-    let log = app.logs.session(&sid).await?;
     Ok(follow(&app, log, since))
 }
 
@@ -100,7 +103,13 @@ fn frames(
         }
         let mut is_over = false;
         loop {
-            let page = cursor.page(PAGE, None).await.ok()?;
+            let page = match cursor.page(PAGE, None).await.ok()? {
+                Page::Events(events) => events,
+                Page::Cut { after, oldest } => {
+                    let told = cut_off(after, oldest, None);
+                    return Some((Ok(told), (cursor, draining, None)));
+                }
+            };
             if !page.is_empty() {
                 let mut text = String::with_capacity(PAGE);
                 page.iter().for_each(|event| write_frame(&mut text, event));
@@ -127,6 +136,29 @@ fn frames(
     })
 }
 
+/// One frame, to be written at once: `event`, `data` on one line, and the number if it can be asked
+/// for again. The data is JSON, which has no line breaks.
+pub(super) fn frame(kind: &str, id: Option<u64>, data: &str) -> Bytes {
+    let kind = kind.lines().next().unwrap_or_default();
+    let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
+    Bytes::from(format!("event: {kind}\ndata: {data}\n{id}\n"))
+}
+
+/// That events are missing here which are no longer kept. It has no number: it stands in no log.
+pub(super) fn cut_off(after: u64, oldest: u64, session_id: Option<&str>) -> Bytes {
+    let mut data = json!({
+        "code": "EVENTS_CUT",
+        "message": "Older events are no longer kept; the turns' records are.",
+        "since": after,
+        "truncated": true,
+        "oldestSeq": oldest,
+    });
+    if let Some(session_id) = session_id {
+        data["sessionId"] = session_id.into();
+    }
+    frame(event_type::WARNING, None, &data.to_string())
+}
+
 /// LF, one space after the colon, one line of data: what the strictest reader takes. JSON has no
 /// line breaks, and the names of events come from here.
 fn write_frame(text: &mut String, event: &StoredEvent) {
@@ -143,7 +175,7 @@ mod tests {
     use sandbox_sdk::types::Event;
 
     use super::*;
-    use crate::log::tests::Bench;
+    use crate::log::tests::{Bench, event};
 
     #[tokio::test]
     async fn the_last_event_of_a_log_is_told_before_its_stream_ends() {
@@ -160,5 +192,24 @@ mod tests {
         let told = frames.next().await.unwrap().unwrap();
         assert_eq!(told, "event: last\nid: 1\ndata: {}\n\n");
         assert!(frames.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_told_of_events_that_are_no_longer_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::open(dir.path()).await;
+        let log = bench.session("s", "u").await;
+        bench.append(&log, (1..=3).map(|number| event(number, 1)).collect()).await;
+        bench.keep(1).await;
+        let cursor = bench.logs.cursor(log, 1);
+        let mut frames = std::pin::pin!(frames(cursor, CancellationToken::new()));
+        assert_eq!(frames.next().await.unwrap().unwrap(), ": connected\n\n");
+        let told = frames.next().await.unwrap().unwrap();
+        let told = std::str::from_utf8(&told).unwrap();
+        assert!(told.starts_with("event: warning\ndata: {") && !told.contains("\nid:"), "{told}");
+        assert!(told.contains(r#""code":"EVENTS_CUT""#), "{told}");
+        assert!(told.contains(r#""oldestSeq":3"#) && told.contains(r#""since":1"#), "{told}");
+        let rest = frames.next().await.unwrap().unwrap();
+        assert!(rest.starts_with(b"event: status\nid: 3\n"));
     }
 }

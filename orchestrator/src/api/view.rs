@@ -41,7 +41,8 @@ impl App {
         let id = &snapshot.row.id;
         matches!(snapshot.status(), SandboxStatus::Running | SandboxStatus::Stopped).then(|| {
             let sidecar_url = format!("{}/sidecar/{id}", self.base_url);
-            let (auth_token, expires_at) = self.keys.of_sandbox(id, now_ms());
+            let made_at = snapshot.row.created_at;
+            let (auth_token, expires_at) = self.keys.of_sandbox(id, made_at, now_ms());
             Connection {
                 auth_token,
                 auth_token_expires_at: Some(iso(expires_at)),

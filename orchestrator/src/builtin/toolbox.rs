@@ -2,7 +2,6 @@
 
 mod arguments;
 mod edit;
-mod glob;
 mod perform;
 mod search;
 

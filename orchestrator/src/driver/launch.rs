@@ -158,6 +158,7 @@ fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
         workspace: stage.join(folders::WORKSPACE),
         home: stage.join(folders::HOME),
         models: direct.models.as_ref().map(|_| stage.join("models")),
+        network: direct.network.as_ref().map(|_| stage.join("network")),
         agents: agents
             .map(|(number, agent)| Bind {
                 source: stage.join(format!("agent-{number}")),
@@ -169,6 +170,7 @@ fn stage(plan: &LaunchPlan) -> Result<Sources, String> {
     if let Payload::Serve { .. } = plan.payload {
         pairs.extend([(&direct.workspace, &staged.workspace), (&direct.home, &staged.home)]);
         pairs.extend(direct.models.iter().zip(&staged.models));
+        pairs.extend(direct.network.iter().zip(&staged.network));
         let agents = direct.agents.iter().zip(&staged.agents);
         pairs.extend(agents.map(|(from, to)| (&from.source, &to.source)));
     }

@@ -15,8 +15,10 @@ use crate::{
     sidecar::{self, SidecarConfig},
 };
 
-/// Name of the model gateway's socket in the sandbox's run folder on the host.
+/// Names of sockets in the sandbox's run folder on the host: of the model gateway, and of the proxy to
+/// the network.
 const MODELS: &str = "models.sock";
+const NETWORK: &str = "network.sock";
 
 /// Everything a launcher needs; it arrives on its standard input, where no other process can read it.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +67,8 @@ pub(super) struct Sources {
     pub(super) home: PathBuf,
     /// The model gateway's socket, if there is one.
     pub(super) models: Option<PathBuf>,
+    /// The socket of the proxy to the network, if there is one.
+    pub(super) network: Option<PathBuf>,
     pub(super) agents: Vec<Bind>,
 }
 
@@ -157,6 +161,9 @@ pub(super) fn bwrap_arguments(
     if let Some(models) = &sources.models {
         arguments.bind("--bind", models, sidecar::MODELS_SOCKET);
     }
+    if let Some(network) = &sources.network {
+        arguments.bind("--bind", network, sidecar::NETWORK_SOCKET);
+    }
     for agent in &sources.agents {
         arguments.0.extend(["--ro-bind".into(), agent.source.clone().into_os_string()]);
         arguments.0.push(agent.target.clone().into_os_string());
@@ -209,6 +216,7 @@ impl Sources {
             workspace: root.join(folders::WORKSPACE),
             home: root.join(folders::HOME),
             models: Some(root.join(folders::RUN).join(MODELS)).filter(|path| path.exists()),
+            network: Some(root.join(folders::RUN).join(NETWORK)).filter(|path| path.exists()),
             agents: match &plan.payload {
                 Payload::Serve { agents, .. } => agents.clone(),
                 Payload::Probe => Vec::new(),

@@ -94,6 +94,7 @@ fn report(version: String, root: bool, cgroups: &Hierarchy) -> DriverReport {
         disk: Enforcement::Watchdog,
         file_size: Enforcement::Rlimit,
         open_files: Enforcement::Rlimit,
+        output: Enforcement::Sidecar,
         time: Enforcement::Sidecar,
     };
     DriverReport {
@@ -101,7 +102,7 @@ fn report(version: String, root: bool, cgroups: &Hierarchy) -> DriverReport {
         version,
         isolation: "namespaces",
         uid: if root { "pool" } else { "own" },
-        network: "none",
+        network: "proxy",
         warnings: limits.warnings(),
         limits,
     }

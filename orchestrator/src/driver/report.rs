@@ -13,7 +13,8 @@ pub struct DriverReport {
     pub isolation: &'static str,
     /// `pool`: a uid of its own for each sandbox; `own`: the uid of the orchestrator.
     pub uid: &'static str,
-    /// `none`: loopback only.
+    /// `proxy`: loopback only, and what each sandbox may reach goes through a proxy that decides on
+    /// every connection.
     pub network: &'static str,
     pub limits: LimitsInForce,
     /// What a person who runs this should know.
@@ -30,6 +31,8 @@ pub struct LimitsInForce {
     pub disk: Enforcement,
     pub file_size: Enforcement,
     pub open_files: Enforcement,
+    /// What is kept of what a command prints.
+    pub output: Enforcement,
     pub time: Enforcement,
 }
 
@@ -44,7 +47,8 @@ pub enum Enforcement {
     Rlimit,
     /// The sidecar looks several times a second and kills what is over: can be overshot for a moment.
     Watchdog,
-    /// The sidecar ends the command with all that it started.
+    /// The sidecar: it ends a command with all that it started, and keeps no more of what it prints
+    /// than it may.
     Sidecar,
     /// Not limited; commands run at a lower priority than the orchestrator.
     Nice,
@@ -60,6 +64,20 @@ impl LimitsInForce {
                     .to_owned(),
             );
         }
+        if self.processes == Enforcement::Rlimit {
+            warnings.push(
+                "Processes are limited by a resource limit, because control groups are not \
+                 delegated to this user."
+                    .to_owned(),
+            );
+        }
+        if self.memory == Enforcement::CgroupV1 {
+            warnings.push(
+                "Limits are kept by control groups of version 1, which the kernel no longer \
+                 develops."
+                    .to_owned(),
+            );
+        }
         if self.cpu == Enforcement::Nice {
             warnings.push("The share of the processor is not limited.".to_owned());
         }
@@ -68,5 +86,37 @@ impl LimitsInForce {
                 .to_owned(),
         );
         warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(memory: Enforcement, processes: Enforcement, cpu: Enforcement) -> LimitsInForce {
+        LimitsInForce {
+            memory,
+            processes,
+            cpu,
+            disk: Enforcement::Watchdog,
+            file_size: Enforcement::Rlimit,
+            open_files: Enforcement::Rlimit,
+            output: Enforcement::Sidecar,
+            time: Enforcement::Sidecar,
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_limited_hard_is_warned_of() {
+        use Enforcement::{CgroupV1, CgroupV2, Nice, Rlimit, Watchdog};
+        let words = |limits: &LimitsInForce| limits.warnings().join("\n");
+        let hard = words(&limits(CgroupV2, CgroupV2, CgroupV2));
+        assert!(hard.contains("share the kernel") && hard.contains("Disk use"));
+        assert!(!hard.contains("Memory") && !hard.contains("processor"));
+        let soft = words(&limits(Watchdog, Rlimit, Nice));
+        for expected in ["Memory is limited by a watchdog", "Processes are", "processor"] {
+            assert!(soft.contains(expected), "{soft}");
+        }
+        assert!(words(&limits(CgroupV1, CgroupV1, CgroupV1)).contains("version 1"));
     }
 }

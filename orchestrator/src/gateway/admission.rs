@@ -40,14 +40,8 @@ impl Admission {
 
     /// `true`: the token stands in a header, where no page can put it without being asked.
     fn read_headers(&mut self, headers: &HeaderMap) -> bool {
-        let offered = headers
-            .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(str::trim);
         let mut carrier = None;
-        for protocol in offered {
+        for protocol in offered(headers) {
             if protocol == SUBPROTOCOL {
                 self.subprotocol = Some(protocol.to_owned());
             } else if let Some(encoded) = protocol.strip_prefix(BEARER)
@@ -55,9 +49,7 @@ impl Admission {
             {
                 carrier = Some(protocol.to_owned());
                 // What can't be decoded is no token; the verifier says so.
-                let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('='));
-                let token = token.ok().and_then(|token| String::from_utf8(token).ok());
-                self.token = Some(token.unwrap_or_else(|| "undecodable".to_owned()));
+                self.token = Some(decoded(encoded).unwrap_or_else(|| "undecodable".to_owned()));
             }
         }
         self.subprotocol = self.subprotocol.take().or(carrier);
@@ -91,8 +83,25 @@ impl Admission {
     }
 }
 
+/// The subprotocols that a client would speak.
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let offers = offers.filter_map(|value| value.to_str().ok());
+    offers.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The token among the subprotocols: the only place where a browser's page can put one.
+pub(crate) fn offered_token(headers: &HeaderMap) -> Option<String> {
+    decoded(offered(headers).find_map(|protocol| protocol.strip_prefix(BEARER))?)
+}
+
+fn decoded(encoded: &str) -> Option<String> {
+    let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?;
+    String::from_utf8(token).ok()
+}
+
 /// `http://Host:80/` and `http://host` are the same origin.
-pub(super) fn normal_origin(origin: &str) -> String {
+pub(crate) fn normal_origin(origin: &str) -> String {
     let origin = origin.trim().trim_end_matches('/').to_ascii_lowercase();
     let default_port = if origin.starts_with("https:") { ":443" } else { ":80" };
     origin.strip_suffix(default_port).map_or(origin.clone(), str::to_owned)

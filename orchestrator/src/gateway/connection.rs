@@ -12,13 +12,14 @@ use tokio_tungstenite::tungstenite;
 use super::{
     Gateway,
     admission::Admission,
+    authority::Authority,
     frames::{self, Ending, Format},
     guards::Guards,
-    inbox::{self, RateLimit, Said},
+    inbox::{self, Said},
     outbox::{self, Outbox},
     subscriptions::{Granted, Next, Subscriptions},
 };
-use crate::clock::now_ms;
+use crate::{allowance::Allowance, clock::now_ms, store::StoreError};
 
 /// After so many messages that are none the viewer has to go.
 const MAX_NONSENSE: u32 = 3;
@@ -37,14 +38,18 @@ struct Connection {
     /// The viewer knows that its token is about to expire.
     warned: bool,
     nonsense: u32,
-    rate: RateLimit,
+    messages: Allowance,
+    replays: Allowance,
 }
 
 /// Serves a viewer until either side ends it.
 pub(super) async fn serve(gateway: Gateway, socket: WebSocket, admission: Admission) {
     let (sink, mut reader) = socket.split();
     let outbox = Outbox::new(sink, gateway.0.tuning.slow_reader_limit);
+    let counting = gateway.clone();
+    counting.figures().opened();
     let (outbox, ending) = attend(gateway, outbox, &mut reader, admission).await;
+    counting.figures().closed(ending.close, ending.reason);
     outbox.close(ending).await;
     // Unread messages would turn the end of the connection into a reset, and the code would be lost.
     let rest = async { while let Some(Ok(_)) = reader.next().await {} };
@@ -97,10 +102,11 @@ async fn admit(
         }
     };
     let claims = gateway.0.verifier.verify(&token).map_err(Ending::token)?;
-    let session = claims
-        .session_id()
-        .ok_or_else(|| Ending::forbidden("this gateway takes tokens for one session only"))?;
-    if admission.session_id.as_deref().is_some_and(|id| id != session) {
+    let session = claims.session_id();
+    if session.is_some()
+        && admission.session_id.is_some()
+        && session != admission.session_id.as_deref()
+    {
         return Err(Ending::forbidden("the token is for another session"));
     }
     if matches!(admission.since, Some(Err(()))) {
@@ -135,9 +141,8 @@ impl Connection {
         claims: ReadClaims,
         admission: &Admission,
     ) -> Result<Self, (Outbox, Ending)> {
-        let session = claims.session_id().unwrap_or_default();
-        let log = match gateway.0.logs.session(session).await {
-            Ok(log) => log,
+        let authority = match Authority::of(&claims, &gateway.0.logs).await {
+            Ok(authority) => authority,
             Err(error) => {
                 tracing::error!(%error, "a session's log could not be opened");
                 return Err((outbox, Ending::internal()));
@@ -149,17 +154,18 @@ impl Connection {
             id: uuid::Uuid::now_v7().simple().to_string(),
             guards: Guards::new(
                 claims,
-                &log,
+                authority.anchor(),
                 tuning.unknown_session_grace,
                 gateway.0.closing.clone(),
             ),
-            subscriptions: Subscriptions::new(gateway.0.logs.clone(), log),
+            subscriptions: Subscriptions::new(gateway.0.logs.clone(), authority),
             format: admission.format,
             heard: now,
             next_ping: now + tuning.heartbeat,
             warned: false,
             nonsense: 0,
-            rate: RateLimit::new(),
+            messages: inbox::messages(),
+            replays: Allowance::per_minute(tuning.replays_per_minute, now),
             outbox,
             gateway,
         })
@@ -168,14 +174,20 @@ impl Connection {
     /// The first frame of the connection, before anything else is sent.
     async fn greet(&mut self, admission: Admission) -> Result<(), Ending> {
         let since = admission.since.and_then(Result::ok);
-        let own = self.subscriptions.own();
-        let channels = admission.channels.unwrap_or_else(|| vec![own.clone()]);
-        let Granted { channels, denied } = self.subscriptions.subscribe(channels, |_| since);
+        let authority = self.subscriptions.authority();
+        let scope = authority.name();
+        // Whose token is for more than a session may name one.
+        let session = admission.session_id.map(|session| vec![format!("session:{session}")]);
+        let channels = admission.channels.or(session);
+        let channels = channels.unwrap_or_else(|| authority.default_channels());
+        let granted = self.subscriptions.subscribe(channels, |_| since).await;
+        let Granted { channels, denied } = granted.map_err(|error| unread(&error))?;
         let claims = self.guards.claims();
         let mut extra = Extra::new();
-        extra.insert("scope".to_owned(), "session".into());
-        // Nothing is dropped from a log while its sandbox lives.
-        extra.insert("bufferTtlMs".to_owned(), serde_json::Value::Null);
+        extra.insert("scope".to_owned(), scope.into());
+        // None: nothing is cut off a log while its sandbox lives.
+        let kept_ms = self.gateway.0.logs.retention().least_ms();
+        extra.insert("bufferTtlMs".to_owned(), kept_ms.into());
         let data = Connected {
             connection_id: self.id.clone(),
             session_id: claims.session_id().unwrap_or_default().to_owned(),
@@ -203,10 +215,7 @@ impl Connection {
                 () = sleep(self.until_warning()), if !self.warned => self.warn().await,
                 next = self.subscriptions.next() => match next {
                     Ok(next) => self.deliver(next).await,
-                    Err(error) => {
-                        tracing::error!(%error, "a session's log could not be read");
-                        Err(Ending::internal())
-                    }
+                    Err(error) => Err(unread(&error)),
                 },
                 // Last, so that a viewer sees how its turn ended before it is sent away.
                 () = draining.cancelled(), if self.subscriptions.caught_up() => {
@@ -226,22 +235,29 @@ impl Connection {
                 let frame = |event| frames::event(self.format, &channel, event, replay);
                 let messages: Vec<_> =
                     events.iter().map(|event| Message::text(frame(event))).collect();
-                self.outbox.write(&self.guards, messages).await
+                self.write(messages).await
             }
         }
     }
 
     async fn send(&mut self, frame: ServerFrame) -> Result<(), Ending> {
-        let message = Message::text(frames::control(&frame));
-        self.outbox.write(&self.guards, vec![message]).await
+        if matches!(frame, ServerFrame::ReplayStart { .. }) {
+            self.gateway.figures().replay_begun();
+        }
+        self.write(vec![Message::text(frames::control(&frame))]).await
+    }
+
+    async fn write(&mut self, messages: Vec<Message>) -> Result<(), Ending> {
+        let count = messages.len();
+        self.outbox.write(&self.guards, messages).await?;
+        self.gateway.figures().sent(count);
+        Ok(())
     }
 
     async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Ending> {
         let message = message.ok_or_else(Ending::gone)?.map_err(broken)?;
         self.heard = Instant::now();
-        if !self.rate.take() {
-            return Err(Ending::rate());
-        }
+        self.messages.take(1, self.heard).map_err(|_| Ending::rate())?;
         let said = match message {
             Message::Text(text) => inbox::read(&text),
             Message::Binary(_) => Said::Nonsense,
@@ -251,7 +267,9 @@ impl Connection {
         match said {
             Said::Subscribe { channels, since } => {
                 let since = |channel: &str| since.as_ref().and_then(|since| since.of(channel));
-                let Granted { channels, denied } = self.subscriptions.subscribe(channels, since);
+                let granted = self.subscriptions.subscribe(channels, since).await;
+                let Granted { channels, denied } = granted.map_err(|error| unread(&error))?;
+                self.count_replays(channels.iter().filter(|name| since(name).is_some()).count())?;
                 self.send(ServerFrame::Subscribed { channels, denied }).await
             }
             Said::Frame(ClientFrame::Unsubscribe { channels }) => {
@@ -259,9 +277,9 @@ impl Connection {
                 self.send(ServerFrame::Unsubscribed { channels }).await
             }
             Said::Frame(ClientFrame::Replay { since, channel }) => {
-                let channel = channel.unwrap_or_else(|| self.subscriptions.own());
+                let channel = channel.unwrap_or_else(|| self.subscriptions.authority().own());
                 if self.subscriptions.replay(&channel, since) {
-                    return Ok(());
+                    return self.count_replays(1);
                 }
                 let channel: String = channel.chars().take(64).collect();
                 let words = "this channel is not subscribed";
@@ -275,6 +293,12 @@ impl Connection {
             Said::Frame(ClientFrame::Pong { .. } | ClientFrame::Auth { .. }) => Ok(()),
             Said::Frame(ClientFrame::Subscribe { .. }) | Said::Nonsense => self.complain().await,
         }
+    }
+
+    /// A viewer that asks for too many has to go. Its cursor still works.
+    fn count_replays(&mut self, count: usize) -> Result<(), Ending> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.replays.take(count, Instant::now()).map_err(|_| Ending::rate())
     }
 
     /// Another token takes the place of the first, if it opens the same for the same user.
@@ -311,7 +335,7 @@ impl Connection {
         self.next_ping = Instant::now() + interval;
         let ping = frames::control(&ServerFrame::Ping { timestamp: now_ms() });
         let messages = vec![Message::text(ping), Message::Ping(Vec::new().into())];
-        self.outbox.write(&self.guards, messages).await
+        self.write(messages).await
     }
 
     async fn warn(&mut self) -> Result<(), Ending> {
@@ -329,6 +353,11 @@ impl Connection {
     fn until_warning(&self) -> std::time::Duration {
         self.guards.remaining().saturating_sub(self.gateway.0.tuning.token_expiring_lead)
     }
+}
+
+fn unread(error: &StoreError) -> Ending {
+    tracing::error!(%error, "a session's log could not be read");
+    Ending::internal()
 }
 
 /// What a connection ends with that can't be read any more.

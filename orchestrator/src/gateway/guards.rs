@@ -1,12 +1,9 @@
 //! What ends a connection from outside: the token's end, the session's end, a restart.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sandbox_sdk::auth::ReadClaims;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::frames::Ending;
@@ -22,7 +19,8 @@ const CLOCK_CHECK: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Guards {
     claims: ReadClaims,
-    head: watch::Receiver<Head>,
+    /// Of one session or one project; `None` where the token is for several.
+    log: Option<Arc<SessionLog>>,
     /// Until then the session may stay unknown.
     grace_ends: Instant,
     closing: CancellationToken,
@@ -31,11 +29,11 @@ pub(super) struct Guards {
 impl Guards {
     pub(super) fn new(
         claims: ReadClaims,
-        log: &SessionLog,
+        log: Option<Arc<SessionLog>>,
         grace: Duration,
         closing: CancellationToken,
     ) -> Self {
-        Self { claims, head: log.watch(), grace_ends: Instant::now() + grace, closing }
+        Self { claims, log, grace_ends: Instant::now() + grace, closing }
     }
 
     pub(super) fn claims(&self) -> &ReadClaims {
@@ -55,7 +53,8 @@ impl Guards {
 
     /// Waits until the connection has to end.
     pub(super) async fn breached(&self) -> Ending {
-        let mut head = self.head.clone();
+        let Some(log) = &self.log else { return self.ended().await };
+        let mut head = log.watch();
         head.mark_changed();
         loop {
             let known = match &head.borrow_and_update().life {
@@ -78,6 +77,20 @@ impl Guards {
                 changed = head.wait_for(|head| is_known(head) != known || is_over(head, self)) => {
                     if changed.is_err() {
                         return Ending::internal();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the token ends, or everything does.
+    async fn ended(&self) -> Ending {
+        loop {
+            tokio::select! {
+                () = self.closing.cancelled() => return Ending::draining(),
+                () = sleep(self.remaining().min(CLOCK_CHECK)) => {
+                    if self.remaining().is_zero() {
+                        return Ending::expired();
                     }
                 }
             }

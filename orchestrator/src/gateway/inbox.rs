@@ -1,13 +1,15 @@
 //! What a viewer may say.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use sandbox_sdk::types::ClientFrame;
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::allowance::Allowance;
+
 /// Messages a viewer may send at once …
-const BURST: f64 = 60.0;
+const BURST: u32 = 60;
 /// … and how many of them come back a second.
 const PER_SECOND: f64 = 4.0;
 
@@ -54,26 +56,9 @@ pub(super) fn read(text: &str) -> Said {
     serde_json::from_str(text).map_or(Said::Nonsense, Said::Frame)
 }
 
-/// Counts messages.
-#[derive(Debug)]
-pub(super) struct RateLimit {
-    left: f64,
-    at: Instant,
-}
-
-impl RateLimit {
-    pub(super) fn new() -> Self {
-        Self { left: BURST, at: Instant::now() }
-    }
-
-    /// `false`: that was one too many.
-    pub(super) fn take(&mut self) -> bool {
-        let now = Instant::now();
-        let elapsed: Duration = now - self.at;
-        self.at = now;
-        self.left = (self.left + elapsed.as_secs_f64() * PER_SECOND).min(BURST) - 1.0;
-        self.left >= 0.0
-    }
+/// How many messages a viewer may send.
+pub(super) fn messages() -> Allowance {
+    Allowance::new(BURST, PER_SECOND, Instant::now())
 }
 
 #[cfg(test)]

@@ -1,26 +1,29 @@
 //! What a connection listens to, and how far it has come in each.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use futures::{FutureExt, future};
 use sandbox_sdk::types::{DeniedChannel, ServerFrame};
 
+use super::authority::Authority;
 use crate::{
-    log::{Cursor, EventLog, SessionLog},
+    log::{Cursor, EventLog, Life, Page, SessionLog},
     store::{StoreError, StoredEvent},
 };
 
-/// Channels in one request. A session has three.
+/// Channels in one request, and on one connection. A session has three.
 const MAX_CHANNELS: usize = 32;
 /// Bytes of events that are sent together; also what a connection holds of them at most.
 const PAGE: usize = 64 * 1024;
-const SYSTEM: &str = "system";
 
 /// The channels of one connection.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     logs: EventLog,
-    log: Arc<SessionLog>,
+    authority: Authority,
     open: Vec<Subscription>,
 }
 
@@ -32,12 +35,28 @@ struct Subscription {
     replay: Option<Replay>,
 }
 
-/// A replay that is under way: `since < seq <= until`.
+/// A replay that is under way: `since < seq <= until`, of which the events up to `cut` are gone.
 #[derive(Debug)]
 struct Replay {
     since: u64,
+    cut: u64,
     until: u64,
     announced: bool,
+}
+
+impl Replay {
+    fn is_truncated(&self) -> bool {
+        self.since < self.cut
+    }
+
+    /// Number of the event before the first that is replayed.
+    fn begin(&self) -> u64 {
+        self.since.max(self.cut)
+    }
+
+    fn total(&self) -> u64 {
+        self.until.saturating_sub(self.begin())
+    }
 }
 
 /// What is to be sent next.
@@ -54,46 +73,59 @@ pub(super) struct Granted {
     pub(super) denied: Vec<DeniedChannel>,
 }
 
+impl Granted {
+    fn deny(&mut self, channel: &str, reason: &str) {
+        // Only so many are told apart: the answer must not be larger than the wish.
+        if self.denied.len() < MAX_CHANNELS {
+            let channel = channel.chars().take(64).collect();
+            self.denied.push(DeniedChannel { channel, reason: reason.to_owned() });
+        }
+    }
+}
+
 impl Subscriptions {
-    pub(super) fn new(logs: EventLog, log: Arc<SessionLog>) -> Self {
-        Self { logs, log, open: Vec::new() }
+    pub(super) fn new(logs: EventLog, authority: Authority) -> Self {
+        Self { logs, authority, open: Vec::new() }
     }
 
-    /// Name of the session's own channel.
-    pub(super) fn own(&self) -> String {
-        format!("session:{}", self.log.id())
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
-    /// Opens what the token allows: the session's channel, its older name, and `system`.
+    /// Opens what the token allows. A pattern stands for the channels that there are now.
     /// `since`: from where to replay, by channel; none: live events only.
-    pub(super) fn subscribe(
+    pub(super) async fn subscribe(
         &mut self,
         channels: Vec<String>,
         since: impl Fn(&str) -> Option<u64>,
-    ) -> Granted {
+    ) -> Result<Granted, StoreError> {
         let mut granted = Granted::default();
-        for (index, channel) in channels.into_iter().enumerate() {
-            let reason = if index >= MAX_CHANNELS {
-                Some("too many channels")
-            } else if channel.len() > 256 || !self.allows(&channel) {
-                Some("the token does not open this channel")
-            } else {
-                None
-            };
-            if let Some(reason) = reason {
-                // Only so many are told apart: the answer must not be larger than the wish.
-                if granted.denied.len() < MAX_CHANNELS {
-                    let channel = channel.chars().take(64).collect();
-                    granted.denied.push(DeniedChannel { channel, reason: reason.to_owned() });
-                }
+        let mut seen = BTreeSet::new();
+        for (index, wish) in channels.into_iter().enumerate() {
+            // A pattern is looked up once, and only where there is room for what it may stand for.
+            let is_full = self.open.len() >= MAX_CHANNELS && wish.contains('*');
+            if index >= MAX_CHANNELS || is_full {
+                granted.deny(&wish, "too many channels");
                 continue;
             }
-            self.open(&channel, since(&channel));
-            if !granted.channels.contains(&channel) {
-                granted.channels.push(channel);
+            if !seen.insert(wish.clone()) {
+                continue;
+            }
+            let matching = self.authority.matching(&self.logs, &wish, MAX_CHANNELS).await?;
+            let Some(matching) = matching else {
+                granted.deny(&wish, "the token does not open this channel");
+                continue;
+            };
+            for (channel, log) in matching {
+                let since = since(&channel);
+                if !self.open(&channel, log, since) {
+                    granted.deny(&channel, "too many channels");
+                } else if !granted.channels.contains(&channel) {
+                    granted.channels.push(channel);
+                }
             }
         }
-        granted
+        Ok(granted)
     }
 
     /// Closes channels; gives those that were open.
@@ -120,8 +152,7 @@ impl Subscriptions {
 
     /// Whether everything that the logs hold was given out.
     pub(super) fn caught_up(&self) -> bool {
-        let behind = |cursor: &Cursor| cursor.at() < cursor.head().seq;
-        !self.open.iter().any(|open| open.cursor.as_ref().is_some_and(behind))
+        !self.open.iter().any(Subscription::is_behind)
     }
 
     /// Waits for what is to be sent next. Nothing is lost when the wait is given up.
@@ -140,67 +171,95 @@ impl Subscriptions {
         }
     }
 
-    fn allows(&self, channel: &str) -> bool {
-        let own = |prefix: &str| channel.strip_prefix(prefix) == Some(self.log.id());
-        own("session:") || own("agent:") || channel == SYSTEM
-    }
-
-    fn open(&mut self, channel: &str, since: Option<u64>) {
-        let found = self.open.iter().position(|open| open.channel == channel);
-        let index = found.unwrap_or_else(|| {
-            let end = self.log.head().seq;
-            let cursor = (channel != SYSTEM).then(|| self.logs.cursor(self.log.clone(), end));
-            self.open.push(Subscription { channel: channel.to_owned(), cursor, replay: None });
-            self.open.len() - 1
+    /// `false`: the connection has as many as it may.
+    fn open(&mut self, channel: &str, log: Option<Arc<SessionLog>>, since: Option<u64>) -> bool {
+        // A deleted session takes no place, and its name may be another's by now.
+        self.open.retain(|open| {
+            let is_told = open.replay.is_none() && !open.is_behind();
+            !open.is_deleted() || (open.channel != channel && !is_told)
         });
+        let found = self.open.iter().position(|open| open.channel == channel);
+        let index = match found {
+            Some(index) => index,
+            None if self.open.len() >= MAX_CHANNELS => return false,
+            None => {
+                let cursor = log.map(|log| {
+                    let end = log.head().seq;
+                    self.logs.cursor(log, end)
+                });
+                self.open.push(Subscription { channel: channel.to_owned(), cursor, replay: None });
+                self.open.len() - 1
+            }
+        };
         if let (Some(since), Some(subscription)) = (since, self.open.get_mut(index)) {
             subscription.rewind(since);
         }
+        true
     }
 }
 
 impl Subscription {
+    fn is_deleted(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.head().life == Life::Deleted)
+    }
+
+    fn is_behind(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.at() < cursor.head().seq)
+    }
+
     fn rewind(&mut self, since: u64) {
         if let Some(cursor) = &mut self.cursor {
-            let until = cursor.head().seq;
-            cursor.seek(since);
-            self.replay = Some(Replay { since, until, announced: false });
+            let head = cursor.head();
+            let replay = Replay { since, cut: head.cut, until: head.seq, announced: false };
+            cursor.seek(replay.begin());
+            self.replay = Some(replay);
         }
     }
 
     /// The next thing to send, if there is one now.
     async fn ready(&mut self) -> Result<Option<Next>, StoreError> {
-        let Some(cursor) = &mut self.cursor else { return Ok(None) };
-        if let Some(replay) = &mut self.replay {
-            let (since, until) = (replay.since, replay.until);
-            if !replay.announced {
-                replay.announced = true;
-                return Ok(Some(Next::Frame(ServerFrame::ReplayStart {
-                    channel: self.channel.clone(),
-                    since,
-                    from: until.min(since.saturating_add(1)),
-                    to: until,
-                    total: until.saturating_sub(since),
-                    truncated: false,
-                    oldest_seq: until.min(1),
-                })));
+        loop {
+            if let Some(frame) = self.replay_frame() {
+                return Ok(Some(Next::Frame(frame)));
             }
-            if cursor.at() >= until {
-                self.replay = None;
-                return Ok(Some(Next::Frame(ServerFrame::ReplayComplete {
-                    channel: self.channel.clone(),
-                    since,
-                    replayed: until.saturating_sub(since),
-                    last_seq: until,
-                    truncated: false,
-                })));
+            let Some(cursor) = &mut self.cursor else { return Ok(None) };
+            let until = self.replay.as_ref().map(|replay| replay.until);
+            match cursor.page(PAGE, until).await? {
+                // It was behind when this was cut off: what is left is replayed, and says so.
+                Page::Cut { after, .. } => self.rewind(after),
+                Page::Events(events) if events.is_empty() => return Ok(None),
+                Page::Events(events) => {
+                    let (channel, replay) = (self.channel.clone(), until.is_some());
+                    return Ok(Some(Next::Events { channel, events, replay }));
+                }
             }
         }
-        let until = self.replay.as_ref().map(|replay| replay.until);
-        let events = cursor.page(PAGE, until).await?;
-        let replay = until.is_some();
-        let channel = || self.channel.clone();
-        Ok((!events.is_empty()).then(|| Next::Events { channel: channel(), events, replay }))
+    }
+
+    /// What is to be said of a replay before its events, or after them.
+    fn replay_frame(&mut self) -> Option<ServerFrame> {
+        let (cursor, replay) = (self.cursor.as_ref()?, self.replay.as_mut()?);
+        let (channel, since, until) = (self.channel.clone(), replay.since, replay.until);
+        let truncated = replay.is_truncated();
+        if !replay.announced {
+            replay.announced = true;
+            return Some(ServerFrame::ReplayStart {
+                channel,
+                since,
+                from: until.min(replay.begin().saturating_add(1)),
+                to: until,
+                total: replay.total(),
+                truncated,
+                // Where all events are cut off it is the next one.
+                oldest_seq: if replay.cut == 0 { until.min(1) } else { replay.cut + 1 },
+            });
+        }
+        if cursor.at() < until {
+            return None;
+        }
+        let replayed = replay.total();
+        self.replay = None;
+        Some(ServerFrame::ReplayComplete { channel, since, replayed, last_seq: until, truncated })
     }
 
     async fn changed(&mut self) {

@@ -2,13 +2,18 @@
 
 mod access;
 mod delivery;
+mod figures;
 mod liveness;
+mod promises;
+mod retention;
 mod viewer;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::any};
-use sandbox_sdk::auth::{IssueRequest, IssuerConfig, ProductTokenIssuer, Tier, TierTtl};
+use sandbox_sdk::auth::{
+    IssueRequest, IssuerConfig, ProductTokenIssuer, Tier, TierTtl, VerifierConfig,
+};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -41,8 +46,8 @@ impl Stage {
         let bench = Bench::open(dir.path()).await;
         let serving = tuning.clone();
         let origins = [ORIGIN.to_owned()];
-        let secret = SECRET.into();
-        let gateway = Gateway::new(bench.logs.clone(), "skein", &secret, &origins, tuning).unwrap();
+        let keys = VerifierConfig::new("skein", SECRET);
+        let gateway = Gateway::new(bench.logs.clone(), keys, &origins, tuning).unwrap();
         let router = Router::new().route("/session", any(upgrade)).with_state(gateway.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/session", listener.local_addr().unwrap());

@@ -7,7 +7,17 @@ use tokio::sync::watch;
 use super::{EventLog, Head, SessionLog};
 use crate::store::{StoreError, StoredEvent};
 
-/// Reads a log in order, without gaps and without repeats, at the reader's own pace.
+/// What a cursor found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// The next events; none where nothing more stands.
+    Events(Vec<Arc<StoredEvent>>),
+    /// What came after the event `after` was cut off before it was read. It goes on with `oldest`.
+    Cut { after: u64, oldest: u64 },
+}
+
+/// Reads a log in order, without repeats, at the reader's own pace, and without a gap that it does
+/// not tell.
 ///
 /// Replay and live are one movement: a cursor that is behind reads pages from the database, one at
 /// the end waits for what is published. Nothing is queued for it.
@@ -40,18 +50,23 @@ impl Cursor {
         self.at = after.min(self.head.borrow().seq);
     }
 
-    /// The next events, as many as `max_bytes` hold, none after `until`; empty where nothing more
-    /// stands. Of a deleted session there is what is still in memory. Nothing is skipped when the
-    /// future is dropped.
+    /// The next events, as many as `max_bytes` hold, none after `until`. Of a deleted session there is
+    /// what is still in memory. Nothing is skipped when the future is dropped.
     pub(crate) async fn page(
         &mut self,
         max_bytes: usize,
         until: Option<u64>,
-    ) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
-        let head = self.head.borrow_and_update().seq;
+    ) -> Result<Page, StoreError> {
+        let (head, cut) = {
+            let head = self.head.borrow_and_update();
+            (head.seq, head.cut)
+        };
+        if self.at < cut {
+            return Ok(self.jump_to(cut));
+        }
         let until = until.map_or(head, |until| until.min(head));
         if self.at >= until {
-            return Ok(Vec::new());
+            return Ok(Page::Events(Vec::new()));
         }
         let reads = &self.logs.0.reads;
         let page = match (self.log.recent_after(self.at, max_bytes), self.log.key()) {
@@ -66,10 +81,23 @@ impl Cursor {
             }
             (None, None) => Vec::new(),
         };
+        // What was cut while this was read may be missing in it.
+        let cut = self.head.borrow().cut;
+        if self.at < cut {
+            return Ok(self.jump_to(cut));
+        }
         if let Some(last) = page.last() {
             self.at = last.seq;
         }
-        Ok(page)
+        #[cfg(test)]
+        let page = faulty(page, &self.log);
+        Ok(Page::Events(page))
+    }
+
+    /// Goes on after what was cut off.
+    fn jump_to(&mut self, cut: u64) -> Page {
+        let after = std::mem::replace(&mut self.at, cut);
+        Page::Cut { after, oldest: cut + 1 }
     }
 
     /// Waits until there is something new: events, a mapping, the end of the session.
@@ -77,4 +105,18 @@ impl Cursor {
         // The sender lives in `self.log`, so there is no error to tell.
         let _: Result<(), _> = self.head.changed().await;
     }
+}
+
+/// The page as a faulty log would give it.
+#[cfg(test)]
+fn faulty(mut page: Vec<Arc<StoredEvent>>, log: &SessionLog) -> Vec<Arc<StoredEvent>> {
+    use crate::mutants::Mutant;
+    if page.len() > 5 && Mutant::SkippedMessages.is_on() {
+        page.remove(3);
+    }
+    if page.len() > 5 && Mutant::LiveBeforeReplay.is_on() {
+        let newest = log.recent_after(log.head().seq.saturating_sub(1), 1).unwrap_or_default();
+        page.splice(0..0, newest);
+    }
+    page
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{OnceCell, watch};
 
-use crate::store::{Store, StoreError, StoredEvent};
+use crate::store::{Bounds, Store, StoreError, StoredEvent};
 
 /// Newest events that stay in memory, in bytes: enough for every viewer that keeps up.
 const RECENT_BYTES: usize = 256 * 1024;
@@ -17,6 +17,8 @@ const RECENT_BYTES: usize = 256 * 1024;
 pub(crate) struct Head {
     /// Number of the last published event, 0 before the first.
     pub(crate) seq: u64,
+    /// Number of the last event that was cut off the beginning, 0 while the log is whole.
+    pub(crate) cut: u64,
     pub(crate) life: Life,
 }
 
@@ -52,7 +54,7 @@ impl SessionLog {
         Self {
             id: id.into(),
             loaded: OnceCell::new(),
-            head: watch::Sender::new(Head { seq: 0, life: Life::Unknown }),
+            head: watch::Sender::new(Head { seq: 0, cut: 0, life: Life::Unknown }),
             recent: Mutex::default(),
         }
     }
@@ -77,12 +79,12 @@ impl SessionLog {
         }
     }
 
-    /// Reads from the database where the log ends, once.
+    /// Reads from the database where the log begins and ends, once.
     pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
         let load = async || {
             if let Some(row) = store.session(&self.id).await? {
-                let seq = store.last_seq(row.key).await?;
-                self.head.send_modify(|head| head.seq = seq);
+                let Bounds { cut, last } = store.bounds(row.key).await?;
+                self.head.send_modify(|head| (head.cut, head.seq) = (cut, last));
                 self.set_known(row.key, row.user_id.as_deref());
             }
             Ok(())
@@ -134,6 +136,18 @@ impl SessionLog {
         }
         drop(recent);
         self.head.send_modify(|head| head.seq = last.seq);
+    }
+
+    /// The events up to this number are gone, for every reader from now on.
+    pub(super) fn set_cut(&self, cut: u64) {
+        let mut recent = self.recent();
+        while recent.events.front().is_some_and(|event| event.seq <= cut)
+            && let Some(oldest) = recent.events.pop_front()
+        {
+            recent.bytes -= oldest.size();
+        }
+        drop(recent);
+        self.head.send_modify(|head| head.cut = head.cut.max(cut));
     }
 
     /// Events after the given number, as many as the bytes allow but at least one; `None`: they are

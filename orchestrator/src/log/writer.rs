@@ -30,6 +30,8 @@ pub(crate) enum Appended {
     Written { first: u64 },
     /// The turn to begin is known already, or another one runs in the session. Nothing was written.
     InTheWay(Box<TurnRow>),
+    /// Another session of the sandbox has a turn of that id. Nothing was written.
+    Elsewhere,
     /// The turn to end has ended before. Nothing was written.
     AlreadyEnded,
 }
@@ -131,6 +133,8 @@ async fn write(
             }
         }
     }
+    #[cfg(test)]
+    let transaction = transaction.filter(|_| !crate::mutants::Mutant::NoDurability.is_on());
     if let Some(transaction) = transaction {
         transaction.commit().await?;
     }
@@ -161,12 +165,22 @@ async fn write_one(
         if let Some(row) = Store::turn_in_the_way(connection, key, &turn.id).await? {
             return Ok((Appended::InTheWay(Box::new(row)), Vec::new()));
         }
+        if Store::is_turn_elsewhere(connection, key, &turn.id).await? {
+            return Ok((Appended::Elsewhere, Vec::new()));
+        }
         Store::insert_turn(connection, key, turn, end + 1, at).await?;
     }
-    if let Some(TurnChange::End(turn)) = &change
-        && !Store::end_turn(connection, key, turn, last, at).await?
-    {
-        return Ok((Appended::AlreadyEnded, Vec::new()));
+    if let Some(TurnChange::End(turn)) = &change {
+        let ended = Store::end_turn(connection, key, turn, last, at).await?;
+        // Nobody ended a turn that was deleted a moment ago: of that one the product is told as well.
+        if let Some(webhook) = &turn.webhook
+            && (ended || Store::turn_in_the_way(connection, key, &turn.id).await?.is_none())
+        {
+            Store::insert_webhook(connection, webhook).await?;
+        }
+        if !ended {
+            return Ok((Appended::AlreadyEnded, Vec::new()));
+        }
     }
     Store::insert_events(connection, key, &rows).await?;
     Ok((Appended::Written { first: end + 1 }, rows))
@@ -178,7 +192,7 @@ impl Appended {
         let (already_existed, state, since) = match self {
             Self::Written { first } => (false, TurnState::Running, first - 1),
             Self::InTheWay(row) if row.id == turn_id => (true, row.state(), row.since()),
-            Self::InTheWay(_) | Self::AlreadyEnded => return None,
+            Self::InTheWay(_) | Self::Elsewhere | Self::AlreadyEnded => return None,
         };
         Some(DispatchReceipt {
             session_id: session_id.to_owned(),

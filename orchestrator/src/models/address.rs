@@ -1,4 +1,4 @@
-//! Where the gateway may connect to on somebody's word.
+//! Where the orchestrator may connect to on somebody's word.
 //!
 //! Addresses of the configuration are the operator's and taken as they are. One that comes with a
 //! call must not lead into the network around this machine, whatever its name resolves to.
@@ -12,7 +12,7 @@ use reqwest::{
 
 /// Which addresses a connection may go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Those that are routed everywhere.
     Public,
     /// This machine itself.
@@ -31,7 +31,7 @@ impl Reach {
 /// Resolves names, and forgets the addresses that are out of reach. It is asked for every new
 /// connection, so that a name can't change its mind after the check.
 #[derive(Debug)]
-pub(super) struct GuardedResolver(pub(super) Reach);
+pub(crate) struct GuardedResolver(pub(crate) Reach);
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -49,7 +49,7 @@ impl Resolve for GuardedResolver {
 }
 
 /// A base URL without credentials, query and fragment. What it says must be a plain place.
-pub(super) fn plain(url: &str) -> Result<Url, String> {
+pub(crate) fn plain(url: &str) -> Result<Url, String> {
     let url = Url::parse(url.trim()).map_err(|_| "it is not an absolute URL".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err("it is not an http or https URL".to_owned());
@@ -64,7 +64,7 @@ pub(super) fn plain(url: &str) -> Result<Url, String> {
 }
 
 /// Checks a base URL that came with a call: `https` to public addresses, `http` to this machine.
-pub(super) fn foreign(url: &str) -> Result<(Url, Reach), String> {
+pub(crate) fn foreign(url: &str) -> Result<(Url, Reach), String> {
     let url = plain(url)?;
     let reach = if url.scheme() == "https" { Reach::Public } else { Reach::Loopback };
     let refused = || match reach {
@@ -84,7 +84,7 @@ pub(super) fn foreign(url: &str) -> Result<(Url, Reach), String> {
 }
 
 /// Whether the URL is on this machine by what it says.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     literal(url).map_or(url.host_str() == Some("localhost"), |address| address.is_loopback())
 }
 
@@ -93,7 +93,8 @@ fn literal(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_matches(['[', ']']).parse().ok()
 }
 
-fn is_public(address: IpAddr) -> bool {
+/// Whether an address is routed everywhere and belongs to no net with a special use.
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

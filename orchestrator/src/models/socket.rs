@@ -1,15 +1,6 @@
 //! The gateway's door in a sandbox: a Unix socket that no other sandbox has.
 
-use std::{
-    fs, io,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    },
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -25,10 +16,9 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{ModelGateway, routes};
+use crate::door;
 
-/// Folder of the socket below the sandbox's root on the host.
-const RUN: &str = "run";
-/// Its name there.
+/// Name of the socket in the sandbox's run folder on the host.
 const SOCKET: &str = "models.sock";
 /// Connections that a sandbox may have at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -48,7 +38,7 @@ pub(crate) struct ModelSocket {
 impl ModelGateway {
     /// Opens the sandbox's door. What comes through it may use the tokens of that sandbox only.
     pub(crate) fn listen(&self, sandbox_id: &str, root: &Path) -> io::Result<ModelSocket> {
-        let listener = bind(root)?;
+        let listener = door::listen(root, SOCKET)?;
         let closing = CancellationToken::new();
         let door = routes::Door {
             gateway: self.clone(),
@@ -58,26 +48,6 @@ impl ModelGateway {
         tokio::spawn(serve(listener, routes::router(door), closing.clone()));
         Ok(ModelSocket { _closing: closing.drop_guard() })
     }
-}
-
-/// Everybody may connect who can reach the socket; the folder around it is closed to all but us, and
-/// the sandbox gets the socket alone.
-fn bind(root: &Path) -> io::Result<UnixListener> {
-    let folder = root.join(RUN);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let flags =
-        rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
-    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
-    let folder = fs::OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
-    // Through the descriptor, because a socket's path has room for 107 bytes only.
-    let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()));
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
-    Ok(listener)
 }
 
 async fn serve(listener: UnixListener, router: Router, closing: CancellationToken) {

@@ -11,13 +11,15 @@ use std::{
 use sandbox_sdk::types::{Extra, TurnError, TurnLimits, WireFormat};
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Span, field::Empty};
 
 use super::{
     ChosenModel,
     budget::{Admission, Budget, Refusal, Reservation, Wanted},
+    provider::PROVIDERS,
     usage::Usage,
 };
-use crate::store::Used;
+use crate::{store::Used, traces::TARGET};
 pub(crate) use meter::TurnMeter;
 pub(crate) use record::Metered;
 use record::{RequestRecord, used};
@@ -38,6 +40,8 @@ pub(super) struct OpenTurn {
     /// Requests under way end at once.
     pub(super) cut: CancellationToken,
     pub(super) exchanges: TaskTracker,
+    /// The turn in traces: its requests come from elsewhere.
+    traced: Span,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,7 @@ pub(super) struct Admitted {
     /// Its place among the turn's.
     number: usize,
     started: Instant,
+    traced: Span,
 }
 
 /// What became of a request.
@@ -115,6 +120,7 @@ impl OpenTurn {
             closed: CancellationToken::new(),
             cut: CancellationToken::new(),
             exchanges: TaskTracker::new(),
+            traced: Span::current(),
         }
     }
 
@@ -130,7 +136,25 @@ impl OpenTurn {
         let number = state.records.len();
         state.records.push(RequestRecord::begun(&self.model, format, expected));
         self.publish(&state);
-        Ok(Admitted { reservation, expected, number, started: Instant::now() })
+        let traced = self.traced();
+        Ok(Admitted { reservation, expected, number, started: Instant::now(), traced })
+    }
+
+    /// A request of the turn in traces. Providers and models that a caller brought with it are named
+    /// as the caller likes.
+    fn traced(&self) -> Span {
+        let provider = PROVIDERS.into_iter().find(|known| *known == self.model.provider.id);
+        tracing::info_span!(
+            target: TARGET,
+            parent: &self.traced,
+            "model.request",
+            gen_ai.provider.name = provider.unwrap_or("other"),
+            gen_ai.request.model = self.model.id,
+            http.response.status_code = Empty,
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            failed = Empty,
+        )
     }
 
     /// The same for a count of tokens.
@@ -221,6 +245,11 @@ impl OpenTurn {
             ms = duration_ms,
             "model request"
         );
+        let traced = &admitted.traced;
+        traced.record("http.response.status_code", status);
+        traced.record("gen_ai.usage.input_tokens", usage.input);
+        traced.record("gen_ai.usage.output_tokens", usage.output);
+        traced.record("failed", !complete || !(200..300).contains(&status));
         let mut state = self.state();
         // People are billed for what was heard, for nobody can show them the rest. The budget bounds what
         // the provider may bill, heard or not.

@@ -27,9 +27,14 @@ impl Sandboxes {
         Ok(self.life_log(id).await?)
     }
 
-    /// No agent session's id begins like this, so that none can be mixed up with it.
+    /// The same for who wants to see no more than its end: nothing is written for that.
+    pub(crate) async fn end_of(&self, id: &str) -> Result<Arc<SessionLog>, SandboxError> {
+        self.slot(id)?;
+        Ok(self.0.logs.session(&name_of_life(id)).await?)
+    }
+
     async fn life_log(&self, id: &str) -> Result<Arc<SessionLog>, StoreError> {
-        let row = self.0.store.open_session(&format!("@{id}"), id).await?;
+        let row = self.0.store.open_session(&name_of_life(id), id).await?;
         self.0.logs.known_session(&row).await
     }
 
@@ -68,4 +73,9 @@ impl Sandboxes {
         let appended = self.0.logs.append(&log, vec![event], None).await;
         appended.map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// No agent session's id begins like this, so that none can be mixed up with it.
+fn name_of_life(id: &str) -> String {
+    format!("@{id}")
 }

@@ -1,10 +1,14 @@
 //! How a sandbox is started, and what watches over it while it runs.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sandbox_sdk::types::SandboxStatus;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, TryAcquireError};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     Lease, SandboxError, Sandboxes, Snapshot, request,
@@ -15,13 +19,19 @@ use crate::{
     clock::now_ms,
     driver::{DriverError, ExitReason, RunningSandbox, SandboxSpec},
     models::ModelSocket,
+    network::{NetworkDoor, Policy},
     store::SandboxRow,
+    traces::TARGET,
 };
+
+/// Between two looks whether a sandbox is still wanted that is being filled.
+const CONDEMNED_PAUSE: Duration = Duration::from_millis(200);
 
 /// A sandbox's process that nobody watches over yet, and what is its own.
 struct Started {
     running: RunningSandbox,
     models: ModelSocket,
+    network: NetworkDoor,
     permit: OwnedSemaphorePermit,
     /// Secrets that were asked for and are not in its environment.
     without: Arc<[String]>,
@@ -38,14 +48,15 @@ impl Sandboxes {
             return Ok(lease);
         }
         let sandboxes = self.clone();
-        let started = self.0.tasks.spawn(async move {
-            // In a task of its own: a caller that goes away must not leave a half-started sandbox.
+        let start = async move {
             let life = slot.lock_life().await;
             match slot.lease() {
                 Some(lease) => Ok(lease),
                 None => sandboxes.start(&slot, life).await,
             }
-        });
+        };
+        // In a task of its own: a caller that goes away must not leave a half-started sandbox.
+        let started = self.0.tasks.spawn(start.in_current_span());
         started.await.unwrap_or_else(|error| Err(SandboxError::Start(error.to_string())))
     }
 
@@ -66,8 +77,23 @@ impl Sandboxes {
         if slot.is_expired() {
             return Err(SandboxError::Expired);
         }
-        let started = match self.permit().await {
-            Ok(permit) => self.spawn(&snapshot, permit).await,
+        let began = Instant::now();
+        let traced = tracing::info_span!(
+            target: TARGET,
+            "sandbox.start",
+            sandbox.id = snapshot.row.id,
+            failed = Empty,
+        );
+        let starting = async {
+            let permit = self.permit().await?;
+            self.spawn(&snapshot, permit).await
+        };
+        let started = starting.instrument(traced.clone()).await;
+        traced.record("failed", started.is_err());
+        drop(traced);
+        self.0.figures.started(began.elapsed(), started.is_ok());
+        let started = match started {
+            Ok(started) => self.filled(slot, started).await,
             Err(error) => Err(error),
         };
         let row = match &started {
@@ -150,21 +176,58 @@ impl Sandboxes {
         let models = self.0.models.listen(&spec.id, &spec.root);
         let models = models
             .map_err(|error| SandboxError::Start(format!("the model gateway's socket: {error}")))?;
+        let policy = self.policy(&snapshot.request);
+        let reachable = policy != Policy::None;
+        let network = self.0.config.networks.listen(&spec.root, policy);
+        let network =
+            network.map_err(|error| SandboxError::Start(format!("the proxy's socket: {error}")))?;
         let running = self.0.driver.start(&spec).await.map_err(|error| match error {
             DriverError::NoFreeUid(limit) => SandboxError::Quota { what: "run", limit },
             error => SandboxError::Start(error.to_string()),
         })?;
-        Ok(Started { running, models, permit, without })
+        if reachable && let Err(error) = running.sidecar().tell_network(true).await {
+            running.kill().await;
+            network.close();
+            return Err(SandboxError::Start(format!("the way to the network: {error}")));
+        }
+        Ok(Started { running, models, network, permit, without })
+    }
+
+    /// Puts the snapshot into a new sandbox that it is to begin with. Without it the sandbox ends:
+    /// nobody shall use one that is not what was asked for.
+    async fn filled(&self, slot: &Slot, started: Started) -> Result<Started, SandboxError> {
+        let snapshot = slot.snapshot();
+        if snapshot.row.first_started_at.is_some() {
+            return Ok(started);
+        }
+        let sidecar = started.running.sidecar().clone();
+        let filling = self.0.snapshots.begin(&sidecar, &snapshot.request.extra);
+        let failed = tokio::select! {
+            filled = filling => match filled {
+                Ok(()) => return Ok(started),
+                Err(error) => {
+                    SandboxError::Start(format!("its snapshot could not be restored: {error}"))
+                }
+            },
+            () = self.0.closing.cancelled() => SandboxError::ShuttingDown,
+            () = condemned(slot) => SandboxError::NotFound,
+        };
+        let Started { running, models, network, permit, .. } = started;
+        running.kill().await;
+        network.close();
+        drop((models, permit));
+        Err(failed)
     }
 
     /// Gives a running sandbox to a task that owns it until its end.
     fn supervise(&self, slot: Arc<Slot>, started: Started, run: Option<i64>) {
-        let Started { running, models, permit, without } = started;
+        let Started { running, models, network, permit, without } = started;
         let handle = Running {
             sidecar: running.sidecar().clone(),
             stop: self.0.closing.child_token(),
             ended: CancellationToken::new(),
             without,
+            network: network.clone(),
         };
         slot.set_running(Some(handle.clone()));
         let sandboxes = self.clone();
@@ -174,6 +237,7 @@ impl Sandboxes {
                 () = handle.stop.cancelled() => None,
             };
             running.kill().await;
+            network.close();
             drop((models, permit));
             slot.set_running(None);
             let row = slot.change(|row| {
@@ -193,6 +257,13 @@ impl Sandboxes {
             }
             handle.ended.cancel();
         });
+    }
+}
+
+/// Until somebody wants the sandbox deleted.
+async fn condemned(slot: &Slot) {
+    while !slot.is_condemned() {
+        tokio::time::sleep(CONDEMNED_PAUSE).await;
     }
 }
 

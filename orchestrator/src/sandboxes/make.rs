@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use sandbox_sdk::types::CreateSandbox;
 
-use super::{Order, SandboxError, Sandboxes, Snapshot, request, slot::Slot};
-use crate::{clock::now_ms, store::SandboxRow, toolchain};
+use super::{NetworkAsk, Order, SandboxError, Sandboxes, Snapshot, request, slot::Slot};
+use crate::{clock::now_ms, snapshots::SnapshotError, store::SandboxRow, toolchain};
 
 impl Sandboxes {
     /// Makes a sandbox and starts it in the background. The same idempotency key, or the same id
@@ -25,7 +25,12 @@ impl Sandboxes {
 
     /// Refuses what is not there at the moment, before anything is made.
     async fn check_available(&self, request: &CreateSandbox) -> Result<(), SandboxError> {
+        self.check_network(&NetworkAsk::of(request)?)?;
         request::check_hard(request.resources.as_ref(), &self.0.driver.report().limits)?;
+        self.0.snapshots.check_origin(&request.extra).await.map_err(|error| match error {
+            SnapshotError::Store(error) => error.into(),
+            error => SandboxError::Invalid(error.to_string()),
+        })?;
         if let Some(missing) = self.0.vault.missing(&request.secrets).await? {
             let missing: String = missing.chars().take(64).collect();
             return Err(SandboxError::Invalid(format!("there is no secret {missing:?}")));
@@ -83,6 +88,7 @@ impl Sandboxes {
         let sandboxes = self.clone();
         self.0.tasks.spawn(async move {
             sandboxes.tell_status(&slot).await;
+            sandboxes.open_first_ports(&slot).await;
             // A failed start stands in the sandbox's status; there is nobody here to tell.
             drop(sandboxes.start(&slot, life).await);
         });

@@ -9,7 +9,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Grounds, Inner, SandboxError, Sandboxes, SandboxesConfig, Unreadable, folder, slot::Slot,
 };
-use crate::store::{StoreError, StoredSandbox};
+use crate::{
+    metrics::SandboxFigures,
+    store::{StoreError, StoredSandbox},
+};
 
 impl Sandboxes {
     /// Takes over what the last process left: nothing runs, half-made deletions are finished.
@@ -17,7 +20,7 @@ impl Sandboxes {
         config: SandboxesConfig,
         grounds: Grounds,
     ) -> Result<Self, StoreError> {
-        let Grounds { store, logs, driver, models, vault, sealer } = grounds;
+        let Grounds { store, logs, driver, models, vault, sealer, snapshots } = grounds;
         store.close_runs().await?;
         let stored = store.sandboxes().await?;
         let running = Arc::new(Semaphore::new(config.max_running));
@@ -29,9 +32,11 @@ impl Sandboxes {
             models,
             vault,
             sealer,
+            snapshots,
             slots: Mutex::default(),
             making: tokio::sync::Mutex::default(),
             running,
+            figures: SandboxFigures::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }));

@@ -5,6 +5,7 @@ mod backend;
 mod check;
 mod environment;
 mod limits;
+mod network;
 mod refused;
 mod warnings;
 
@@ -14,6 +15,7 @@ pub(super) use backend::for_turn;
 pub(super) use check::{check, check_update, tools};
 pub(super) use environment::{check_room, environment};
 pub(super) use limits::{check_hard, limits};
+pub(crate) use network::{NetworkAsk, check_port};
 pub(super) use warnings::warnings;
 
 fn invalid<T>(message: impl Into<String>) -> Result<T, SandboxError> {

@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::request;
-use crate::{clock::now_ms, sidecar::SidecarClient, store::SandboxRow};
+use crate::{clock::now_ms, network::NetworkDoor, sidecar::SidecarClient, store::SandboxRow};
 
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -49,6 +49,8 @@ pub(super) struct Running {
     pub(super) ended: CancellationToken,
     /// Secrets that were asked for and are not in its environment.
     pub(super) without: Arc<[String]>,
+    /// Its way to the network.
+    pub(super) network: NetworkDoor,
 }
 
 /// The right to use a running sandbox. As long as it is held the sandbox is not stopped as idle.

@@ -48,6 +48,11 @@ impl Sandboxes {
         (self.0.config.max_sandboxes, self.0.config.max_running)
     }
 
+    /// How many more may run right now, without any being stopped for them.
+    pub(crate) fn room(&self) -> usize {
+        self.0.running.available_permits()
+    }
+
     /// A run that can't be counted is no reason not to have it.
     pub(super) async fn begin_run(&self, id: &str) -> Option<i64> {
         let begun = self.0.store.begin_run(id, now_ms()).await;

@@ -7,17 +7,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use sandbox_sdk::types::{Abort, ErrorBody, ErrorCode, Exec, ExecResult, ReadFile, WriteFile};
+use sandbox_sdk::types::{Abort, ErrorBody, ErrorCode};
 
 use super::{
     agents::Agents,
-    commands::CommandRunner,
-    files::FileStore,
-    message::{
-        AbortAnswer, AgentRun, AnswerTaken, DataEnvelope, FileContent, Health, PersonAnswered,
-        ResultEnvelope, Written,
-    },
-    process_tree,
+    archive,
+    commands::{self, CommandRunner},
+    files::{self, FileStore},
+    git,
+    message::{AbortAnswer, AgentRun, AnswerTaken, Health, NetworkTold, PersonAnswered},
+    ports, process_tree,
+    processes::{self, Processes},
+    search,
+    terminals::{self, Terminals},
 };
 
 /// Room for the largest file, as base64 in JSON.
@@ -28,6 +30,8 @@ pub(super) struct Services {
     pub(super) commands: CommandRunner,
     pub(super) files: FileStore,
     pub(super) agents: Agents,
+    pub(super) processes: Processes,
+    pub(super) terminals: Terminals,
 }
 
 /// What went wrong, in the terms of the protocol.
@@ -73,17 +77,23 @@ impl From<JsonRejection> for Problem {
     }
 }
 
-type Body<T> = Result<Json<T>, JsonRejection>;
+pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 
 pub(super) fn router(services: Services) -> Router {
     Router::new()
         .route("/health", get(health))
-        .route("/terminals/commands", post(run_command))
-        .route("/files/read", post(read_file))
-        .route("/files/write", post(write_file))
+        .merge(files::routes())
+        .merge(archive::routes())
         .route("/agents/run/stream", post(run_agent))
         .route("/agents/abort", post(abort_agent))
         .route("/agents/interactions", post(answer_agent))
+        .merge(commands::routes())
+        .merge(processes::routes())
+        .merge(terminals::routes())
+        .merge(search::routes())
+        .merge(git::routes())
+        .route("/network", post(tell_network))
+        .route("/ports/{port}", get(ports::open))
         .fallback(|| async { Problem::new(ErrorCode::NotFound, "no such path") })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(services)
@@ -95,34 +105,6 @@ async fn health(State(services): State<Services>) -> Json<Health> {
         processes: process_tree::ids().len(),
         disk_used: services.files.disk_used(),
     })
-}
-
-async fn run_command(
-    State(services): State<Services>,
-    body: Body<Exec>,
-) -> Result<Json<ResultEnvelope<ExecResult>>, Problem> {
-    let Json(exec) = body?;
-    let result = services.commands.run(&exec).await?;
-    Ok(Json(ResultEnvelope { success: true, result }))
-}
-
-async fn read_file(
-    State(services): State<Services>,
-    body: Body<ReadFile>,
-) -> Result<Json<DataEnvelope<FileContent>>, Problem> {
-    let Json(request) = body?;
-    let data = services.files.read(request).await?;
-    Ok(Json(DataEnvelope { success: true, data }))
-}
-
-async fn write_file(
-    State(services): State<Services>,
-    body: Body<WriteFile>,
-) -> Result<Json<DataEnvelope<Written>>, Problem> {
-    let Json(request) = body?;
-    let path = request.path.clone();
-    let size = services.files.write(request).await?;
-    Ok(Json(DataEnvelope { success: true, data: Written { path, size } }))
 }
 
 async fn run_agent(
@@ -147,4 +129,13 @@ async fn answer_agent(
 ) -> Result<Json<AnswerTaken>, Problem> {
     let Json(PersonAnswered { turn_id, answer }) = body?;
     Ok(Json(AnswerTaken { taken: services.agents.answer(&turn_id, answer) }))
+}
+
+async fn tell_network(
+    State(services): State<Services>,
+    body: Body<NetworkTold>,
+) -> Result<Json<NetworkTold>, Problem> {
+    let Json(told) = body?;
+    services.commands.outlet().tell(told.reachable).await?;
+    Ok(Json(told))
 }

@@ -2,6 +2,8 @@
 //!
 //! The other end is trusted with nothing but its own sandbox, so every answer is bounded.
 
+mod archives;
+
 use std::{
     error::Error,
     os::fd::{AsRawFd, OwnedFd},
@@ -12,10 +14,12 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt, stream};
+use http::HeaderValue;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Incoming},
+    upgrade::Upgraded,
 };
 use sandbox_sdk::types::{
     Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, InteractionAnswer, ReadFile, WriteFile,
@@ -26,9 +30,10 @@ use tokio::{net::UnixStream, time::timeout};
 use super::{
     api::MAX_BODY,
     message::{
-        AbortAnswer, AgentRun, AnswerTaken, DataEnvelope, FileContent, Health, PersonAnswered,
-        ResultEnvelope, Written,
+        AbortAnswer, AgentRun, AnswerTaken, DataEnvelope, FileContent, Health, NetworkTold,
+        PersonAnswered, ResultEnvelope, Written,
     },
+    ports::{PORTS_PATH, RAW},
 };
 use crate::{driver::launch::SOCKET, exchange};
 
@@ -157,14 +162,43 @@ impl SidecarClient {
     where
         B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
-        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.run.as_raw_fd()));
-        let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-        let response = exchange::send(stream, request).await.map_err(unreachable)?;
+        let response = exchange::send(self.connect().await?, request).await.map_err(unreachable)?;
         if response.status().is_success() {
             return Ok(response);
         }
-        let status = response.status();
-        Err(refusal(status, &collect(response.into_body(), MAX_REFUSAL).await?))
+        Err(refused(response).await)
+    }
+
+    /// Says whether programs that are started from now on are told of the way to the network.
+    pub(crate) async fn tell_network(&self, reachable: bool) -> Result<(), SidecarError> {
+        let told = NetworkTold { reachable };
+        let call = self.post::<_, NetworkTold>("/network", &told);
+        within(PATIENCE, call).await.map(drop)
+    }
+
+    /// A connection to a port of the sandbox. 404 when nothing listens there, 403 for a port that is
+    /// the sidecar's own.
+    pub(crate) async fn dial(&self, port: u16) -> Result<Upgraded, SidecarError> {
+        let call = async {
+            let path = format!("{PORTS_PATH}{port}");
+            let mut request = request(Method::GET, &path, Bytes::new())?;
+            let headers = request.headers_mut();
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(http::header::UPGRADE, HeaderValue::from_static(RAW));
+            let stream = self.connect().await?;
+            let response = exchange::upgrade(stream, request).await.map_err(unreachable)?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return Err(refused(response).await);
+            }
+            hyper::upgrade::on(response).await.map_err(unreachable)
+        };
+        within(PATIENCE, call).await
+    }
+
+    /// A connection to the sidecar.
+    pub(crate) async fn connect(&self) -> Result<UnixStream, SidecarError> {
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.run.as_raw_fd()));
+        UnixStream::connect(path).await.map_err(unreachable)
     }
 }
 
@@ -197,6 +231,14 @@ fn encode(body: &impl Serialize) -> Result<Bytes, SidecarError> {
 async fn collect(body: Incoming, most: usize) -> Result<Bytes, SidecarError> {
     let collected = Limited::new(body, most).collect().await;
     Ok(collected.map_err(unreachable)?.to_bytes())
+}
+
+async fn refused(response: Response<Incoming>) -> SidecarError {
+    let status = response.status();
+    match collect(response.into_body(), MAX_REFUSAL).await {
+        Ok(body) => refusal(status, &body),
+        Err(error) => error,
+    }
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> SidecarError {

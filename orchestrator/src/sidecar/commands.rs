@@ -1,32 +1,47 @@
 //! Runs commands, and ends them with all that they started.
 
+mod lasting;
+mod output;
+mod program;
+mod routes;
+mod stream;
+mod tree;
+
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    io,
+    io::{self, ErrorKind},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Instant,
 };
 
 use sandbox_sdk::types::{ErrorCode, Exec, ExecResult};
-use tokio::{io::AsyncReadExt, net::unix::pipe, sync::watch, time::timeout};
+use tokio::{
+    net::unix::pipe,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{
-    BINARY_PATH, HOME, Role, SidecarConfig, WORKSPACE, api::Problem, guard::Guard,
-    is_variable_name, process_tree, reaper::Reaper,
+    BINARY_PATH, HOME, Role, SidecarConfig, WORKSPACE,
+    api::Problem,
+    guard::Guard,
+    outlet::{self, Outlet},
+    reaper::Reaper,
 };
+pub(super) use lasting::{Ends, Lasting};
+use output::{Output, receiver};
+pub(super) use program::{Program, shell};
+pub(super) use routes::routes;
+use tree::Tree;
 
 /// Bytes kept of each of standard output and standard error.
 const MAX_OUTPUT: usize = 1 << 20;
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
-const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-/// The kernel takes no longer argument.
-const MAX_COMMAND: usize = 128 * 1024 - 1;
-/// How long to wait for the end of output that a process in the background may hold open.
-const OUTPUT_GRACE: Duration = Duration::from_millis(100);
+/// Commands of one sandbox at the same time.
+const MAX_RUNNING: usize = 64;
 
 const TIMED_OUT: i32 = 124;
 /// 128 + the number of the signal that cannot be caught.
@@ -38,46 +53,102 @@ pub(crate) struct CommandRunner {
     config: Arc<SidecarConfig>,
     reaper: Reaper,
     guard: Arc<Guard>,
+    places: Arc<Semaphore>,
+    outlet: Outlet,
+}
+
+/// What a program gave.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// 124 after a time-out, 128 + n after signal n.
+    pub(super) code: i32,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+    /// There was more output than is kept.
+    pub(super) truncated: bool,
+    pub(super) timed_out: bool,
+    /// Milliseconds.
+    pub(super) duration: u64,
+}
+
+/// A command that was started.
+struct Spawned {
+    tree: Tree,
+    stdout: pipe::Receiver,
+    stderr: pipe::Receiver,
+}
+
+impl From<Ended> for ExecResult {
+    fn from(ended: Ended) -> Self {
+        Self {
+            exit_code: ended.code,
+            stdout: String::from_utf8_lossy(&ended.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
+            duration: ended.duration,
+            truncated: ended.truncated,
+            timed_out: ended.timed_out,
+        }
+    }
 }
 
 impl CommandRunner {
     pub(super) fn new(config: Arc<SidecarConfig>, reaper: Reaper, guard: Arc<Guard>) -> Self {
-        Self { config, reaper, guard }
+        let places = Arc::new(Semaphore::new(MAX_RUNNING));
+        Self { config, reaper, guard, places, outlet: Outlet::default() }
+    }
+
+    /// The way to the network, as programs are told of it.
+    pub(super) fn outlet(&self) -> &Outlet {
+        &self.outlet
     }
 
     /// Runs a command to its end, or to its time-out. Dropping the future kills the command.
     pub(crate) async fn run(&self, exec: &Exec) -> Result<ExecResult, Problem> {
-        let limit = match exec.timeout {
-            None => DEFAULT_TIMEOUT,
-            Some(0) => return Err(Problem::invalid("timeout must be at least 1 millisecond")),
-            Some(millis) => Duration::from_millis(millis).min(MAX_TIMEOUT),
-        };
-        let mut command = self.prepare(exec, self.guard.room().await)?;
+        let ended = self.perform(&Program::of_shell(exec)?, MAX_OUTPUT).await?;
+        Ok(ended.into())
+    }
+
+    /// The same for a program, of each of whose outputs at most so many bytes are kept.
+    pub(super) async fn perform(&self, program: &Program, most: usize) -> Result<Ended, Problem> {
+        let (folder, limit) = program.check()?;
+        let _place = self.place()?;
+        let mut command = self.prepare(program, &folder, self.guard.room().await);
         let (started, stops) = (Instant::now(), self.guard.stops());
-        let mut tree = self.spawn(&mut command)?;
-        let (code, timed_out) = match timeout(limit, &mut tree.ended).await {
-            Ok(code) => (code.map_or(TIMED_OUT, i32::from), false),
-            Err(_) => {
-                tree.kill();
-                (TIMED_OUT, true)
-            }
-        };
-        tree.over = true;
-        let (stdout, cut_stdout) = tree.stdout.finish().await;
-        let (mut stderr, cut_stderr) = tree.stderr.finish().await;
-        let killed = (code == KILLED && !timed_out).then(|| self.killed());
-        if let Some(reason) = self.guard.stopped_since(stops).or(killed) {
-            let newline = if stderr.is_empty() || stderr.ends_with('\n') { "" } else { "\n" };
-            stderr.push_str(&format!("{newline}{reason}\n"));
+        let Spawned { mut tree, stdout, stderr } = self.spawn(&mut command)?;
+        let (mut stdout, mut stderr) =
+            (Output::collect(stdout, most), Output::collect(stderr, most));
+        let code = timeout(limit, tree.end()).await.ok();
+        if code.is_none() {
+            tree.kill();
         }
-        Ok(ExecResult {
-            exit_code: code,
+        let (stdout, cut_stdout) = stdout.finish().await;
+        let (mut stderr, cut_stderr) = stderr.finish().await;
+        if let Some(reason) = self.why_ended(stops, code) {
+            let newline = if stderr.is_empty() || stderr.ends_with(b"\n") { "" } else { "\n" };
+            stderr.extend_from_slice(format!("{newline}{reason}\n").as_bytes());
+        }
+        Ok(Ended {
+            code: code.unwrap_or(TIMED_OUT),
             stdout,
             stderr,
-            duration: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             truncated: cut_stdout || cut_stderr,
-            timed_out,
+            timed_out: code.is_none(),
+            duration: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+
+    /// A place among those that run.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let words = format!("{MAX_RUNNING} commands run in this sandbox already");
+            Problem::new(ErrorCode::QuotaExceeded, words)
+        })
+    }
+
+    /// Why a command ended, when it was the sandbox that ended it; no code: by its time-out.
+    fn why_ended(&self, stops: u64, code: Option<i32>) -> Option<String> {
+        let killed = (code == Some(KILLED)).then(|| self.killed());
+        self.guard.stopped_since(stops).or(killed)
     }
 
     fn killed(&self) -> String {
@@ -87,22 +158,10 @@ impl CommandRunner {
         )
     }
 
-    fn prepare(&self, exec: &Exec, largest_file: u64) -> Result<Command, Problem> {
-        if exec.command.trim().is_empty() {
-            return Err(Problem::invalid("command must not be empty"));
-        }
-        if exec.command.len() > MAX_COMMAND || exec.command.contains('\0') {
-            return Err(Problem::invalid("command is too long or holds a zero byte"));
-        }
-        if let Some((name, _)) =
-            exec.env.iter().find(|(name, value)| !is_variable_name(name) || value.contains('\0'))
-        {
-            return Err(Problem::invalid(format!("env has no valid variable {name:?}")));
-        }
-        let cwd = working_folder(exec.cwd.as_deref())?;
-        let mut command = self.supervised(largest_file, &exec.env);
-        command.args([shell(), "-c", &exec.command]).current_dir(cwd).stdin(Stdio::null());
-        Ok(command)
+    fn prepare(&self, program: &Program, folder: &Path, largest_file: u64) -> Command {
+        let mut command = self.supervised(largest_file, &program.env);
+        command.args(&program.words).current_dir(folder).stdin(Stdio::null());
+        command
     }
 
     /// The beginning of a command line; the program and its arguments follow.
@@ -117,18 +176,20 @@ impl CommandRunner {
             ("SHELL", shell()),
         ];
         command.current_dir(WORKSPACE).env_clear();
-        command.envs(defaults).envs(&self.config.env).envs(env);
+        command.envs(defaults).envs(self.outlet.environment());
+        command.envs(&self.config.env).envs(env);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Starts a program that is talked to over its pipes, in the workspace.
+    /// Starts an agent, which is talked to over its pipes, in the workspace.
     pub(super) async fn start(
         &self,
         program: &[impl AsRef<OsStr>],
         env: &BTreeMap<String, String>,
     ) -> io::Result<Started> {
         let mut command = self.supervised(self.guard.room().await, env);
+        command.envs(outlet::exceptions(&self.config.env));
         command.args(program).stdin(Stdio::piped());
         let stops = self.guard.stops();
         let child = command.spawn()?;
@@ -148,27 +209,28 @@ impl CommandRunner {
 
     /// Why a started program ended, when it was the sandbox that ended it.
     pub(super) fn why_stopped(&self, stops: u64, code: Option<u8>) -> Option<String> {
-        let killed = code.is_some_and(|code| i32::from(code) == KILLED).then(|| self.killed());
-        self.guard.stopped_since(stops).or(killed)
+        self.why_ended(stops, code.map(i32::from))
     }
 
-    fn spawn(&self, command: &mut Command) -> Result<Tree, Problem> {
+    fn spawn(&self, command: &mut Command) -> Result<Spawned, Problem> {
         let cannot = |error: io::Error| {
-            Problem::new(ErrorCode::Unavailable, format!("the command cannot be started: {error}"))
+            let code = match error.kind() {
+                ErrorKind::ArgumentListTooLong
+                | ErrorKind::PermissionDenied
+                | ErrorKind::NotFound
+                | ErrorKind::NotADirectory => ErrorCode::Validation,
+                _ => ErrorCode::Unavailable,
+            };
+            Problem::new(code, format!("the command cannot be started there: {error}"))
         };
         let child = command.spawn().map_err(cannot)?;
         let root = i32::try_from(child.id()).unwrap_or(i32::MAX);
-        let ended = self.reaper.watch(root);
+        let tree = Tree::new(root, self.reaper.watch(root));
         self.guard.wake();
-        let output = |pipe: Option<OwnedFd>| Output::collect(pipe).map_err(cannot);
-        let stdout = output(child.stdout.map(OwnedFd::from))?;
-        let stderr = output(child.stderr.map(OwnedFd::from))?;
-        Ok(Tree { root, ended, stdout, stderr, over: false })
+        let stdout = receiver(child.stdout).map_err(cannot)?;
+        let stderr = receiver(child.stderr).map_err(cannot)?;
+        Ok(Spawned { tree, stdout, stderr })
     }
-}
-
-fn shell() -> &'static str {
-    if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" }
 }
 
 /// A program that runs below a supervisor of its own.
@@ -182,84 +244,4 @@ pub(super) struct Started {
     pub(super) stderr: OwnedFd,
     /// For [`CommandRunner::why_stopped`].
     pub(super) stops: u64,
-}
-
-fn working_folder(wanted: Option<&str>) -> Result<PathBuf, Problem> {
-    let path = Path::new(WORKSPACE).join(wanted.unwrap_or_default());
-    if path.as_os_str().as_encoded_bytes().contains(&0) || !path.is_dir() {
-        return Err(Problem::invalid(format!("cwd {} is not a folder", path.display())));
-    }
-    Ok(path)
-}
-
-/// A command that runs, with all its descendants.
-struct Tree {
-    root: i32,
-    ended: tokio::sync::oneshot::Receiver<u8>,
-    stdout: Output,
-    stderr: Output,
-    over: bool,
-}
-
-impl Tree {
-    fn kill(&mut self) {
-        process_tree::kill(self.root);
-        self.over = true;
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        if !self.over {
-            self.kill();
-        }
-    }
-}
-
-/// The beginning of what a pipe brought. The rest is read and dropped, so that no command hangs on a
-/// full pipe, also not one that stays in the background.
-struct Output {
-    kept: Arc<Mutex<Kept>>,
-    closed: watch::Receiver<bool>,
-}
-
-#[derive(Default)]
-struct Kept {
-    bytes: Vec<u8>,
-    truncated: bool,
-    /// The result was taken: nothing more is kept.
-    taken: bool,
-}
-
-impl Output {
-    fn collect(pipe: Option<OwnedFd>) -> io::Result<Self> {
-        let pipe = pipe.ok_or_else(|| io::Error::other("no pipe"))?;
-        let mut pipe = pipe::Receiver::from_owned_fd(pipe)?;
-        let kept = Arc::new(Mutex::new(Kept::default()));
-        let (sender, closed) = watch::channel(false);
-        let shared = Arc::clone(&kept);
-        tokio::spawn(async move {
-            let mut buffer = vec![0; 16 * 1024];
-            while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-                let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = MAX_OUTPUT - kept.bytes.len();
-                let fitting = count.min(room);
-                if !kept.taken {
-                    kept.bytes.extend_from_slice(buffer.get(..fitting).unwrap_or_default());
-                    kept.truncated |= fitting < count;
-                }
-            }
-            sender.send_replace(true);
-        });
-        Ok(Self { kept, closed })
-    }
-
-    /// All there is once the command has ended.
-    async fn finish(&mut self) -> (String, bool) {
-        timeout(OUTPUT_GRACE, self.closed.wait_for(|closed| *closed)).await.ok();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.taken = true;
-        let bytes = std::mem::take(&mut kept.bytes);
-        (String::from_utf8_lossy(&bytes).into_owned(), kept.truncated)
-    }
 }

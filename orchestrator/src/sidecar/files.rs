@@ -1,31 +1,54 @@
-//! Reads and writes files for the API and for agents: regular files, in the folders a sandbox owns.
+//! Reads and writes files for the API and for agents: regular files and folders, in the folders a
+//! sandbox owns.
+
+mod download;
+mod draft;
+mod encoding;
+mod folders;
+mod multipart;
+mod pipe;
+pub(super) mod place;
+pub(super) mod refusals;
+mod routes;
+mod upload;
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read, Write},
-    os::{
-        fd::AsRawFd,
-        unix::fs::{FileTypeExt, OpenOptionsExt},
-    },
-    path::{Component, Path, PathBuf},
+    io::Read,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use sandbox_sdk::types::{ErrorCode, ReadFile, WriteFile};
+use sandbox_sdk::types::{
+    ErrorCode, FileNotRead, FileRead, FilesRead, FolderListing, ReadFile, ReadFiles, WriteFile,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{HOME, WORKSPACE, api::Problem, guard::Guard, message::FileContent};
+use super::{api::Problem, guard::Guard, message::FileContent};
+pub(super) use download::saved;
+use draft::{Draft, Existing};
+pub(super) use draft::{is_temporary, temporary_name, unread};
+use encoding::Encoding;
+pub(super) use folders::empty;
+use pipe::{Feed, Source};
+pub(super) use pipe::{Sink, inward, outward};
+use place::{Found, resolve};
+use refusals::{disk_full, problem, too_large};
+pub(super) use routes::{is_on, routes};
 
-/// Largest file that is read or written through the API.
+/// Largest file that is read or written as JSON, and all files of a batch together.
 pub(crate) const MAX_FILE: usize = 10 << 20;
-/// Where files may be.
-const FOLDERS: &[&str] = &[WORKSPACE, HOME, "/tmp"];
-/// Entries of a folder that are listed.
+/// Files of one batch.
+const MAX_BATCH: usize = 1000;
+/// Entries of a folder that are listed for an agent, and for the API.
 const MAX_LISTED: usize = 500;
+const MAX_ENTRIES: usize = 10_000;
+/// Uploads, downloads and archives at once.
+const SEATS: usize = 4;
 
 #[derive(Clone)]
 pub(crate) struct FileStore {
     guard: Arc<Guard>,
+    seats: Arc<Semaphore>,
 }
 
 /// One entry of a listed folder.
@@ -38,44 +61,122 @@ pub(crate) struct Entry {
 
 impl FileStore {
     pub(super) fn new(guard: Arc<Guard>) -> Self {
-        Self { guard }
+        Self { guard, seats: Arc::new(Semaphore::new(SEATS)) }
     }
 
     pub(super) fn disk_used(&self) -> u64 {
         self.guard.disk_used()
     }
 
+    pub(super) fn guard(&self) -> Arc<Guard> {
+        Arc::clone(&self.guard)
+    }
+
+    /// A place among the transfers, until it is dropped.
+    pub(super) fn seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.seats).try_acquire_owned().map_err(|_| {
+            let message = format!("a sandbox has at most {SEATS} transfers at once");
+            Problem::new(ErrorCode::QuotaExceeded, message)
+        })
+    }
+
     pub(crate) async fn read(&self, request: ReadFile) -> Result<FileContent, Problem> {
         blocking(move || {
             let encoding = Encoding::parse(request.encoding.as_deref())?;
-            let bytes = read(&resolve(&request.path)?)?;
+            let bytes = read(&request.path, MAX_FILE)?;
             Ok(FileContent { content: encoding.encode(bytes)?, encoding: encoding.name().into() })
         })
         .await
     }
 
-    /// Writes a file, in place when it is there. Returns its size in bytes.
+    /// Reads each of them, or says why not.
+    async fn read_all(&self, request: ReadFiles) -> Result<FilesRead, Problem> {
+        let encoding = Encoding::parse(request.encoding.as_deref())?;
+        if request.paths.len() > MAX_BATCH {
+            return Err(Problem::invalid(format!("a batch has at most {MAX_BATCH} paths")));
+        }
+        blocking(move || {
+            let mut left = MAX_FILE;
+            let mut all = FilesRead::default();
+            for path in request.paths {
+                let got = read(&path, left).and_then(|bytes| {
+                    let size = bytes.len();
+                    Ok((encoding.encode(bytes)?, size))
+                });
+                match got {
+                    Ok((content, size)) => {
+                        left = left.saturating_sub(size);
+                        let (encoding, size) = (encoding.name().into(), size as u64);
+                        all.files.push(FileRead { path, content, encoding, size });
+                    }
+                    Err(problem) => {
+                        let code = Some(problem.code.as_str().to_owned());
+                        all.errors.push(FileNotRead { path, error: problem.message, code });
+                    }
+                }
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    /// Writes a file. Returns its size in bytes.
     pub(crate) async fn write(&self, request: WriteFile) -> Result<u64, Problem> {
         let bytes = Encoding::parse(request.encoding.as_deref())?.decode(request.content)?;
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if bytes.len() > MAX_FILE {
-            return Err(too_large());
+            return Err(too_large("files have", MAX_FILE as u64));
         }
-        if size > self.guard.room().await {
-            return Err(Problem::new(ErrorCode::TooLarge, "the sandbox's disk limit is reached"));
-        }
-        blocking(move || write(&resolve(&request.path)?, &bytes)).await?;
-        self.guard.wrote(size);
-        Ok(size)
+        let guard = self.guard();
+        blocking(move || {
+            let path = resolve(&request.path)?;
+            enter(&guard, &path)?;
+            let mut draft = Draft::of(&path, request.mode, Existing::Replace)?;
+            draft.write(&bytes, guard.largest_file(), &guard)?;
+            draft.publish(Existing::Replace)
+        })
+        .await
     }
 
     /// Lists a folder by name, folders first. The flag says that there are more.
     pub(crate) async fn list(&self, path: String) -> Result<(Vec<Entry>, bool), Problem> {
-        blocking(move || list(&resolve(&path)?)).await
+        let listing = self.folder(path, true, MAX_LISTED).await?;
+        let entry = |entry: sandbox_sdk::types::FsEntry| Entry {
+            name: entry.name,
+            is_folder: entry.is_dir,
+            size: entry.size,
+        };
+        let mut entries: Vec<Entry> = listing.entries.into_iter().map(entry).collect();
+        // Stable: they are sorted by name already.
+        entries.sort_by_key(|entry| !entry.is_folder);
+        Ok((entries, listing.truncated))
+    }
+
+    async fn folder(&self, path: String, all: bool, most: usize) -> Result<FolderListing, Problem> {
+        blocking(move || folders::list(&path, all, most)).await
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Takes into account what may be made for a path: what is there, and the folders on the way.
+fn enter(guard: &Guard, path: &Path) -> Result<(), Problem> {
+    if guard.enter(path.iter().count() as u64) { Ok(()) } else { Err(disk_full()) }
+}
+
+/// What was left half right below the folders by a sidecar that was killed.
+pub(super) fn left_half() -> Vec<PathBuf> {
+    let entries = place::FOLDERS.iter().flat_map(std::fs::read_dir).flatten().flatten();
+    let left = entries.filter(|entry| is_temporary(&entry.file_name()));
+    left.map(|entry| entry.path()).collect()
+}
+
+/// Removes what was left half.
+pub(super) fn remove_left(left: &[PathBuf]) {
+    for path in left.iter().filter_map(|path| path.to_str()) {
+        // The next start tries again.
+        folders::remove(path, true).ok();
+    }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work)
@@ -83,219 +184,19 @@ async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(Problem::new(ErrorCode::Server, error.to_string())))
 }
 
-/// The absolute path that is meant, without `.` and `..`, if it is one the sandbox owns.
-fn resolve(path: &str) -> Result<PathBuf, Problem> {
-    if path.is_empty() || path.contains('\0') {
-        return Err(Problem::invalid("path must not be empty or hold a zero byte"));
-    }
-    let mut resolved = PathBuf::new();
-    for component in Path::new(WORKSPACE).join(path).components() {
-        match component {
-            Component::ParentDir => drop(resolved.pop()),
-            Component::CurDir | Component::Prefix(_) => {}
-            Component::RootDir | Component::Normal(_) => resolved.push(component),
-        }
-    }
-    if is_inside(&resolved) { Ok(resolved) } else { Err(outside(path)) }
-}
-
-fn is_inside(path: &Path) -> bool {
-    FOLDERS.iter().any(|folder| path.starts_with(folder))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let file = open(OpenOptions::new().read(true), path)?;
-    let size = file.metadata().map_err(|error| problem(path, &error))?.len();
-    if size > MAX_FILE as u64 {
-        return Err(too_large());
+fn read(path: &str, most: usize) -> Result<Vec<u8>, Problem> {
+    let path: PathBuf = resolve(path)?;
+    let (file, size) = Found::at(&path)?.open()?;
+    let too_much = || match most {
+        MAX_FILE => too_large("files have", MAX_FILE as u64),
+        _ => too_large("the files of a batch have together", MAX_FILE as u64),
+    };
+    if size > most as u64 {
+        return Err(too_much());
     }
     let mut bytes = Vec::new();
     // It may grow while it is read.
-    let limit = MAX_FILE as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| problem(path, &error))?;
-    if bytes.len() > MAX_FILE { Err(too_large()) } else { Ok(bytes) }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let failed = |error: io::Error| problem(path, &error);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    // Emptied only once it is known to be a regular file.
-    let options = &mut OpenOptions::new();
-    let mut file = open(options.write(true).create(true).truncate(false), path)?;
-    file.set_len(0).and_then(|()| file.write_all(bytes)).map_err(failed)
-}
-
-/// Opens without waiting (a FIFO would), then looks at what was opened, not at its name: a link may
-/// lead anywhere, and may change at any time.
-fn open(options: &mut OpenOptions, path: &Path) -> Result<File, Problem> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let opened = options.custom_flags(flags).open(path);
-    let file = opened.map_err(|error| problem(path, &error))?;
-    let metadata = file.metadata().map_err(|error| problem(path, &error))?;
-    if !metadata.is_file() {
-        return Err(not_regular(path, &metadata));
-    }
-    let real = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    match real {
-        Ok(real) if is_inside(&real) => Ok(file),
-        _ => Err(outside(&path.display().to_string())),
-    }
-}
-
-fn list(path: &Path) -> Result<(Vec<Entry>, bool), Problem> {
-    let failed = |error: io::Error| problem(path, &error);
-    let real = fs::canonicalize(path).map_err(failed)?;
-    if !is_inside(&real) {
-        return Err(outside(&path.display().to_string()));
-    }
-    let mut entries: Vec<Entry> = fs::read_dir(real)
-        .map_err(failed)?
-        .flatten()
-        .take(MAX_LISTED + 1)
-        .map(|entry| {
-            let metadata = entry.metadata().ok();
-            Entry {
-                name: entry.file_name().to_string_lossy().into_owned(),
-                is_folder: metadata.as_ref().is_some_and(fs::Metadata::is_dir),
-                size: metadata.map_or(0, |metadata| metadata.len()),
-            }
-        })
-        .collect();
-    let more = entries.len() > MAX_LISTED;
-    entries.truncate(MAX_LISTED);
-    entries.sort_by(|a, b| b.is_folder.cmp(&a.is_folder).then_with(|| a.name.cmp(&b.name)));
-    Ok((entries, more))
-}
-
-fn problem(path: &Path, error: &io::Error) -> Problem {
-    let code = match error.kind() {
-        ErrorKind::NotFound => ErrorCode::NotFound,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorCode::Forbidden,
-        ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded => {
-            ErrorCode::TooLarge
-        }
-        ErrorKind::NotADirectory
-        | ErrorKind::IsADirectory
-        | ErrorKind::InvalidFilename
-        | ErrorKind::AlreadyExists
-        | ErrorKind::InvalidInput => ErrorCode::Validation,
-        // What opening a FIFO nobody reads, a socket or a ring of links gives.
-        _ if [libc::ENXIO, libc::ELOOP, libc::ENODEV]
-            .iter()
-            .any(|errno| error.raw_os_error() == Some(*errno)) =>
-        {
-            ErrorCode::Validation
-        }
-        _ => ErrorCode::Server,
-    };
-    Problem::new(code, format!("{}: {}", shown(path), words(error)))
-}
-
-/// What the system says, without its number for it, which tells a reader nothing.
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-fn not_regular(path: &Path, metadata: &fs::Metadata) -> Problem {
-    let kind = metadata.file_type();
-    let what = match () {
-        () if kind.is_dir() => "a folder",
-        () if kind.is_fifo() => "a FIFO",
-        () if kind.is_socket() => "a socket",
-        () => "a device",
-    };
-    Problem::invalid(format!("{} is {what}, not a regular file", shown(path)))
-}
-
-fn outside(path: &str) -> Problem {
-    let shown: String = path.chars().take(200).collect();
-    let message = format!("{shown:?} leads outside of {}", FOLDERS.join(", "));
-    Problem::new(ErrorCode::Forbidden, message)
-}
-
-fn too_large() -> Problem {
-    Problem::new(ErrorCode::TooLarge, format!("files have at most {} MB here", MAX_FILE >> 20))
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string().chars().take(200).collect()
-}
-
-#[derive(Clone, Copy)]
-enum Encoding {
-    Utf8,
-    Base64,
-}
-
-impl Encoding {
-    fn parse(name: Option<&str>) -> Result<Self, Problem> {
-        match name {
-            None | Some("utf8" | "utf-8") => Ok(Self::Utf8),
-            Some("base64") => Ok(Self::Base64),
-            Some(_) => Err(Problem::invalid("encoding must be utf8 or base64")),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Utf8 => "utf8",
-            Self::Base64 => "base64",
-        }
-    }
-
-    fn encode(self, bytes: Vec<u8>) -> Result<String, Problem> {
-        match self {
-            Self::Utf8 => String::from_utf8(bytes)
-                .map_err(|_| Problem::invalid("the file is not UTF-8 text; ask for base64")),
-            Self::Base64 => Ok(BASE64_STANDARD.encode(bytes)),
-        }
-    }
-
-    fn decode(self, content: String) -> Result<Vec<u8>, Problem> {
-        match self {
-            Self::Utf8 => Ok(content.into_bytes()),
-            Self::Base64 => BASE64_STANDARD
-                .decode(content)
-                .map_err(|_| Problem::invalid("content is not valid base64")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn relative_paths_start_in_the_workspace() {
-        assert_eq!(resolve("a/./b.txt").unwrap(), Path::new("/workspace/a/b.txt"));
-        assert_eq!(resolve("/home/agent/x").unwrap(), Path::new("/home/agent/x"));
-        assert_eq!(resolve("a/../b").unwrap(), Path::new("/workspace/b"));
-    }
-
-    #[test]
-    fn paths_that_lead_out_are_refused() {
-        let paths =
-            ["../etc/passwd", "/etc/shadow", "/proc/self/environ", "a/../../x", "/workspacex", "/"];
-        for path in paths {
-            assert_eq!(resolve(path).unwrap_err().code, ErrorCode::Forbidden, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named_without_the_system_s_number() {
-        let path = Path::new("/workspace-of-nobody/x.txt");
-        let missing = open(OpenOptions::new().read(true), path).unwrap_err();
-        assert_eq!(missing.code, ErrorCode::NotFound);
-        assert_eq!(missing.message, "/workspace-of-nobody/x.txt: no such file or directory");
-    }
-
-    #[test]
-    fn empty_paths_and_zero_bytes_are_refused() {
-        for path in ["", "a\0b"] {
-            assert_eq!(resolve(path).unwrap_err().code, ErrorCode::Validation, "{path:?}");
-        }
-    }
+    let mut file = file.take(most as u64 + 1);
+    file.read_to_end(&mut bytes).map_err(|error| problem(&path, &error))?;
+    if bytes.len() > most { Err(too_much()) } else { Ok(bytes) }
 }

@@ -105,11 +105,53 @@ impl Guard {
         limit.bytes.saturating_sub(usage.bytes).min(self.limits.max_file_mb << 20)
     }
 
-    /// Takes a write into account until the next measurement.
-    pub(super) fn wrote(&self, bytes: u64) {
+    /// Room for bytes that are about to be written; they count from now on. Whether there was room:
+    /// it looks again before it says that there is none. Waits for the disk.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        self.take_by_last_look(bytes) || {
+            self.look();
+            self.take_by_last_look(bytes)
+        }
+    }
+
+    fn take_by_last_look(&self, bytes: u64) -> bool {
+        let limit = self.limit();
         let mut state = self.state();
-        state.usage.bytes += bytes;
-        state.usage.entries += 1;
+        let wanted = Usage { bytes: state.usage.bytes.saturating_add(bytes), ..state.usage };
+        let fits = !wanted.exceeds(&limit);
+        if fits {
+            state.usage = wanted;
+        }
+        fits
+    }
+
+    /// Takes new files and folders into account until the next measurement. Whether so many more may
+    /// be: it looks again before it says no. Waits for the disk.
+    pub(super) fn enter(&self, entries: u64) -> bool {
+        self.enter_by_last_look(entries) || {
+            self.look();
+            self.enter_by_last_look(entries)
+        }
+    }
+
+    fn enter_by_last_look(&self, entries: u64) -> bool {
+        let mut state = self.state();
+        let wanted = state.usage.entries.saturating_add(entries);
+        let fits = wanted <= MAX_ENTRIES;
+        if fits {
+            state.usage.entries = wanted;
+        }
+        fits
+    }
+
+    /// Bytes that one file may have.
+    pub(super) fn largest_file(&self) -> u64 {
+        self.limits.max_file_mb << 20
+    }
+
+    /// Bytes that all files together may have.
+    pub(super) fn whole_disk(&self) -> u64 {
+        self.limit().bytes
     }
 
     pub(super) fn stops(&self) -> u64 {
@@ -188,8 +230,16 @@ impl Guard {
 
     async fn measure_disk(&self) -> Usage {
         let measured = tokio::task::spawn_blocking(measure).await.ok().flatten();
+        self.measured(measured)
+    }
+
+    fn look(&self) {
+        self.measured(measure());
+    }
+
+    fn measured(&self, usage: Option<Usage>) -> Usage {
         let mut state = self.state();
-        state.usage = measured.unwrap_or(state.usage);
+        state.usage = usage.unwrap_or(state.usage);
         state.usage
     }
 

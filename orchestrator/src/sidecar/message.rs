@@ -98,6 +98,20 @@ pub(crate) struct Written {
     pub(crate) size: u64,
 }
 
+/// Body of `POST /archive/pack`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PackPaths {
+    /// Absolute inside the sandbox.
+    pub(crate) paths: Vec<String>,
+}
+
+/// What came out of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unpacked {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
 /// Body of `POST /agents/interactions`: what a person says to an agent that waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +124,12 @@ pub(crate) struct PersonAnswered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AnswerTaken {
     pub(crate) taken: bool,
+}
+
+/// Whether programs in the sandbox are told of the way to the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetworkTold {
+    pub(crate) reachable: bool,
 }
 
 /// Answer of an abort.

@@ -81,11 +81,18 @@ fn is_marked(pid: i32, variable: &str) -> bool {
     pid != 1 && environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
 }
 
-/// Asks the program below a supervisor to end. The first that a supervisor has started is the program.
-pub(super) fn terminate_first_child(root: i32) {
+/// Signals the program below a supervisor. The first that a supervisor has started is the program.
+pub(super) fn send_to_first_child(root: i32, signal: Signal) {
     let all = all();
     if let Some((pid, _)) = all.iter().find(|(_, process)| process.parent == root) {
-        send(*pid, Signal::TERM);
+        send(*pid, signal);
+    }
+}
+
+/// Signals all that runs below a supervisor.
+pub(super) fn send_below(root: i32, signal: Signal) {
+    for pid in descendants(root, &all()) {
+        send(pid, signal);
     }
 }
 

@@ -18,10 +18,12 @@ use super::{
     agents::Agents,
     api::{self, Services},
     commands::CommandRunner,
-    files::FileStore,
+    files::{self, FileStore},
     guard::Guard,
     harness::Harness,
+    processes::Processes,
     reaper::Reaper,
+    terminals::Terminals,
 };
 use crate::{driver::Limits, interactions::Broker};
 
@@ -67,8 +69,13 @@ async fn serve(config: SidecarConfig) -> io::Result<()> {
     let harness = Harness::new(commands.clone(), files.clone(), programs, patience);
     let broker = Broker::new(patience.answer);
     let agents = Agents::new(commands.clone(), files.clone(), harness, broker, pace);
-    let router = api::router(Services { commands, files, agents });
+    let processes = Processes::new(commands.clone());
+    let terminals = Terminals::new(commands.clone());
+    let router = api::router(Services { commands, files, agents, processes, terminals });
     tokio::spawn(async move { guard.run().await });
+    // Looked for before anybody can begin something of the kind.
+    let left = files::left_half();
+    tokio::task::spawn_blocking(move || files::remove_left(&left));
     tokio::select! {
         served = async { axum::serve(listener, router).await } => served,
         reaped = reaper.run() => reaped,

@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sandbox_sdk::auth::PreviousSecret;
+
 use super::StartError;
 use crate::{
     config::Config,
@@ -13,20 +16,44 @@ use crate::{
     secrets::{Secrets, SecretsError, create_private_dir},
 };
 
+/// Open files that this process takes if it may.
+const OPEN_FILES: u64 = 65_536;
+
+/// Each connection of a viewer or a sandbox takes a file or two, and most systems begin with a thousand.
+/// Sandboxes set their own limit.
+pub(super) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
+    if limit.current.is_some_and(|current| current < most) {
+        let raised = Rlimit { current: Some(most), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "no more files may be opened");
+        }
+    }
+}
+
 /// The configured secrets; what is missing comes from the file.
 pub(super) fn secrets(config: &Config) -> Result<Secrets, SecretsError> {
     let (api_key, signing_secret) = (config.api_key.clone(), config.signing_secret.clone());
+    let previous = previous(config)?;
     let secrets = match (api_key, signing_secret) {
-        (Some(api_key), Some(signing_secret)) => Secrets { api_key, signing_secret },
+        (Some(api_key), Some(signing_secret)) => Secrets { api_key, signing_secret, previous },
         (api_key, signing_secret) => {
             let stored = Secrets::load_or_create(&config.data)?;
             Secrets {
                 api_key: api_key.unwrap_or(stored.api_key),
                 signing_secret: signing_secret.unwrap_or(stored.signing_secret),
+                previous,
             }
         }
     };
     secrets.check()
+}
+
+fn previous(config: &Config) -> Result<Option<PreviousSecret>, SecretsError> {
+    let Some(secret) = config.previous_signing_secret.clone() else { return Ok(None) };
+    let expires_at_ms = config.previous_signing_secret_expires_at.ok_or(SecretsError::NoEnd)?;
+    Ok(Some(PreviousSecret { secret, expires_at_ms }))
 }
 
 /// Makes the orchestrator's folder and locks it: two writers would give the same numbers twice.

@@ -66,15 +66,6 @@ impl Store {
         Ok(page)
     }
 
-    /// Number of the last event of a session, 0 before the first.
-    pub(crate) async fn last_seq(&self, session: i64) -> Result<u64> {
-        let seq: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM events WHERE session = ?1")
-            .bind(session)
-            .fetch_one(&self.read)
-            .await?;
-        Ok(seq.map_or(0, unsigned))
-    }
-
     pub(crate) async fn insert_events(
         connection: &mut SqliteConnection,
         session: i64,

@@ -30,6 +30,18 @@ impl Store {
         .await?)
     }
 
+    /// Ids of a sandbox's agent sessions, the newest first, so many at most.
+    pub(crate) async fn newest_sessions(&self, sandbox: &str, most: u32) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM sessions WHERE sandbox_id = ?1 AND id NOT LIKE '@%'
+             ORDER BY key DESC LIMIT ?2",
+        )
+        .bind(sandbox)
+        .bind(most)
+        .fetch_all(&self.read)
+        .await?)
+    }
+
     /// The session of that id; made in the given sandbox if it is new.
     pub(crate) async fn open_session(&self, id: &str, sandbox: &str) -> Result<SessionRow> {
         // The update changes nothing; it makes the statement return the row that stands.

@@ -5,10 +5,11 @@ use sandbox_sdk::types::{
 };
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Result, Store, sql_int, unsigned};
+use super::{NewWebhook, Result, Store, sql_int, unsigned};
 
-const COLUMNS: &str = "turns.id, turns.session, state, model, input_tokens, output_tokens, \
-    usage, requests, final_text, parts, error, first_seq, last_seq, started_at, ended_at";
+pub(super) const COLUMNS: &str = "turns.id, turns.session, state, model, input_tokens, \
+    output_tokens, usage, requests, final_text, parts, error, first_seq, last_seq, started_at, \
+    ended_at";
 
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct TurnRow {
@@ -34,6 +35,8 @@ pub(crate) struct TurnRow {
 pub(crate) struct NewTurn {
     pub(crate) id: String,
     pub(crate) model: String,
+    /// What the person said.
+    pub(crate) prompt: String,
     pub(crate) input_tokens: u64,
     /// Nothing yet, if the model gateway meters it.
     pub(crate) usage: Option<TokenUsage>,
@@ -48,6 +51,8 @@ pub(crate) struct EndedTurn {
     pub(crate) parts: Vec<Part>,
     pub(crate) used: Used,
     pub(crate) error: Option<TurnError>,
+    /// What the product is to be told of it, if it wants to be told.
+    pub(crate) webhook: Option<NewWebhook>,
 }
 
 /// What a turn used.
@@ -78,6 +83,11 @@ impl TurnRow {
     /// Number of the event before the turn's first.
     pub(crate) fn since(&self) -> u64 {
         unsigned(self.first_seq).saturating_sub(1)
+    }
+
+    /// Number of the turn's last event, once it has ended.
+    pub(crate) fn last_seq(&self) -> Option<u64> {
+        self.state().is_final().then(|| unsigned(self.last_seq))
     }
 
     pub(crate) fn input_tokens(&self) -> u64 {
@@ -200,8 +210,9 @@ impl Store {
     ) -> Result<()> {
         let usage = turn.usage.as_ref().map(serde_json::to_string).transpose()?;
         sqlx::query(
-            "INSERT INTO turns (session, id, state, model, input_tokens, first_seq, started_at, usage)
-             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO turns
+                 (session, id, state, model, input_tokens, first_seq, started_at, usage, prompt)
+             VALUES (?1, ?2, 'running', ?3, ?4, ?5, ?6, ?7, ?8)",
         )
         .bind(session)
         .bind(&turn.id)
@@ -210,6 +221,7 @@ impl Store {
         .bind(sql_int(first_seq))
         .bind(at)
         .bind(usage)
+        .bind(&turn.prompt)
         .execute(connection)
         .await?;
         Ok(())

@@ -68,6 +68,17 @@ impl Outcome {
         Self { state, error, by_agent: true }
     }
 
+    /// The state in a word, for traces.
+    pub(super) fn word(&self) -> &'static str {
+        match self.state {
+            TurnState::Completed => "completed",
+            TurnState::Failed => "failed",
+            TurnState::Aborted => "aborted",
+            TurnState::Interrupted => "interrupted",
+            TurnState::Running => "running",
+        }
+    }
+
     /// What the gateway knows better than the agent: that it could not go on, and why its model
     /// failed it.
     pub(super) fn explained_by(self, metered: &Metered) -> Self {

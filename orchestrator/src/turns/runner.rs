@@ -2,6 +2,7 @@
 
 mod backend;
 mod clock;
+mod end;
 mod interactions;
 mod progress;
 
@@ -13,21 +14,21 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
+use tracing::{Instrument, Span};
 
 use super::{
     Turns,
     ingest::Names,
     meter::Message,
-    outcome::{Outcome, Stop, last_events},
+    outcome::{Outcome, Stop},
 };
 use crate::{
-    clock::now_ms,
-    log::{Appended, LogError, SessionLog, TurnChange},
+    log::{LogError, SessionLog},
     models::{Choice, Opened, TurnMeter},
     sandboxes::Lease,
     sidecar::{AgentRun, ModelAccess, SidecarClient},
-    store::{EndedTurn, Used, token_usage},
-    webhook::TurnEnded,
+    store::{Used, token_usage},
+    traces::TARGET,
 };
 use backend::for_agent;
 use clock::Clock;
@@ -91,6 +92,9 @@ impl Turns {
                 }
                 Err(error) => (Outcome::because(error), Used::default()),
             };
+        let traced = Span::current();
+        traced.record("turn.outcome", outcome.word());
+        traced.record("failed", outcome.state == TurnState::Failed);
         // Nobody can answer any more.
         drop(progress.inquiries);
         let longest = RETRY[RETRY.len() - 1];
@@ -148,7 +152,9 @@ impl Turns {
         match started {
             Ok((lease, said)) => {
                 let sidecar = lease.sidecar();
-                let outcome = self.follow(turn, progress, stopped, meter, sidecar, said).await;
+                let traced = tracing::info_span!(target: TARGET, "agent.run");
+                let following = self.follow(turn, progress, stopped, meter, sidecar, said);
+                let outcome = following.instrument(traced).await;
                 // Its time was up, say: the agent did nothing wrong.
                 let cut_off = progress.broke_off && lease.is_stopping();
                 if cut_off { Stop::sandbox_stopped().outcome() } else { outcome }
@@ -272,63 +278,6 @@ impl Turns {
             }
         }
         self.0.logs.append(log, events, None).await.map(drop)
-    }
-
-    /// Writes the turn's record and its last events, once, and tells the product. `pauses`: between
-    /// tries, as long as the disk does not take them.
-    pub(super) async fn end(
-        &self,
-        turn: &Turn,
-        mut message: Message,
-        outcome: Outcome,
-        used: Used,
-        mut pauses: impl Iterator<Item = Duration>,
-    ) -> Result<(), LogError> {
-        let final_text = message.text();
-        let session_id = turn.log.id();
-        let mut events = message.cancel_open(cancel_reason_of(outcome.state == TurnState::Aborted));
-        events.extend(
-            last_events(session_id, &turn.id, &outcome, &final_text, &used.tokens)
-                .map_err(|error| LogError::Store(Arc::new(error.into())))?,
-        );
-        let ended = EndedTurn {
-            id: turn.id.clone(),
-            state: outcome.state,
-            final_text,
-            parts: message.into_parts(now_ms()),
-            used: used.clone(),
-            error: outcome.error,
-        };
-        loop {
-            let change = Some(TurnChange::End(ended.clone()));
-            match self.0.logs.append(&turn.log, events.clone(), change).await {
-                Ok(Appended::Written { .. }) => break,
-                Ok(_) => return Ok(()),
-                Err(error @ LogError::Store(_)) => match pauses.next() {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(error),
-                },
-                // Gone with its sandbox; what it used is still to be paid.
-                Err(LogError::SessionGone) => break,
-                // Left to the next start.
-                Err(LogError::Closed) => return Ok(()),
-            }
-        }
-        tracing::info!(
-            turn = turn.id,
-            outcome = ?outcome.state,
-            input = used.tokens.input_tokens,
-            output = used.tokens.output_tokens,
-            "turn ended"
-        );
-        self.0.webhooks.turn_ended(TurnEnded {
-            sandbox_id: turn.sandbox_id.clone(),
-            session_id: session_id.to_owned(),
-            turn_id: turn.id.clone(),
-            outcome: outcome.state,
-            usage: used.tokens,
-        });
-        Ok(())
     }
 }
 

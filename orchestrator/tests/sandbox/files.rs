@@ -22,8 +22,8 @@ async fn what_is_written_is_read_back_and_seen_by_commands() {
 async fn binary_files_travel_as_base64() {
     let sandbox = Sandbox::start().await;
     let base64 = Some("base64".to_owned());
-    let write =
-        WriteFile { path: "x.bin".into(), content: "AP/+gA==".into(), encoding: base64.clone() };
+    let (path, content) = ("x.bin".into(), "AP/+gA==".into());
+    let write = WriteFile { path, content, encoding: base64.clone(), mode: None };
     assert_eq!(sandbox.running.sidecar().write(&write).await.unwrap(), 4);
     let read = ReadFile { path: "x.bin".into(), encoding: base64 };
     let content = sandbox.running.sidecar().read(&read).await.unwrap();

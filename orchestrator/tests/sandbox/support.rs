@@ -89,7 +89,8 @@ impl Sandbox {
     }
 
     pub(crate) async fn write(&self, path: &str, content: &str) -> Result<u64, SidecarError> {
-        let request = WriteFile { path: path.into(), content: content.into(), encoding: None };
+        let request =
+            WriteFile { path: path.into(), content: content.into(), ..WriteFile::default() };
         self.running.sidecar().write(&request).await
     }
 

@@ -27,6 +27,12 @@ fn routes(id: &str) -> Vec<(Method, String)> {
         (Method::POST, format!("{runtime}/files/read")),
         (Method::POST, format!("{runtime}/files/write")),
         (Method::POST, format!("{runtime}/tools/install")),
+        (Method::POST, format!("{runtime}/tools/run")),
+        (Method::POST, format!("{runtime}/terminals/commands/stream")),
+        (Method::POST, format!("{runtime}/search")),
+        (Method::POST, format!("{runtime}/git/add")),
+        (Method::POST, format!("{runtime}/git/commit")),
+        (Method::POST, format!("{runtime}/git/checkout")),
         (Method::POST, format!("{runtime}/prompt")),
         (Method::POST, format!("{runtime}/agents/sessions/s1/messages")),
         (Method::POST, format!("{runtime}/agents/sessions/s1/abort")),
@@ -128,7 +134,6 @@ async fn paths_and_methods_that_lead_nowhere_are_refused() {
     let id = product.sandbox().await;
     for path in [
         "/",
-        "/metrics",
         "/.env",
         "/debug",
         "/v1/sandboxes/..%2f..%2fetc",

@@ -1,6 +1,6 @@
 //! The process ends, in order or not, and what stands after it.
 
-use std::path::Path;
+use std::{ffi::OsStr, path::Path};
 
 use scripted_model::ScriptedModel;
 use serde_json::json;
@@ -234,4 +234,32 @@ fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // A zombie is dead; its parent has just not looked yet.
     !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_low_limit_on_open_files_is_raised() {
+    let data = tempfile::tempdir().unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_orchestrator")).canonicalize().unwrap();
+    let script = r#"ulimit -S -n 200 && exec "$0" --addr 127.0.0.1:0 --data "$1""#;
+    let child = tokio::process::Command::new("sh")
+        .args([OsStr::new("-c"), OsStr::new(script), binary.as_os_str(), data.path().as_os_str()])
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("SKEIN_LOCAL_MODELS", "off")
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = child.id().unwrap();
+    let fields = || -> Option<(u64, u64)> {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+        let mut numbers = line.split_whitespace().map_while(|word| word.parse().ok());
+        Some((numbers.next()?, numbers.next()?))
+    };
+    eventually("it may open more than the shell gave it", async || {
+        // Until then the shell has what this process has.
+        let is_it = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == binary);
+        fields().filter(|(soft, hard)| is_it && *soft == (*hard).min(65_536))
+    })
+    .await;
 }

@@ -186,8 +186,21 @@ async fn the_driver_says_how_sandboxes_are_isolated() {
     let product = Product::start().await;
     let id = product.sandbox().await;
     let driver = product.get(&format!("/v1/sandboxes/{id}/driver")).await.expect(200);
-    assert_eq!((&driver["type"], &driver["available"]), (&json!("bubblewrap"), &json!(true)));
-    assert!(driver["report"]["limits"]["memory"].is_string());
+    assert_eq!((&driver["type"], &driver["available"]), (&json!("host-agent"), &json!(true)));
+    assert_eq!(
+        (&driver["kind"], &driver["isolation"]),
+        (&json!("bubblewrap"), &json!("namespaces"))
+    );
+    let enforcers = driver["limits"].as_object().unwrap();
+    for limit in ["memory", "processes", "cpu", "disk", "fileSize", "openFiles", "output", "time"] {
+        assert!(enforcers[limit].is_string(), "{limit}: {driver}");
+    }
+    let shared = |words: &serde_json::Value| words.as_str().unwrap().contains("share the kernel");
+    assert!(driver["warnings"].as_array().unwrap().iter().any(shared), "{driver}");
+    let capacity = &driver["capacity"];
+    let (available, total) = (capacity["available"].as_u64(), capacity["total"].as_u64());
+    assert_eq!((available, total), (Some(31), Some(32)), "one runs");
+    product.get("/v1/sandboxes/nobody/driver").await.refused(404, "NOT_FOUND");
     product.stop().await;
 }
 

@@ -3,13 +3,15 @@
 mod fault_proxy;
 mod process;
 mod product;
+pub(crate) mod s3;
 mod viewer;
 
 use std::{path::Path, time::Duration};
 
 pub(crate) use fault_proxy::FaultProxy;
 pub(crate) use process::Process;
-pub(crate) use product::{Answer, Product, kinds_to_the_end};
+pub(crate) use product::{Answer, ORIGIN, Product, USER, kinds_to_the_end};
+pub(crate) use s3::S3;
 pub(crate) use viewer::Viewer;
 
 /// Long enough for any machine; nothing here waits for it to pass.

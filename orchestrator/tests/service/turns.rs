@@ -127,8 +127,10 @@ async fn an_abort_keeps_what_was_said_and_frees_the_session() {
         (status["lastSeq"].as_u64() > Some(30)).then_some(())
     })
     .await;
-    let wrong = product.post(&format!("{path}/abort"), json!({"turnId": "t0"})).await.expect(200);
-    assert_eq!(wrong["cancelled"], json!(false));
+    for name in ["turnId", "executionId"] {
+        let wrong = product.post(&format!("{path}/abort"), json!({name: "t0"})).await.expect(200);
+        assert_eq!(wrong["cancelled"], json!(false), "{name}");
+    }
     // Without a body, and without saying that there is none.
     let abort = product.request(reqwest::Method::POST, &format!("{path}/abort"));
     assert_eq!(product.send(abort).await.expect(200)["cancelled"], json!(true));

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::{KeyError, READ_TYPE, check_key, unix_ms};
+use super::{KeyError, READ_TYPE, Scope, check_key, unix_ms};
 
 /// What an account pays for. It decides how long a token lasts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -114,7 +114,12 @@ impl fmt::Debug for IssuedToken {
 #[derive(Serialize)]
 struct Claims<'a> {
     sub: &'a str,
-    sid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(rename = "projectId", skip_serializing_if = "Option::is_none")]
+    project_id: Option<&'a str>,
+    #[serde(rename = "projectIds", skip_serializing_if = "Option::is_none")]
+    project_ids: Option<&'a [String]>,
     pid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cid: Option<&'a str>,
@@ -123,7 +128,7 @@ struct Claims<'a> {
     exp: i64,
 }
 
-/// Makes read tokens: HS256, one user, one session.
+/// Makes read tokens: HS256, one user, one scope.
 #[derive(Clone)]
 pub struct ProductTokenIssuer {
     product_id: String,
@@ -167,18 +172,62 @@ impl ProductTokenIssuer {
     /// # Errors
     /// When the user or the session is empty.
     pub fn issue_at(&self, request: &IssueRequest, now: i64) -> Result<IssuedToken, KeyError> {
-        for (name, value) in [("user id", &request.user_id), ("session id", &request.session_id)] {
-            if value.is_empty() {
-                return Err(KeyError::EmptyClaim(name));
-            }
+        let scope = Scope::Session(request.session_id.clone());
+        let ttl = self.ttl(request.tier);
+        self.sign(&request.user_id, &scope, request.sandbox_id.as_deref(), ttl, now)
+    }
+
+    /// Makes a token for a scope of any kind that is good from the given moment on (Unix seconds),
+    /// for as long as it says but no longer than any token lasts.
+    ///
+    /// # Errors
+    /// When the user, or a name in the scope, is empty.
+    pub fn issue_scope_at(
+        &self,
+        user_id: &str,
+        scope: &Scope,
+        ttl: Duration,
+        now: i64,
+    ) -> Result<IssuedToken, KeyError> {
+        self.sign(user_id, scope, None, ttl.min(self.ttl.max), now)
+    }
+
+    fn sign(
+        &self,
+        user_id: &str,
+        scope: &Scope,
+        sandbox_id: Option<&str>,
+        ttl: Duration,
+        now: i64,
+    ) -> Result<IssuedToken, KeyError> {
+        if user_id.is_empty() {
+            return Err(KeyError::EmptyClaim("user id"));
         }
-        let ttl = i64::try_from(self.ttl(request.tier).as_secs()).unwrap_or(i64::MAX);
+        let (sid, project_id, project_ids) = match scope {
+            Scope::Session(session) if session.is_empty() => {
+                return Err(KeyError::EmptyClaim("session id"));
+            }
+            Scope::Session(session) => (Some(session.as_str()), None, None),
+            Scope::Project(project) if project.is_empty() => {
+                return Err(KeyError::EmptyClaim("project id"));
+            }
+            Scope::Project(project) => (None, Some(project.as_str()), None),
+            Scope::Projects(projects)
+                if projects.is_empty() || projects.iter().any(String::is_empty) =>
+            {
+                return Err(KeyError::EmptyClaim("project ids"));
+            }
+            Scope::Projects(projects) => (None, None, Some(projects.as_slice())),
+        };
+        let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         let expires_at = now.saturating_add(ttl);
         let claims = Claims {
-            sub: &request.user_id,
-            sid: &request.session_id,
+            sub: user_id,
+            sid,
+            project_id,
+            project_ids,
             pid: &self.product_id,
-            cid: request.sandbox_id.as_deref(),
+            cid: sandbox_id,
             typ: READ_TYPE,
             iat: now,
             exp: expires_at,

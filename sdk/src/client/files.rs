@@ -66,7 +66,7 @@ impl SandboxHandle {
         encoding: Option<&str>,
     ) -> Result<(), Error> {
         let encoding = encoding.map(str::to_owned);
-        let body = WriteFile { path: path.to_owned(), content, encoding };
+        let body = WriteFile { path: path.to_owned(), content, encoding, mode: None };
         let call = self.call(Method::POST, "/files/write")?.json(&body)?;
         self.client.send(call).await.map(drop)
     }

@@ -7,6 +7,7 @@ use super::{BackendChoice, Extra};
 /// Body of `POST /batch/run`. The answer is a stream of events: `task.completed` or `task.failed`
 /// for each task, in the order in which they end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchRun {
     pub tasks: Vec<BatchTask>,
@@ -27,6 +28,7 @@ pub struct BatchRun {
 
 /// One task of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchTask {
     /// Chosen by the caller; names the task in the events.
@@ -45,6 +47,7 @@ pub struct BatchTask {
 
 /// How many tasks run at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ScalingMode {
     /// As many as the service can bear.

@@ -6,6 +6,7 @@ use super::Extra;
 
 /// A protocol that models are spoken to with. Named after the last part of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WireFormat {
     /// Anthropic's `POST /v1/messages`.
@@ -18,6 +19,7 @@ pub enum WireFormat {
 
 /// What can run a turn. `GET /v1/agents`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentCatalog {
     pub agents: Vec<AgentInfo>,
@@ -33,6 +35,7 @@ pub struct AgentCatalog {
 
 /// A program that works in the sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AgentInfo {
     /// `demo`, `skein`, `opencode`, `claude-code` or `codex`: the `type` of a `BackendChoice`.
@@ -55,6 +58,7 @@ pub struct AgentInfo {
 
 /// A model that the orchestrator can reach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelInfo {
     /// `anthropic`, `openai`, `custom`, `ollama`, `llama.cpp`.

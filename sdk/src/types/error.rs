@@ -6,6 +6,7 @@ use super::Extra;
 
 /// `{success: false, error: {code, message}, message, code, …}`: every reader finds its field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// Always `false`.
     #[serde(default)]
@@ -25,6 +26,7 @@ pub struct ErrorBody {
 
 /// The error itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorDetail {
     /// Stable, for programs.
     pub code: String,
@@ -39,6 +41,8 @@ pub enum ErrorCode {
     Validation,
     /// It is no answer to what the agent asked.
     InvalidInteractionAnswer,
+    /// There is nothing in it to type into a terminal.
+    InvalidInput,
     /// No credentials, or wrong ones.
     Auth,
     /// The account has too little left.
@@ -53,6 +57,8 @@ pub enum ErrorCode {
     Timeout,
     /// Not possible while things stand as they do.
     InvalidState,
+    /// The terminal's program has ended.
+    TerminalClosed,
     /// The body is larger than allowed.
     TooLarge,
     /// The body is of a type that is not read here.
@@ -71,6 +77,7 @@ impl ErrorCode {
     const TABLE: &[(Self, u16, &str)] = &[
         (Self::Validation, 400, "VALIDATION_ERROR"),
         (Self::InvalidInteractionAnswer, 400, "INVALID_INTERACTION_ANSWER"),
+        (Self::InvalidInput, 400, "INVALID_INPUT"),
         (Self::Auth, 401, "AUTH_ERROR"),
         (Self::PaymentRequired, 402, "PAYMENT_REQUIRED"),
         (Self::Forbidden, 403, "FORBIDDEN"),
@@ -78,6 +85,7 @@ impl ErrorCode {
         (Self::MethodNotAllowed, 405, "METHOD_NOT_ALLOWED"),
         (Self::Timeout, 408, "TIMEOUT"),
         (Self::InvalidState, 409, "INVALID_STATE"),
+        (Self::TerminalClosed, 409, "TERMINAL_CLOSED"),
         (Self::TooLarge, 413, "PAYLOAD_TOO_LARGE"),
         (Self::UnsupportedMediaType, 415, "UNSUPPORTED_MEDIA_TYPE"),
         (Self::QuotaExceeded, 429, "QUOTA_EXCEEDED"),

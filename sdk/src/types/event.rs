@@ -108,6 +108,7 @@ pub struct StatusUpdate {
 
 /// Something went wrong in the turn. A `done` follows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnError {
     /// What went wrong, for people.
     pub message: String,

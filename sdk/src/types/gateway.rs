@@ -92,7 +92,7 @@ pub enum ServerFrame {
 pub struct Connected {
     /// Names the connection in the logs.
     pub connection_id: String,
-    /// Session that the token opens.
+    /// Session that the token opens; empty for one that opens projects.
     pub session_id: String,
     /// Changes with every start of the server.
     pub server_instance_id: String,

@@ -46,6 +46,7 @@ pub mod cancel_reason {
 
 /// Something that only a person can say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InteractionRequest {
     /// Unique in its session; also the id of its part.
@@ -104,6 +105,7 @@ impl Serialize for InteractionKind {
 
 /// What an answer is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnswerSpec {
     /// In the order in which they are asked.
     pub fields: Vec<AnswerField>,
@@ -185,6 +187,7 @@ impl Serialize for AnswerField {
 
 /// One of the answers to choose from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnswerOption {
     /// What the answer holds.
     pub value: String,
@@ -199,6 +202,7 @@ pub struct AnswerOption {
 
 /// What an answer comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Here is the answer; yes.
@@ -211,12 +215,14 @@ pub enum Outcome {
 
 /// A person's answer. Body of `POST …/agents/sessions/{session}/interactions`.
 #[derive(Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InteractionAnswer {
     /// Which request it answers.
     pub id: String,
     pub outcome: Outcome,
     /// By the keys of the request's fields.
     #[serde(skip_serializing_if = "Extra::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub data: Extra,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 pub use create::{CreateProject, CreateSandbox, ProjectContainer, Resources, UpdateSandbox};
 
 use super::{
-    Extra,
+    Extra, FileMode,
     fields::{optional, required},
 };
 
@@ -87,6 +87,7 @@ impl Serialize for SandboxStatus {
 
 /// A sandbox as `/v1/sandboxes` answers it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sandbox {
     /// `sandbox-` and 12 hexadecimal digits.
@@ -120,6 +121,7 @@ pub struct Sandbox {
 
 /// How to reach the sidecar of a running sandbox.
 #[derive(Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// Base of the sidecar's paths. Newer services call it `runtimeUrl`, or send both.
@@ -157,6 +159,7 @@ impl std::fmt::Debug for Connection {
 
 /// A project as the orchestrator's `/projects` answers it, enveloped in `{project}` or flat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
     /// The sandbox's id.
@@ -175,6 +178,7 @@ pub struct Project {
 
 /// Body of `POST …/terminals/commands`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exec {
     /// Given to the sandbox's shell.
     pub command: String,
@@ -191,6 +195,7 @@ pub struct Exec {
 
 /// What a command gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExecResult {
     /// 124 after a time-out, 128 + n after signal n.
@@ -214,6 +219,7 @@ pub struct ExecResult {
 
 /// Body of `POST …/files/read`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReadFile {
     /// Absolute inside the sandbox, or relative to the workspace.
     pub path: String,
@@ -224,16 +230,21 @@ pub struct ReadFile {
 
 /// Body of `POST …/files/write`. Missing folders are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WriteFile {
     pub path: String,
     pub content: String,
     /// `utf8` (default) or `base64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    /// What it may be used for from now on; it stays as it was if this is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<FileMode>,
 }
 
 /// Answer of `POST …/files/read`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileContent {
     pub content: String,
     /// `utf8` or `base64`.
@@ -243,6 +254,7 @@ pub struct FileContent {
 
 /// Answer of `POST …/files/write`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileWritten {
     #[serde(default)]
     pub path: String,

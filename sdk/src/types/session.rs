@@ -8,6 +8,7 @@ use super::{Extra, MeteredRequest, Part, TokenUsage, fields::optional};
 /// Body of `PUT /v1/session/{session}/mapping`: whose the session is and where it runs.
 /// It must be registered before a viewer connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionMapping {
     /// The only user whose tokens open the session.
@@ -22,6 +23,7 @@ pub struct SessionMapping {
 /// Body of `POST …/agents/sessions/{session}/messages`: starts a turn in the background.
 /// The same `turn_id` again is a look-up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Dispatch {
     /// 1 to 160 characters of `[A-Za-z0-9:_-]`.
@@ -40,6 +42,7 @@ pub struct Dispatch {
 
 /// A piece of what the person sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum InputPart {
     /// Prose.
@@ -52,11 +55,13 @@ pub enum InputPart {
 /// Which agent runs the turn, on which model. Reads the model flat as well: `model` as a name, and
 /// `provider`, `apiKey`, `baseUrl`, `mode` beside it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackendChoice {
     /// `demo`, `opencode`, `claude-code`, `codex`, …
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(default, schema_with = "super::schema::model"))]
     pub model: Option<ModelChoice>,
     #[serde(flatten)]
     pub extra: Extra,
@@ -104,6 +109,7 @@ impl<'de> Deserialize<'de> for BackendChoice {
 
 /// A model, and who serves it.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelChoice {
     /// `anthropic`, `openai`, `custom`, `ollama`, `llama.cpp`.
@@ -138,6 +144,7 @@ impl std::fmt::Debug for ModelChoice {
 
 /// What a turn may use at most. The orchestrator ends the turn there. Absent: the orchestrator's own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnLimits {
     /// Tokens read.
@@ -157,6 +164,7 @@ pub struct TurnLimits {
 /// The most that a turn's tokens may cost, at prices that stay the same for the whole turn. The unit
 /// of money is the product's own; prices are per million tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CostLimit {
     pub amount: u64,
@@ -168,6 +176,7 @@ pub struct CostLimit {
 
 /// Answer to a dispatch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DispatchReceipt {
     pub session_id: String,
@@ -185,6 +194,7 @@ pub struct DispatchReceipt {
 
 /// Where a turn stands. All but `Running` are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TurnState {
     /// Still at work.
@@ -210,6 +220,7 @@ impl TurnState {
 /// The orchestrator's own record of a turn: what billing and history are taken from.
 /// `GET …/agents/sessions/{session}/turns/{turn}`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnRecord {
     pub session_id: String,
@@ -252,6 +263,7 @@ pub struct TurnRecord {
 
 /// Where an agent session stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionStatus {
     pub session_id: String,
@@ -287,15 +299,17 @@ fn is_zero(number: &usize) -> bool {
 
 /// Body of `POST …/agents/sessions/{session}/abort`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Abort {
     /// Only this turn; absent: whatever runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "executionId", default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
 }
 
 /// Answer to an abort. Nothing to cancel is no error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Aborted {
     /// A turn was stopped.
     pub cancelled: bool,

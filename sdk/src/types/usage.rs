@@ -6,6 +6,7 @@ use super::{Extra, WireFormat, fields::read_fields};
 
 /// Tokens used by one turn. `input_tokens` excludes what was read from or written to a cache.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TokenUsage {
     /// Tokens read by the model.
@@ -31,6 +32,7 @@ pub struct TokenUsage {
 /// One request to a model, as the orchestrator metered it. The tokens of a turn's requests add up to
 /// the turn's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MeteredRequest {
     /// When it went out, in milliseconds since the Unix epoch.

@@ -10,6 +10,8 @@ pub(super) enum Unit {
     Milliseconds,
     Microseconds,
     Count,
+    /// Thousands a second.
+    Rate,
     /// How many times as much.
     Ratio,
 }
@@ -36,7 +38,7 @@ const fn row(
     Row { name, label, unit, budget, baseline }
 }
 
-use Unit::{Count, Kilobytes, Megabytes, Microseconds, Milliseconds, Ratio};
+use Unit::{Count, Kilobytes, Megabytes, Microseconds, Milliseconds, Rate, Ratio};
 
 /// All rows, in the order of the table.
 #[rustfmt::skip]
@@ -92,6 +94,17 @@ pub(super) const ROWS: &[Row] = &[
     row("gateway_token_straight", "a token, straight to the model", Microseconds, None, ""),
     row("gateway_token_through", "a token, through the model gateway", Microseconds, None, ""),
     row("gateway_token_ratio", "  ratio", Ratio, None, ""),
+    row("gateway_sockets", "session gateway: sockets held and served", Count, None, "Centrifugo 50000 a pod"),
+    row("gateway_socket_memory", "  memory of an idle one", Kilobytes, Some(20.0), ""),
+    row("gateway_fan_out_1", "  events to 1 viewer", Rate, None, ""),
+    row("gateway_fan_out_100", "  events to 100 viewers, all together", Rate, None, ""),
+    row("gateway_fan_out_1000", "  events to 1000 viewers, all together", Rate, None, ""),
+    row("gateway_replay_rate", "  replay, events", Rate, Some(100.0), ""),
+    row("log_append_p50", "append to a log p50", Microseconds, None, ""),
+    row("log_append_p99", "append to a log p99", Microseconds, None, ""),
+    row("exec_p50", "a command in a sandbox, there and back p50", Milliseconds, None, ""),
+    row("exec_p95", "a command in a sandbox, there and back p95", Milliseconds, None, ""),
+    row("sandbox_idle_memory", "memory of an idle sandbox", Megabytes, None, ""),
     row("first_delta_p50", "Send → first delta in the DOM p50", Milliseconds, None, ""),
     row("first_delta_p95", "Send → first delta in the DOM p95", Milliseconds, Some(100.0), ""),
     row("stream_cpu", "24 k characters streamed: CPU", Milliseconds, Some(4000.0), "streamdown 2.7: 8600"),

@@ -26,9 +26,12 @@ pub(super) fn print(figures: &[Figure], circumstances: &str) {
 
 fn line(row: &Row, value: f64) -> String {
     let value = shown_value(row.unit, value);
-    let budget = row.budget.map(|budget| format!("≤ {}", shown(row.unit, budget)));
+    let more_is_better = row.unit == Unit::Rate;
+    let sign = if more_is_better { '≥' } else { '≤' };
+    let budget = row.budget.map(|budget| format!("{sign} {}", shown(row.unit, budget)));
     let verdict = match row.budget {
-        Some(budget) if value > budget => "over",
+        Some(budget) if more_is_better && value < budget => "under",
+        Some(budget) if !more_is_better && value > budget => "over",
         Some(_) => "ok",
         None => "",
     };
@@ -42,7 +45,7 @@ fn line(row: &Row, value: f64) -> String {
 /// The value in the unit that is shown.
 fn shown_value(unit: Unit, value: f64) -> f64 {
     match unit {
-        Unit::Kilobytes => value / 1e3,
+        Unit::Kilobytes | Unit::Rate => value / 1e3,
         Unit::Megabytes => value / 1e6,
         Unit::Milliseconds | Unit::Microseconds | Unit::Count | Unit::Ratio => value,
     }
@@ -56,6 +59,7 @@ fn shown(unit: Unit, value: f64) -> String {
         Unit::Milliseconds => format!("{value:.0} ms"),
         Unit::Microseconds => format!("{value:.1} µs"),
         Unit::Count => format!("{value:.0}"),
+        Unit::Rate => format!("{value:.1} k/s"),
         Unit::Ratio => format!("{value:.2} ×"),
     }
 }
@@ -79,6 +83,9 @@ mod tests {
         };
         assert_eq!(words(249_900.0), "wasm 249.9 KB ≤ 250.0 KB ok theirs");
         assert_eq!(words(251_000.0), "wasm 251.0 KB ≤ 250.0 KB over theirs");
+        let rate = |value| line(&Row { unit: Unit::Rate, budget: Some(100.0), ..ROW }, value);
+        assert!(rate(100_000.0).contains("≥ 100.0 k/s ok"));
+        assert!(rate(99_900.0).contains("≥ 100.0 k/s under"));
     }
 
     #[test]

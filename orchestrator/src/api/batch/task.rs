@@ -17,7 +17,7 @@ use super::{Settings, Teller};
 use crate::{
     api::App,
     error::ApiError,
-    log::Life,
+    log::{Life, Page},
     sandboxes::{Lease, Order, SandboxError},
     turns::{Stop, TurnError, shorten},
 };
@@ -204,7 +204,11 @@ async fn ended(app: &App, session: &str, since: u64) -> Result<(), ApiError> {
     let log = app.logs.session(session).await?;
     let mut cursor = app.logs.cursor(log, since);
     loop {
-        let page = cursor.page(PAGE, None).await?;
+        let page = match cursor.page(PAGE, None).await? {
+            Page::Events(events) => events,
+            // Never of a turn that runs. What is left tells.
+            Page::Cut { .. } => continue,
+        };
         if page.iter().any(|event| &*event.kind == event_type::DONE) {
             return Ok(());
         }

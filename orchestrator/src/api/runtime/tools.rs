@@ -1,20 +1,34 @@
-//! Tools that somebody wants installed. What is there already needs no installing; nothing else can
-//! be had, and that is said.
+//! Tools that somebody wants listed, installed or run. What is there already needs no installing;
+//! nothing else can be had, and that is said.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Json as JsonBody, Router, extract::State, routing::post};
+use axum::{
+    Json as JsonBody, Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{
     App, Shared,
-    extract::{Json, Path},
+    extract::{BODY_LIMIT, Json, Path},
+    forward::{Bounds, Forward},
 };
 use crate::{error::ApiError, toolchain};
 
+/// Arguments, and two full outputs of control characters. It takes as long as a command may.
+const RUN: Bounds =
+    Bounds { body: BODY_LIMIT as u64, answer: 32 << 20, patience: Duration::from_secs(3620) };
+
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/tools/install", post(have)).route("/tools/use", post(have))
+    Router::new()
+        .route("/tools", get(list))
+        .route("/tools/install", post(have))
+        .route("/tools/use", post(have))
+        .route("/tools/run", post(run))
 }
 
 #[derive(Deserialize)]
@@ -22,6 +36,17 @@ struct Wanted {
     tool: String,
     #[serde(default)]
     version: String,
+}
+
+/// Sandboxes see this machine's own tools, each in the one version there is.
+async fn list(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Value>, ApiError> {
+    app.sandboxes.get(&id)?;
+    let tools = toolchain::list().await;
+    let tools = tools.into_iter().map(|tool| {
+        let (name, version, path) = (tool.name, tool.version, tool.path);
+        json!({"name": name, "version": version, "path": path, "active": true})
+    });
+    Ok(JsonBody(json!({"tools": tools.collect::<Vec<_>>()})))
 }
 
 async fn have(
@@ -33,4 +58,8 @@ async fn have(
     let there = toolchain::check(&wanted.tool, &wanted.version).await;
     let version = there.map_err(|reason| ApiError::not_implemented("tools", &reason))?;
     Ok(JsonBody(json!({"success": true, "tool": wanted.tool, "version": version})))
+}
+
+async fn run(forward: Forward) -> Result<Response, ApiError> {
+    forward.run("/tools/run", RUN).await
 }

@@ -44,9 +44,7 @@ impl Invocation {
                     Err(error) => Outcome::failed(error),
                 }
             }
-            Self::Search { pattern, glob, path } => {
-                search::search(tools, pattern, glob, path).await
-            }
+            Self::Search { pattern, glob, path } => search::search(pattern, glob, path).await,
             Self::List { path } => list(tools, path).await,
             Self::Ask(question) => match asker.question(std::slice::from_ref(question)).await {
                 Ok(answers) => {

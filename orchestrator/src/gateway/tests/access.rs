@@ -9,7 +9,11 @@ use super::{
     ORIGIN, SECRET, Stage,
     viewer::{Offer, Viewer},
 };
-use crate::{config::Tuning, log::tests::event};
+use crate::{
+    config::Tuning,
+    log::tests::{event, the_box},
+    store::SandboxRow,
+};
 
 async fn refused(stage: &Stage, query: &str, offer: Offer) -> u16 {
     let mut viewer = Viewer::open(&format!("{}?{query}", stage.url), offer).await.unwrap();
@@ -111,15 +115,126 @@ async fn a_session_that_is_somebody_elses_is_closed_with_4403() {
     assert_eq!(viewer.closed().await, 4403);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_project_token_is_closed_with_4403() {
-    let stage = Stage::new().await;
+/// A token with the given claims of its scope.
+fn scoped(scope: &serde_json::Value) -> String {
     let now = crate::clock::now_ms() / 1000;
-    let claims = json!({
-        "sub": "alice", "projectId": "p", "pid": "skein", "typ": "read", "iat": now, "exp": now + 60,
-    });
-    let token = sign(&claims);
-    assert_eq!(refused(&stage, "", Offer::bearer(&token)).await, 4403);
+    let mut claims =
+        json!({"sub": "product", "pid": "skein", "typ": "read", "iat": now, "exp": now + 600});
+    let claims_of = claims.as_object_mut().unwrap();
+    claims_of.extend(scope.as_object().unwrap().clone());
+    sign(&claims)
+}
+
+/// Session `s` in the sandbox `box`, and `t` in another.
+async fn two_sandboxes() -> Stage {
+    let stage = Stage::new().await;
+    stage.session("s").await;
+    let store = &stage.bench.store;
+    let other = SandboxRow { id: "other".to_owned(), ..the_box() };
+    assert!(store.insert_sandbox(&other, "{}", None).await.unwrap());
+    assert!(store.map_session("t", "other", "bob", None).await.unwrap().is_some());
+    for id in ["box", "other"] {
+        let row = store.open_session(&format!("@{id}"), id).await.unwrap();
+        stage.bench.logs.known_session(&row).await.unwrap();
+    }
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projects_token_opens_its_own_sessions_and_no_others() {
+    let stage = two_sandboxes().await;
+    let token = scoped(&json!({"projectId": "box"}));
+    let mut viewer = Viewer::open(&stage.url, Offer::bearer(&token)).await.unwrap();
+    let hello = viewer.expect("connection.established").await["data"].clone();
+    assert_eq!(
+        (&hello["scope"], &hello["subscribed"]),
+        (&json!("project"), &json!(["project:box"]))
+    );
+    let wished = [
+        "session:s",
+        "agent:s",
+        "session:*",
+        "system",
+        "session:t",
+        "agent:t",
+        "session:none",
+        "session:@box",
+        "project:other",
+        "project:*",
+        "*",
+        "random",
+        "private:s",
+        "system.x",
+        "",
+    ];
+    viewer.say(json!({"type": "subscribe", "channels": wished})).await;
+    let answer = viewer.expect("subscribed").await;
+    assert_eq!(answer["channels"], json!(["session:s", "agent:s", "system"]));
+    let denied = answer["denied"].as_array().unwrap().iter();
+    let denied: Vec<_> = denied.map(|denied| denied["channel"].as_str().unwrap()).collect();
+    assert_eq!(denied, wished[4..]);
+    let log = stage.bench.logs.session("s").await.unwrap();
+    stage.bench.append(&log, vec![event(1, 1)]).await;
+    let seen = viewer.expect("agent.event").await;
+    assert_eq!((&seen["channel"], &seen["seq"]), (&json!("session:s"), &json!(1)));
+    // Its end is the end of its project.
+    stage.bench.logs.forget("@box");
+    assert_eq!(viewer.closed().await, 4404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_made_anew_is_heard_by_who_asks_for_it_again() {
+    let stage = two_sandboxes().await;
+    let token = scoped(&json!({"projectId": "box"}));
+    let mut viewer = Viewer::open(&stage.url, Offer::bearer(&token)).await.unwrap();
+    viewer.expect("connection.established").await;
+    let wish = json!({"type": "subscribe", "channels": ["session:s"]});
+    viewer.say(wish.clone()).await;
+    viewer.expect("subscribed").await;
+    let row = stage.bench.store.session("s").await.unwrap().unwrap();
+    stage.bench.logs.forget("s");
+    stage.bench.store.delete_session(row.key).await.unwrap();
+    let log = stage.session("s").await;
+    viewer.say(wish).await;
+    viewer.expect("subscribed").await;
+    stage.bench.append(&log, vec![event(1, 1)]).await;
+    assert_eq!(viewer.expect("agent.event").await["seq"], json!(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_several_projects_opens_those_and_their_patterns() {
+    let stage = two_sandboxes().await;
+    let token = scoped(&json!({"projectIds": ["box", "other"]}));
+    let mut viewer = Viewer::open(&stage.url, Offer::bearer(&token)).await.unwrap();
+    let hello = viewer.expect("connection.established").await["data"].clone();
+    assert_eq!(hello["scope"], json!("batch"));
+    assert_eq!(hello["subscribed"], json!(["project:box", "project:other"]));
+    viewer.say(json!({"type": "subscribe", "channels": ["session:*", "project:none"]})).await;
+    let answer = viewer.expect("subscribed").await;
+    assert_eq!(answer["channels"], json!(["session:s", "session:t"]));
+    assert_eq!(answer["denied"][0]["channel"], json!("project:none"));
+    let narrower = scoped(&json!({"projectId": "box"}));
+    viewer.say(json!({"type": "token.update", "token": narrower})).await;
+    assert_eq!(viewer.expect("error").await["code"], json!("TOKEN_SCOPE"));
+    viewer.say(json!({"type": "token.update", "token": token})).await;
+    viewer.expect("token.updated").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_has_so_many_channels_and_no_more() {
+    let stage = two_sandboxes().await;
+    for index in 0..40 {
+        stage.session(&format!("s{index}")).await;
+    }
+    let token = scoped(&json!({"projectId": "box"}));
+    let mut viewer = Viewer::open(&stage.url, Offer::bearer(&token)).await.unwrap();
+    viewer.expect("connection.established").await;
+    let wish = json!({"type": "subscribe", "channels": ["session:*", "agent:*"]});
+    viewer.say(wish).await;
+    let answer = viewer.expect("subscribed").await;
+    // The project's own is open already.
+    assert_eq!(answer["channels"].as_array().unwrap().len(), 31);
+    assert!(answer["denied"].as_array().unwrap().len() <= 32);
 }
 
 fn sign(claims: &serde_json::Value) -> String {

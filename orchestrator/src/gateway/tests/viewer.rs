@@ -64,7 +64,7 @@ impl Viewer {
         if let Some(bytes) = offer.receive_buffer {
             socket.set_recv_buffer_size(bytes).unwrap();
         }
-        let stream = socket.connect(address).await.unwrap();
+        let stream = socket.connect(address).await?;
         let (socket, response) = client_async(request, stream).await?;
         Ok(Self { socket, response })
     }
@@ -101,6 +101,20 @@ impl Viewer {
             self.next().await.unwrap_or_else(|code| panic!("{kind} wanted, closed: {code}"));
         assert_eq!(frame["type"], kind, "{frame}");
         frame
+    }
+
+    /// Reads so many events, without a look at them.
+    pub(super) async fn take_events(&mut self, count: usize) {
+        let mut taken = 0;
+        while taken < count {
+            match timeout(PATIENCE, self.socket.next()).await.expect("no frame came") {
+                Some(Ok(Message::Text(text))) => {
+                    taken += usize::from(text.as_str().contains("\"agent.event\""));
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     /// Reads frames until the gateway closes; gives its code.

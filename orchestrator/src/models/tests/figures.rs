@@ -1,6 +1,6 @@
 //! What the gateway costs: the same requests through it and straight to the model, in turns.
 
-use std::{fs::OpenOptions, io::Write as _, time::Instant};
+use std::time::Instant;
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -8,9 +8,8 @@ use tokio::{
 };
 
 use super::*;
+use crate::figures::{quantile, report};
 
-/// Names the file that `cargo xtask bench` reads figures from.
-const OUTPUT: &str = "SKEIN_BENCH_OUTPUT";
 const REQUESTS: usize = 200;
 const ANSWERS: usize = 20;
 /// Tokens of a long answer; the model sends each by itself.
@@ -49,19 +48,7 @@ async fn measure(bench: &Bench, address: &str, text: &str, count: usize) -> [f64
         measured[1].push(exchange(through, &access.token, &text).await);
         meter.close(PATIENCE).await;
     }
-    measured.map(|mut sorted| {
-        sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
-    })
-}
-
-fn report(name: &str, value: f64) {
-    let line = json!({ "name": name, "value": value });
-    println!("{line}");
-    if let Some(path) = std::env::var_os(OUTPUT) {
-        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
-        writeln!(file, "{line}").unwrap();
-    }
+    measured.map(|mut all| quantile(&mut all, 0.5))
 }
 
 #[tokio::test(flavor = "multi_thread")]

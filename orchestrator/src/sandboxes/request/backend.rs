@@ -43,6 +43,10 @@ fn with_key(asked: ModelChoice, made_with: &ModelChoice) -> ModelChoice {
     if asked.api_key.is_some() || asked.base_url.is_some() {
         return asked;
     }
+    if asked.provider.is_none() && asked.model == made_with.model {
+        // Whatever its name begins with.
+        return ModelChoice { extra: asked.extra, ..made_with.clone() };
+    }
     let (provider, model) = match (&asked.provider, &asked.model) {
         // At an address of its own, a name may have a slash of its own.
         (None, Some(name)) if made_with.base_url.is_none() => split(name),
@@ -130,6 +134,9 @@ mod tests {
         let small = json!({"provider": "openai", "model": "small", "apiKey": "key"});
         assert_eq!((&model("openai/small"), &model("small")), (&small, &small));
         assert_eq!(model("vendor/small")["apiKey"], "key", "it is no provider's name");
+        let made_with = json!({"model": {"model": "openai/large", "apiKey": "key"}});
+        let same = becomes_in(made_with, json!({"model": "openai/large"}));
+        assert_eq!(same["model"]["apiKey"], "key", "it is the sandbox's own");
         let elsewhere = becomes(json!({"model": "anthropic/m"}));
         assert_eq!(
             (&elsewhere["model"]["model"], &elsewhere["model"]["apiKey"]),

@@ -98,6 +98,7 @@ mod tests {
             disk: Enforcement::Watchdog,
             file_size: Enforcement::Rlimit,
             open_files: Enforcement::Rlimit,
+            output: Enforcement::Sidecar,
             time: Enforcement::Sidecar,
         };
         assert_eq!(soft(json!({"memoryMB": 256}), &in_force), Vec::<&str>::new());

@@ -35,9 +35,12 @@ const REACHING_OUT: &[&str] = &[
 const IMPOSSIBLE: &[(&str, &str, &str)] = &[
     ("bare", "bare sandboxes", "Every sandbox has its sidecar, and the agents that are installed."),
     ("permissions", "users", "A sandbox has one user, who owns everything in it."),
-    ("git", "git", "A repository can't be cloned: sandboxes here have no network."),
-    ("fromSnapshot", "snapshots", "Snapshots are not kept here."),
-    ("storage", "snapshots", "Snapshots are not kept here."),
+    (
+        "git",
+        "git",
+        "No repository is cloned when a sandbox is made. Allow its host in network, and clone it \
+         with a command.",
+    ),
     ("authFiles", "auth files", "No provider's credentials enter a sandbox here."),
 ];
 
@@ -57,8 +60,7 @@ pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
             }
         }
     }
-    check_driver(request.extra.get("driver"))?;
-    check_network(request.extra.get("network"))
+    check_driver(request.extra.get("driver"))
 }
 
 fn check_reach(fields: &Extra) -> Result<(), SandboxError> {
@@ -83,23 +85,6 @@ fn check_driver(driver: Option<&Value>) -> Result<(), SandboxError> {
         Some(Value::String(kind)) if DRIVERS.contains(&kind.as_str()) => Ok(()),
         Some(_) => Err(SandboxError::DriverNotAllowed),
     }
-}
-
-/// Sandboxes have no network, so that `{blockOutbound: true}` is all that can be had.
-fn check_network(network: Option<&Value>) -> Result<(), SandboxError> {
-    let Some(network) = network.filter(|network| asks(network)) else { return Ok(()) };
-    let opens = match network {
-        Value::Object(fields) => fields.iter().any(|(field, value)| match field.as_str() {
-            "blockOutbound" => value.as_bool() != Some(true),
-            _ => asks(value),
-        }),
-        _ => true,
-    };
-    if opens {
-        let reason = "Sandboxes here have no network.".to_owned();
-        return Err(SandboxError::NotImplemented { feature: "network", reason });
-    }
-    Ok(())
 }
 
 /// Whether a value asks for anything.
@@ -156,17 +141,11 @@ mod tests {
             ("bare", json!(true)),
             ("permissions", json!({"users": [{}]})),
             ("git", json!({"url": "https://example.com/a.git"})),
-            ("fromSnapshot", json!("snap-1")),
-            ("storage", json!({"type": "s3", "bucket": "b"})),
-            ("network", json!({"allowList": ["10.0.0.0/8"]})),
-            ("network", json!({"ports": [3000]})),
-            ("network", json!({"blockOutbound": false})),
             ("backend", json!({"type": "codex", "authFiles": [{"path": "a", "content": "b"}]})),
         ] {
             let refused = checked(json!({field: value}));
             assert!(matches!(refused, Err(SandboxError::NotImplemented { .. })), "{field}");
         }
-        assert!(checked(json!({"network": {"blockOutbound": true, "allowList": []}})).is_ok());
         assert!(checked(json!({"git": null, "bare": false, "permissions": {}})).is_ok());
     }
 

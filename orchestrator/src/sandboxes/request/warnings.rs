@@ -2,7 +2,7 @@
 
 use sandbox_sdk::types::{CreateSandbox, Extra};
 
-use super::refused::asks;
+use super::{network, refused::asks};
 use crate::{builtin::MAX_THINKING_TOKENS, profile};
 
 /// Fields that are read elsewhere, or were refused if they asked for anything.
@@ -33,7 +33,14 @@ pub(in super::super) fn warnings(request: &CreateSandbox) -> Vec<String> {
             }
             "agentIdentifier" if value == "default" => {}
             "driver" => unknown.extend(inner(field, value.as_object(), &["type"])),
-            "network" => unknown.extend(inner(field, value.as_object(), &["blockOutbound"])),
+            "network" => unknown.extend(
+                value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(|(field, value)| asks(value) && !network::is_read(field))
+                    .map(|(field, _)| format!("network.{field}")),
+            ),
             field if READ.contains(&field) => {}
             field => unknown.push(field.to_owned()),
         }
@@ -107,7 +114,7 @@ mod tests {
         let told = warned(json!({
             "name": "a", "env": {"A": "b"}, "tools": {"node": "22"}, "secrets": ["A"],
             "agentIdentifier": "default", "sshEnabled": false, "flavour": null, "bare": false,
-            "driver": "host-agent", "network": {"blockOutbound": true},
+            "driver": "host-agent", "network": {"blockOutbound": true, "allow_list": ["a.example"]},
             "resources": {"cpu": 1, "memory": 256, "strict": true},
         }));
         assert_eq!(told, Vec::<String>::new());

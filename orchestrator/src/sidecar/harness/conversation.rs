@@ -43,7 +43,7 @@ pub(super) async fn write(
     path: String,
     content: String,
 ) -> Result<(), super::super::api::Problem> {
-    files.write(WriteFile { path, content, encoding: None }).await.map(drop)
+    files.write(WriteFile { path, content, ..WriteFile::default() }).await.map(drop)
 }
 
 async fn read(files: &FileStore, session_id: &str) -> BTreeMap<String, String> {

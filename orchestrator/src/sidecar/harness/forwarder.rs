@@ -29,7 +29,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{super::MODELS_SOCKET, random_hex};
+use super::{
+    super::{MODELS_SOCKET, ports},
+    random_hex,
+};
 use crate::exchange;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -72,6 +75,7 @@ impl Forwarder {
     pub(super) async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
+        ports::keep_closed(port);
         let doors = Doors::default();
         let router = Router::new().fallback(forward).with_state(Arc::clone(&doors));
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
 use sandbox_sdk::types::TurnError;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -153,7 +154,7 @@ impl AgentProcess {
     pub(super) async fn close(mut self) {
         self.input = None;
         if self.is_alive() {
-            process_tree::terminate_first_child(self.root);
+            process_tree::send_to_first_child(self.root, Signal::TERM);
             if timeout(EXIT_GRACE, &mut self.ended).await.is_err() {
                 self.kill();
             }

@@ -76,6 +76,10 @@ impl Process {
         process
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The processes it has started, and those that they have.
     pub(crate) fn descendants(&self) -> Vec<u32> {
         let parents: Vec<_> = std::fs::read_dir("/proc")

@@ -8,6 +8,7 @@ use super::super::{BackendChoice, Extra};
 
 /// Body of `POST /v1/sandboxes`. Everything has a default.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSandbox {
     /// Name for people.
@@ -62,6 +63,7 @@ impl fmt::Debug for CreateSandbox {
 
 /// Limits of a sandbox; reads the spellings of both APIs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resources {
     #[serde(rename = "cpuCores", alias = "cpu", default, skip_serializing_if = "Option::is_none")]
     pub cpu_cores: Option<f64>,
@@ -93,6 +95,7 @@ pub struct Resources {
 
 /// Body of `PATCH /v1/sandboxes/{id}`: what changes; the rest stays. It also counts as use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateSandbox {
     /// Name for people.
@@ -113,6 +116,7 @@ pub struct UpdateSandbox {
 
 /// Body of `POST /projects`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateProject {
     /// Chosen by the caller: `sandbox-` and 12 hexadecimal digits. Absent: the orchestrator
@@ -131,6 +135,7 @@ pub struct CreateProject {
 
 /// What a project's sandbox is made from.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProjectContainer {
     /// Container image, where the driver knows images.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,17 +1,36 @@
 //! Patterns for file names: `*`, `?`, `[a-z]`, `{a,b}`, and `**` for any folders.
 
-/// Whether a path fits. A pattern without a slash is about the file's own name.
-pub(super) fn matches(pattern: &str, path: &str) -> bool {
-    let pattern = pattern.trim_start_matches("./");
-    let subject =
-        if pattern.contains('/') { path } else { path.rsplit('/').next().unwrap_or_default() };
-    alternatives(pattern).iter().any(|pattern| fits(pattern.as_bytes(), subject.as_bytes()))
+/// Longest pattern, in bytes.
+const MAX_LENGTH: usize = 256;
+/// Choices of braces; a pattern that has more makes no sense.
+const MAX_CHOICES: usize = 64;
+
+/// A pattern that can be compared with many paths.
+#[derive(Debug)]
+pub(super) struct Glob {
+    /// The pattern once for each choice of its braces.
+    choices: Vec<String>,
+    /// It is about a file's own name.
+    name_only: bool,
 }
 
-/// The pattern once for each choice of its braces.
-fn alternatives(pattern: &str) -> Vec<String> {
-    /// Braces after that many choices are taken as they stand.
-    const MOST: usize = 64;
+impl Glob {
+    /// `None`: it is too long, or has too many choices.
+    pub(super) fn new(pattern: &str) -> Option<Self> {
+        let pattern = pattern.trim_start_matches("./");
+        let choices = (pattern.len() <= MAX_LENGTH).then(|| choices(pattern))??;
+        Some(Self { choices, name_only: !pattern.contains('/') })
+    }
+
+    /// Whether a path fits.
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let name = || path.rsplit('/').next().unwrap_or_default();
+        let subject = if self.name_only { name() } else { path };
+        self.choices.iter().any(|pattern| fits(pattern.as_bytes(), subject.as_bytes()))
+    }
+}
+
+fn choices(pattern: &str) -> Option<Vec<String>> {
     let mut done = Vec::new();
     let mut open = vec![pattern.to_owned()];
     while let Some(pattern) = open.pop() {
@@ -19,16 +38,18 @@ fn alternatives(pattern: &str) -> Vec<String> {
             let length = pattern[start..].find('}')?;
             Some((start, start + length))
         });
-        match braces {
-            Some((start, end)) if open.len() + done.len() < MOST => {
-                let (before, after) = (&pattern[..start], &pattern[end + 1..]);
-                let choices = pattern[start + 1..end].split(',');
-                open.extend(choices.map(|choice| format!("{before}{choice}{after}")));
-            }
-            _ => done.push(pattern),
+        if let Some((start, end)) = braces {
+            let (before, after) = (&pattern[..start], &pattern[end + 1..]);
+            let choices = pattern[start + 1..end].split(',');
+            open.extend(choices.map(|choice| format!("{before}{choice}{after}")));
+        } else {
+            done.push(pattern);
+        }
+        if open.len() + done.len() > MAX_CHOICES {
+            return None;
         }
     }
-    done
+    Some(done)
 }
 
 /// Goes back only to the last star of each kind, so that no pattern takes long.
@@ -90,7 +111,15 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use super::Glob;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Glob::new(pattern).unwrap().matches(path)
+    }
 
     #[test]
     fn patterns_fit_what_they_fit_in_a_shell() {
@@ -133,5 +162,32 @@ mod tests {
         let (pattern, path) = ("*a".repeat(40) + "b", "a".repeat(10_000));
         assert!(!matches(&pattern, &path));
         assert!(!matches(&format!("**/{pattern}"), &path));
+    }
+
+    #[test]
+    fn a_pattern_that_is_a_bomb_is_none() {
+        let started = Instant::now();
+        for bomb in ["{a,b}".repeat(40), "{,,,,,,,,}".repeat(20), "x".repeat(257)] {
+            assert!(Glob::new(&bomb).is_none(), "{bomb}");
+        }
+        assert!(matches(&"{".repeat(200), &"{".repeat(200)), "they have no end");
+        let most = "{a,b}".repeat(6);
+        assert!(matches(&most, "ababab") && !matches(&most, "ababac"));
+        assert!(started.elapsed().as_secs() < 30);
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_breaks_it(pattern in ".{0,40}", path in ".{0,40}") {
+            if let Some(glob) = Glob::new(&pattern) {
+                glob.matches(&path);
+            }
+        }
+
+        #[test]
+        fn a_plain_name_fits_itself(name in "[a-z0-9_.]{1,20}") {
+            let below = format!("some/folder/{name}");
+            prop_assert!(matches(&name, &below));
+        }
     }
 }

@@ -1,0 +1,14 @@
+//! Folders as gzip tars, in both directions.
+
+mod members;
+mod pack;
+mod routes;
+mod tops;
+mod unpack;
+
+pub(super) use pack::packed;
+pub(super) use routes::routes;
+pub(super) use unpack::{Links, unpack};
+
+/// Entries of an archive.
+const MAX_ENTRIES: u64 = 200_000;

@@ -1,0 +1,80 @@
+//! Archives of a sandbox's files, in both directions.
+
+use std::io;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use http::{
+    HeaderValue,
+    header::{CONTENT_TYPE, HOST},
+};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{Method, Request, body::Frame};
+use tokio::time::timeout;
+
+use super::{
+    super::message::{DataEnvelope, PackPaths, Unpacked},
+    MAX_REFUSAL, PATIENCE, SidecarClient, SidecarError, collect, encode, request, unreachable,
+    within,
+};
+
+impl SidecarClient {
+    /// Packs what is at these absolute paths inside the sandbox: a gzip tar whose names begin below
+    /// `/`. A stream that ends without an error is whole. It has as many bytes as the sandbox likes.
+    pub(crate) async fn pack(
+        &self,
+        paths: &[String],
+    ) -> Result<impl Stream<Item = Result<Bytes, SidecarError>> + Send + Unpin + use<>, SidecarError>
+    {
+        let body = encode(&PackPaths { paths: paths.to_vec() })?;
+        let request = request(Method::POST, "/archive/pack", body)?;
+        let response = within(PATIENCE, self.send(request)).await?;
+        let pieces =
+            stream::try_unfold(response.into_body().into_data_stream(), |mut body| async move {
+                let late = |_| SidecarError::Unreachable("it took too long".into());
+                match timeout(PATIENCE, body.next()).await.map_err(late)? {
+                    Some(piece) => Ok(Some((piece.map_err(unreachable)?, body))),
+                    None => Ok(None),
+                }
+            });
+        Ok(Box::pin(pieces))
+    }
+
+    /// Unpacks a gzip tar into a folder of the sandbox; `/` for names that `pack` made. With `clear`,
+    /// what was there before goes once the new content is there as a whole. It takes as long as the
+    /// archive does to come.
+    pub(crate) async fn unpack<S>(
+        &self,
+        path: &str,
+        clear: bool,
+        archive: S,
+    ) -> Result<Unpacked, SidecarError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let path: String = path.bytes().map(escaped).collect();
+        let frames = archive.map(|piece| piece.map(Frame::data));
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(format!("/archive/unpack?path={path}&clear={clear}"))
+            .header(HOST, HeaderValue::from_static("sandbox"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/gzip"))
+            .body(StreamBody::new(Box::pin(frames)))
+            .map_err(|error| SidecarError::Nonsense(error.to_string()))?;
+        let response = self.send(request).await?;
+        let body = within(PATIENCE, collect(response.into_body(), MAX_REFUSAL)).await?;
+        let answer: DataEnvelope<Unpacked> = serde_json::from_slice(&body)
+            .map_err(|error| SidecarError::Nonsense(error.to_string()))?;
+        Ok(answer.data)
+    }
+}
+
+/// A byte as it may stand in a query.
+fn escaped(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    }
+}

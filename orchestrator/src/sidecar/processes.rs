@@ -1,0 +1,175 @@
+//! Processes that go on after the request which started them.
+
+mod log;
+mod process;
+mod routes;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rustix::process::Signal;
+use sandbox_sdk::types::{ErrorCode, ProcessInfo, RunCode, SpawnProcess};
+
+use super::{
+    api::Problem,
+    commands::{CommandRunner, Ends, PATH, Program, shell},
+};
+use process::Process;
+pub(super) use routes::routes;
+
+/// Processes of one sandbox that run at the same time.
+const MAX_RUNNING: usize = 32;
+/// Those that are kept once they have ended.
+const MAX_ENDED: usize = 32;
+/// For those that somebody waits for.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Bytes of standard input.
+const MAX_STDIN: usize = 1 << 20;
+
+/// Languages, and what takes code in them as an argument.
+const LANGUAGES: [(&[&str], &str, &str); 6] = [
+    (&["python", "python3", "py"], "python3", "-c"),
+    (&["javascript", "js", "node", "nodejs"], "node", "-e"),
+    (&["bash", "sh", "shell"], "bash", "-c"),
+    (&["ruby", "rb"], "ruby", "-e"),
+    (&["perl"], "perl", "-e"),
+    (&["php"], "php", "-r"),
+];
+
+/// The processes of the sandbox that the API has started. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Processes {
+    commands: CommandRunner,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_pid: BTreeMap<i32, Arc<Process>>,
+    /// In the order in which they were started.
+    order: Vec<i32>,
+}
+
+impl Processes {
+    pub(super) fn new(commands: CommandRunner) -> Self {
+        Self { commands, table: Arc::default() }
+    }
+
+    async fn spawn(&self, wanted: SpawnProcess) -> Result<Arc<Process>, Problem> {
+        let (shown, words) = match (wanted.command, wanted.executable) {
+            (Some(command), None) if !command.trim().is_empty() && wanted.args.is_empty() => {
+                (command.clone(), vec![shell().to_owned(), "-c".to_owned(), command])
+            }
+            (None, Some(executable)) if !executable.is_empty() => {
+                let words = [vec![executable], wanted.args].concat();
+                (words.join(" "), words)
+            }
+            _ => {
+                let words = "either a command is needed, or an executable with its args";
+                return Err(Problem::invalid(words));
+            }
+        };
+        let limit = wanted.timeout_ms.or_else(|| wanted.blocking.then(default_timeout));
+        let program = Program { words, cwd: wanted.cwd, env: wanted.env, timeout: limit };
+        self.start(program, &shown, wanted.inherit_env.unwrap_or(true), wanted.stdin).await
+    }
+
+    async fn run_code(&self, wanted: RunCode) -> Result<Arc<Process>, Problem> {
+        let language = wanted.language.as_deref().unwrap_or("python").to_ascii_lowercase();
+        let known = LANGUAGES.iter().find(|(names, ..)| names.contains(&language.as_str()));
+        let Some((_, interpreter, option)) = known else {
+            let names: Vec<_> = LANGUAGES.iter().filter_map(|(names, ..)| names.first()).collect();
+            let words = format!("language must be one of {names:?}");
+            return Err(Problem::invalid(words));
+        };
+        if !PATH.split(':').any(|folder| Path::new(folder).join(interpreter).exists()) {
+            let words = format!("This sandbox has no {interpreter}, so it can't run {language}.");
+            return Err(Problem::new(ErrorCode::NotImplemented, words));
+        }
+        let shown = format!("{interpreter} {option} {}", wanted.code);
+        let words = vec![(*interpreter).to_owned(), (*option).to_owned(), wanted.code];
+        let limit = wanted.timeout_ms.or_else(|| Some(default_timeout()));
+        let program = Program { words, cwd: wanted.cwd, env: wanted.env, timeout: limit };
+        self.start(program, &shown, true, None).await
+    }
+
+    async fn start(
+        &self,
+        program: Program,
+        shown: &str,
+        inherit: bool,
+        stdin: Option<String>,
+    ) -> Result<Arc<Process>, Problem> {
+        if stdin.as_ref().is_some_and(|text| text.len() > MAX_STDIN) {
+            return Err(Problem::invalid(format!("stdin has at most {MAX_STDIN} bytes")));
+        }
+        self.check_room(MAX_RUNNING - 1)?;
+        let ends = if stdin.is_some() { Ends::All } else { Ends::Output };
+        let lasting = self.commands.launch(&program, inherit, ends).await?;
+        let process = Arc::new(Process::new(lasting.root, shown, program.cwd));
+        let limit = program.timeout.map(|limit| Duration::from_millis(limit).min(MAX_TIMEOUT));
+        let commands = self.commands.clone();
+        tokio::spawn(Arc::clone(&process).follow(commands, lasting, stdin, limit));
+        let mut table = self.table();
+        // A pid that the kernel gave anew is the new process's.
+        table.order.retain(|pid| *pid != process.pid);
+        table.order.push(process.pid);
+        table.by_pid.insert(process.pid, Arc::clone(&process));
+        table.forget_oldest();
+        drop(table);
+        // Others may have been started meanwhile.
+        if let Err(full) = self.check_room(MAX_RUNNING) {
+            process.send(Signal::KILL, true);
+            return Err(full);
+        }
+        Ok(process)
+    }
+
+    fn check_room(&self, most: usize) -> Result<(), Problem> {
+        let table = self.table();
+        let running = table.by_pid.values().filter(|process| process.is_running()).count();
+        if running <= most {
+            return Ok(());
+        }
+        let words = format!("a sandbox runs at most {MAX_RUNNING} processes; end one");
+        Err(Problem::new(ErrorCode::QuotaExceeded, words))
+    }
+
+    /// Only what was started here.
+    fn find(&self, pid: i32) -> Result<Arc<Process>, Problem> {
+        let known = self.table().by_pid.get(&pid).cloned();
+        known.ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such process"))
+    }
+
+    fn list(&self) -> Vec<ProcessInfo> {
+        let table = self.table();
+        let processes = table.order.iter().filter_map(|pid| table.by_pid.get(pid));
+        processes.map(|process| process.info()).collect()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn forget_oldest(&mut self) {
+        let by_pid = &self.by_pid;
+        let ended = |pid: &&i32| by_pid.get(*pid).is_none_or(|process| !process.is_running());
+        let ended: Vec<i32> = self.order.iter().filter(ended).copied().collect();
+        for pid in ended.iter().take(ended.len().saturating_sub(MAX_ENDED)) {
+            self.by_pid.remove(pid);
+            self.order.retain(|kept| kept != pid);
+        }
+    }
+}
+
+/// Milliseconds.
+fn default_timeout() -> u64 {
+    u64::try_from(DEFAULT_TIMEOUT.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,239 @@
+//! Searches the files that a sandbox owns, for the API and for agents.
+//!
+//! Neither a pattern nor what is in the files makes it take long: the expressions are those that take
+//! linear time, and lines, files, folders, results and the time as a whole have limits. Links are not
+//! followed, and nothing is opened that is not a regular file.
+
+mod glob;
+mod lines;
+mod walk;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use axum::{Json, Router, routing::post};
+use sandbox_sdk::types::ErrorCode;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    HOME, WORKSPACE,
+    api::{Body, Problem, Services},
+};
+use glob::Glob;
+use lines::Lines;
+
+/// Results when nobody says how many, and the most.
+const RESULTS: usize = 200;
+const MAX_RESULTS: usize = 2000;
+/// Lines before and after a match.
+const MAX_CONTEXT: usize = 20;
+/// Longest path, in bytes.
+const MAX_PATH: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Where is searched.
+const FOLDERS: [&str; 3] = [WORKSPACE, HOME, "/tmp"];
+
+/// Searches at the same time. Each keeps a thread busy.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
+/// Body of `POST /search`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Search {
+    /// Regular expression for lines.
+    pub(crate) pattern: String,
+    /// Which files: by their path below `cwd`, or by name if it has no slash.
+    pub(crate) glob: Option<String>,
+    /// Folder or file to search; the workspace by default.
+    pub(crate) cwd: Option<String>,
+    pub(crate) max_results: Option<usize>,
+    #[serde(default)]
+    pub(crate) ignore_case: bool,
+    /// Lines that are told before and after each match.
+    #[serde(default)]
+    pub(crate) context: usize,
+}
+
+/// What was found, in the order of the paths.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Found {
+    pub(crate) matches: Vec<Match>,
+    /// There may be more: a limit was reached.
+    pub(crate) truncated: bool,
+}
+
+/// A line that fits. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Serialize)]
+pub(crate) struct Match {
+    /// Relative to the workspace; absolute elsewhere.
+    pub(crate) path: String,
+    pub(crate) line: u64,
+    pub(crate) column: usize,
+    /// Long ones are cut.
+    pub(crate) text: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    before: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after: Vec<String>,
+}
+
+/// When to stop.
+struct Watch {
+    given_up: CancellationToken,
+    deadline: Instant,
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        self.given_up.is_cancelled() || Instant::now() >= self.deadline
+    }
+}
+
+pub(super) fn routes() -> Router<Services> {
+    Router::new().route("/search", post(route))
+}
+
+async fn route(body: Body<Search>) -> Result<Json<Found>, Problem> {
+    let Json(search) = body?;
+    if search.pattern.is_empty() {
+        return Err(Problem::invalid("pattern must not be empty"));
+    }
+    search.run().await.map(Json)
+}
+
+impl Search {
+    /// The lines that fit. Dropping the future ends it.
+    pub(crate) async fn run(self) -> Result<Found, Problem> {
+        let most = match self.max_results {
+            None => RESULTS,
+            Some(0) => return Err(Problem::invalid("maxResults must be at least 1")),
+            Some(most) => most.min(MAX_RESULTS),
+        };
+        if self.context > MAX_CONTEXT {
+            let words = format!("context must be at most {MAX_CONTEXT} lines");
+            return Err(Problem::invalid(words));
+        }
+        let glob = compiled(self.glob.as_deref())?;
+        aside(move |watch| {
+            let root = root(self.cwd.as_deref())?;
+            let mut lines = Lines::new(&self.pattern, self.ignore_case, self.context, most)?;
+            let whole = walk::files(&root, watch, &mut |file| {
+                if glob.as_ref().is_some_and(|glob| !glob.matches(file.below)) {
+                    return true;
+                }
+                file.open().is_none_or(|open| lines.search(&shown(&root, file.below), open, watch))
+            })
+            .map_err(|error| Problem::invalid(format!("cwd cannot be searched: {error}")))?;
+            Ok(lines.found(whole))
+        })
+        .await
+    }
+
+    /// Paths of the files that fit the glob, whatever is in them, and whether there may be more.
+    pub(crate) async fn files(self) -> Result<(Vec<String>, bool), Problem> {
+        let glob = compiled(self.glob.as_deref())?;
+        let most = self.max_results.unwrap_or(RESULTS).min(MAX_RESULTS);
+        aside(move |watch| {
+            let root = root(self.cwd.as_deref())?;
+            let mut paths = Vec::new();
+            let whole = walk::files(&root, watch, &mut |file| {
+                if glob.as_ref().is_none_or(|glob| glob.matches(file.below)) {
+                    paths.push(shown(&root, file.below));
+                }
+                paths.len() <= most
+            })
+            .map_err(|error| Problem::invalid(format!("path cannot be searched: {error}")))?;
+            let more = paths.len() > most;
+            paths.truncate(most);
+            Ok((paths, more || !whole))
+        })
+        .await
+    }
+}
+
+fn compiled(glob: Option<&str>) -> Result<Option<Glob>, Problem> {
+    let glob = glob.filter(|glob| !glob.is_empty());
+    let too_much = || Problem::invalid("glob is too long or has too many choices");
+    glob.map(|glob| Glob::new(glob).ok_or_else(too_much)).transpose()
+}
+
+/// Runs it beside the event loop. It is told when it is given up.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce(&Watch) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let failed = |error: String| Problem::new(ErrorCode::Server, error);
+    let place = PLACES.acquire().await.map_err(|error| failed(error.to_string()))?;
+    let given_up = CancellationToken::new();
+    let _given_up_with_us = given_up.clone().drop_guard();
+    let watch = Watch { given_up, deadline: Instant::now() + PATIENCE };
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work(&watch);
+        drop(place);
+        done
+    });
+    done.await.unwrap_or_else(|error| Err(failed(error.to_string())))
+}
+
+/// The folder or file to search, without links.
+fn root(wanted: Option<&str>) -> Result<PathBuf, Problem> {
+    let wanted = wanted.unwrap_or_default();
+    if wanted.len() > MAX_PATH || wanted.contains('\0') {
+        return Err(Problem::invalid("cwd is too long or holds a zero byte"));
+    }
+    let path = Path::new(WORKSPACE).join(wanted);
+    let path = path.canonicalize().map_err(|error| {
+        Problem::invalid(format!("{} cannot be searched: {error}", path.display()))
+    })?;
+    if FOLDERS.iter().any(|folder| path.starts_with(folder)) {
+        return Ok(path);
+    }
+    let folders = FOLDERS.join(", ");
+    Err(Problem::invalid(format!("{} is outside of {folders}", path.display())))
+}
+
+/// A path as it is told. `below` is empty for a root that is a file itself.
+fn shown(root: &Path, below: &str) -> String {
+    let path = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
+    let path = path.strip_prefix(WORKSPACE).unwrap_or(&path);
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_from_the_workspace() {
+        assert_eq!(shown(Path::new("/workspace/src"), "a/b.rs"), "src/a/b.rs");
+        assert_eq!(shown(Path::new("/workspace/a.rs"), ""), "a.rs");
+        assert_eq!(shown(Path::new("/home/agent"), "x"), "/home/agent/x");
+    }
+
+    #[test]
+    fn nothing_is_searched_but_what_the_sandbox_owns() {
+        for outside in ["/", "/etc", "/proc/self", "/tmp/../etc", "\0", "/none such"] {
+            assert!(root(Some(outside)).is_err(), "{outside:?}");
+        }
+        let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/etc", &link).unwrap();
+        assert!(root(folder.path().to_str()).is_ok());
+        assert!(root(link.to_str()).is_err());
+    }
+
+    #[tokio::test]
+    async fn limits_that_make_no_sense_are_refused() {
+        let bad = [
+            Search { max_results: Some(0), ..Search::default() },
+            Search { context: MAX_CONTEXT + 1, ..Search::default() },
+            Search { glob: Some("{a,b}".repeat(30)), ..Search::default() },
+        ];
+        for search in bad {
+            assert_eq!(search.run().await.unwrap_err().code, ErrorCode::Validation);
+        }
+    }
+}
