@@ -20,6 +20,7 @@ pub(crate) struct Profile {
     /// In addition to the system prompt.
     #[serde(deserialize_with = "joined")]
     pub(crate) instructions: Option<String>,
+    #[serde(alias = "permission")]
     pub(crate) permissions: Permissions,
     /// Servers with further tools, by name.
     pub(crate) mcp: BTreeMap<String, McpServer>,
@@ -31,7 +32,7 @@ pub(crate) struct Profile {
 pub(crate) struct Permissions {
     pub(crate) bash: Permission,
     pub(crate) edit: Permission,
-    /// Tools that reach into the network by way of the model's provider. The sandbox has none.
+    /// Tools that reach into the network by way of the model's provider, past the sandbox's own.
     pub(crate) network: Permission,
 }
 
@@ -113,7 +114,7 @@ impl Profile {
     }
 
     fn read(field: &str, inline: &Value) -> Result<Self, String> {
-        Self::deserialize(inline)
+        Self::deserialize(unnested(inline))
             .map_err(|error| format!("backend.{field} can't be understood: {error}."))
     }
 
@@ -133,6 +134,20 @@ impl Profile {
             mcp: self.mcp,
         }
     }
+}
+
+/// Clients of the protocol's first version write `agent: {systemPrompt}`. With anything else in it,
+/// `agent` stays what it is: a field that nobody knows.
+fn unnested(inline: &Value) -> Value {
+    let mut flat = inline.clone();
+    let Some(fields) = flat.as_object_mut() else { return flat };
+    let agent = fields.get("agent").and_then(Value::as_object).filter(|agent| agent.len() == 1);
+    let prompt = agent.and_then(|agent| agent.get("systemPrompt")).cloned();
+    if let Some(prompt) = prompt.filter(|_| !fields.contains_key("systemPrompt")) {
+        fields.remove("agent");
+        fields.insert("systemPrompt".to_owned(), prompt);
+    }
+    flat
 }
 
 /// One text, or several that become its lines.
@@ -190,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn the_spelling_of_the_protocols_first_version_means_the_same() {
+        let first = json!({"agent": {"systemPrompt": "s"}, "permission": {"bash": "ask"}});
+        let first = of(json!({ "inlineProfile": first })).unwrap();
+        let now = json!({"systemPrompt": "s", "permissions": {"bash": "ask"}});
+        assert_eq!(first, of(json!({ "inlineProfile": now })).unwrap());
+        assert_eq!(first.permissions.bash, Permission::Ask);
+    }
+
+    #[test]
     fn instructions_may_be_several() {
         let several = profile(json!({"instructions": ["a", "b"]})).unwrap();
         assert_eq!(several.instructions.as_deref(), Some("a\nb"));
@@ -223,7 +247,10 @@ mod tests {
             json!("readonly"),
             json!({"permissions": {"bash": "never"}}),
             json!({"permissions": {"shell": "deny"}}),
-            json!({"permission": {"bash": "deny"}}),
+            json!({"permision": {"bash": "deny"}}),
+            json!({"permission": {"bash": "deny"}, "permissions": {"bash": "allow"}}),
+            json!({"agent": {"systemPrompt": "s", "maxTurns": 3}}),
+            json!({"agent": {"systemPrompt": "s"}, "systemPrompt": "other"}),
             json!({"mcp": {"x": {}}}),
             json!(7),
         ] {

@@ -62,6 +62,8 @@ pub(crate) const PROXY_PORT: u16 = 19128;
 pub(crate) const AGENTS: &str = "/opt/agents";
 pub(crate) const WORKSPACE: &str = "/workspace";
 pub(crate) const HOME: &str = "/home/agent";
+/// What some clients and images call the home folder.
+pub(crate) const OTHER_HOME: &str = "/home/user";
 
 /// What the second argument asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use percent_encoding::percent_decode_str;
 use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -129,7 +130,8 @@ impl TracesConfig {
         for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
             let (name, value) = pair.split_once('=').ok_or(TracesError::Headers)?;
             let name = HeaderName::from_bytes(name.trim().as_bytes());
-            let value = HeaderValue::from_bytes(&percent_decoded(value.trim()));
+            let value: Vec<u8> = percent_decode_str(value.trim()).collect();
+            let value = HeaderValue::from_bytes(&value);
             let mut value = value.map_err(|_| TracesError::Headers)?;
             value.set_sensitive(true);
             headers.insert(name.map_err(|_| TracesError::Headers)?, value);
@@ -159,23 +161,6 @@ fn client(url: &Url) -> Result<reqwest::Client, TracesError> {
     // A proxy of the environment leads out of this machine, never back into it.
     let client = if here || host == "localhost" { client.no_proxy() } else { client };
     client.build().map_err(TracesError::Client)
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = (first == b'%').then(|| after.get(..2)).flatten();
-        let decoded = hex.and_then(|hex| hex::decode(hex).ok());
-        if let Some([byte]) = decoded.as_deref() {
-            bytes.push(*byte);
-            rest = &after[2..];
-        } else {
-            bytes.push(first);
-            rest = after;
-        }
-    }
-    bytes
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -6,7 +6,7 @@ use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{App, Shared, extract::Path, refusals::NO_CRIU};
-use crate::error::ApiError;
+use crate::{clock::iso, error::ApiError, sidecar::HOME};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -19,6 +19,7 @@ pub(super) fn in_sandbox() -> Router<Arc<App>> {
         .route("/permissions/users", get(users))
         .route("/permissions/users/agent", get(user))
         .route("/permissions/users/agent/policies", get(policies))
+        .route("/permissions/users/{*rest}", get(nobody))
 }
 
 async fn criu_status() -> Json<Value> {
@@ -33,13 +34,11 @@ async fn checkpoints(State(app): Shared, Path(id): Path<String>) -> Result<Json<
 
 /// The one user that everything in a sandbox runs as.
 async fn users(State(app): Shared, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    app.sandboxes.get(&id)?;
-    Ok(Json(json!({"users": [agent()]})))
+    Ok(Json(json!({"users": [agent(&app, &id)?]})))
 }
 
 async fn user(State(app): Shared, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    app.sandboxes.get(&id)?;
-    Ok(Json(agent()))
+    agent(&app, &id).map(Json)
 }
 
 /// It may do everything in the sandbox.
@@ -48,6 +47,24 @@ async fn policies(State(app): Shared, Path(id): Path<String>) -> Result<Json<Val
     Ok(Json(json!({"rules": [{"pattern": "**", "permission": "write"}]})))
 }
 
-fn agent() -> Value {
-    json!({"userId": "agent", "username": "agent", "role": "owner"})
+/// Clients that ask for somebody take this for an answer, and a refusal for a failure.
+async fn nobody(
+    State(app): Shared,
+    Path((id, user)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    app.sandboxes.get(&id)?;
+    Err(ApiError::not_found("user", &user))
+}
+
+/// It is there for as long as its sandbox.
+fn agent(app: &App, id: &str) -> Result<Value, ApiError> {
+    let created_at = iso(app.sandboxes.get(id)?.row.created_at);
+    Ok(json!({
+        "userId": "agent",
+        "username": "agent",
+        "homeDir": HOME,
+        "role": "owner",
+        "sshKeys": [],
+        "createdAt": created_at,
+    }))
 }

@@ -52,7 +52,7 @@ pub(super) const API: &[Refusal] = &[
 /// Routes of a sandbox's own surface.
 pub(super) const IN_SANDBOX: &[Refusal] = &[
     refuse(POST, "/permissions/users", "users", ONE_USER),
-    refuse(ANY, "/permissions/users/{*rest}", "users", ONE_USER),
+    refuse(CHANGES, "/permissions/users/{*rest}", "users", ONE_USER),
     refuse(CHANGES, "/permissions/users/agent", "users", ONE_USER),
     refuse(CHANGES, "/permissions/users/agent/policies", "users", ONE_USER),
     refuse(ANY, "/backend/account", "backend account", NO_ACCOUNT),

@@ -156,6 +156,7 @@ pub(super) fn bwrap_arguments(
     if let Payload::Serve { .. } = payload {
         arguments.bind("--bind", &sources.workspace, sidecar::WORKSPACE);
         arguments.bind("--bind", &sources.home, sidecar::HOME);
+        arguments.add(&["--symlink", sidecar::HOME, sidecar::OTHER_HOME]);
         arguments.add(&["--chdir", sidecar::WORKSPACE]);
     }
     if let Some(models) = &sources.models {

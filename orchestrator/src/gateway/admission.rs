@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, Uri, header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use percent_encoding::percent_decode_str;
 use sandbox_sdk::types::{ErrorCode, SUBPROTOCOL};
 
 use super::frames::Format;
@@ -64,7 +65,8 @@ impl Admission {
 
     fn read_query(&mut self, query: &str) {
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let value = percent_decode(value);
+            let value = value.replace('+', " ");
+            let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
             match name {
                 "token" if self.token.is_none() => self.token = Some(value),
                 "sessionId" => self.session_id = Some(value),
@@ -121,23 +123,6 @@ fn check_origin(origins: &[String], headers: &HeaderMap, bearer: bool) -> Result
     };
     let refusal = || ApiError::new(ErrorCode::Forbidden, "This origin may not open the gateway.");
     allowed.then_some(()).ok_or_else(refusal)
-}
-
-fn percent_decode(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = (first == b'%').then(|| after.get(..2)).flatten();
-        let decoded = hex.and_then(|hex| hex::decode(hex).ok());
-        if let Some([byte]) = decoded.as_deref() {
-            bytes.push(*byte);
-            rest = &after[2..];
-        } else {
-            bytes.push(if first == b'+' { b' ' } else { first });
-            rest = after;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

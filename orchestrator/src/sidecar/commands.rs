@@ -174,6 +174,8 @@ impl CommandRunner {
             ("LANG", "C.UTF-8"),
             ("USER", "agent"),
             ("SHELL", shell()),
+            // Clients ask a shell for it, to make their relative paths whole.
+            ("AGENT_WORKSPACE_ROOT", WORKSPACE),
         ];
         command.current_dir(WORKSPACE).env_clear();
         command.envs(defaults).envs(self.outlet.environment());

@@ -14,7 +14,8 @@ async fn the_hosts_folders_and_the_data_folder_are_not_there() {
     for path in ["/root", "/var/log", "/sys", "/boot", "/mnt", "/var/run/docker.sock"] {
         assert!(sandbox.refusal(&format!("ls {path}")).await.contains("No such file"), "{path}");
     }
-    assert_eq!(sandbox.output("ls /home").await, "agent");
+    // The second name is a link to the first.
+    assert_eq!(sandbox.output("ls /home").await, "agent\nuser");
     let run = sandbox.output("ls -A /run; find / -xdev -type s 2>/dev/null || true").await;
     assert_eq!(run, "", "no socket is in reach");
 }
@@ -202,7 +203,19 @@ async fn the_environment_is_its_own() {
     })
     .await;
     let names = sandbox.output("env | cut -d= -f1 | sort").await;
-    let own = ["GREETING", "HOME", "LANG", "OLDPWD", "PATH", "PWD", "SHELL", "SHLVL", "USER", "_"];
+    let own = [
+        "AGENT_WORKSPACE_ROOT",
+        "GREETING",
+        "HOME",
+        "LANG",
+        "OLDPWD",
+        "PATH",
+        "PWD",
+        "SHELL",
+        "SHLVL",
+        "USER",
+        "_",
+    ];
     assert!(names.split_whitespace().all(|name| own.contains(&name)), "{names}");
     assert_eq!(sandbox.output("echo $GREETING").await, "hello");
 }

@@ -27,7 +27,7 @@ async fn folders_are_made_listed_looked_at_and_removed() {
     assert_eq!((&folder["isDir"], &folder["isFile"]), (&json!(true), &json!(false)));
     assert_eq!((&link["isSymlink"], &link["isDir"]), (&json!(true), &json!(false)));
     assert_eq!((&file["size"], &file["path"]), (&json!(5), &json!("/workspace/a/n ü")));
-    assert_eq!((&file["permissions"], &file["owner"]), (&json!("0644"), &json!("agent")));
+    assert_eq!((&file["permissions"], &file["owner"]), (&json!(0o644), &json!("agent")));
     assert!(file["modTime"].as_str().unwrap().ends_with('Z'));
     let all = data(product.get(&fs("list/workspace/a?all=true&long=true")).await.expect(200));
     assert_eq!(all["entries"].as_array().unwrap().len(), 4);

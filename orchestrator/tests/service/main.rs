@@ -42,5 +42,6 @@ mod tools;
 mod traces;
 mod transfers;
 mod turns;
+mod typescript_client;
 mod webhooks;
 mod wire;

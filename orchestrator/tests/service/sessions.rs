@@ -160,7 +160,8 @@ async fn what_there_is_to_run_turns_with_is_told_as_it_is() {
     let can = product.get(&format!("{runtime}/backend/capabilities")).await.expect(200);
     assert_eq!((&can["streaming"], &can["multimodal"]), (&json!(true), &json!(false)));
     let servers = product.get(&format!("{runtime}/backend/mcp")).await.expect(200);
-    assert_eq!(servers, json!({"servers": []}));
+    assert_eq!(servers, json!({"servers": {}}));
+    assert_eq!(can["contextWindow"], 0, "as the demo has no model");
     let capabilities = product.get(&format!("{runtime}/capabilities")).await.expect(200);
     assert_eq!(capabilities["runs"]["eventReplay"], true);
     for (method, path) in [

@@ -22,7 +22,6 @@ async fn what_can_not_be_done_here_is_refused_by_name_and_with_a_reason() {
         (Method::POST, "/v1/intelligence/reports".to_owned(), "intelligence"),
         (Method::GET, "/v1/intelligence/reports/r1".to_owned(), "intelligence"),
         (Method::POST, format!("{runtime}/permissions/users"), "users"),
-        (Method::GET, format!("{runtime}/permissions/users/u1"), "users"),
         (Method::PATCH, format!("{runtime}/permissions/users/u1"), "users"),
         (Method::DELETE, format!("{runtime}/permissions/users/u1"), "users"),
         (Method::PUT, format!("{runtime}/permissions/users/u1/policies"), "users"),

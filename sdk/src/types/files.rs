@@ -110,9 +110,9 @@ pub struct FsEntry {
     pub is_file: bool,
     #[serde(default)]
     pub is_symlink: bool,
-    /// Octal, `"0644"`.
+    /// The twelve bits of its mode, as a number: 420 is `0o644`.
     #[serde(default)]
-    pub permissions: String,
+    pub permissions: u32,
     #[serde(default)]
     pub owner: String,
     #[serde(default)]

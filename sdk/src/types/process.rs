@@ -96,8 +96,8 @@ pub struct ProcessInfo {
     /// `running` or `exited`.
     pub status: String,
     pub running: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
+    /// -1 while it runs.
+    pub exit_code: i32,
     /// `SIGKILL`, when the exit code is that of a signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_signal: Option<String>,
@@ -108,7 +108,7 @@ pub struct ProcessInfo {
     pub started_at: String,
     /// ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<String>,
+    pub exited_at: Option<String>,
 }
 
 /// Body of `DELETE …/process/{pid}`.

@@ -238,6 +238,7 @@ fn meaning(status: u16) -> &'static str {
         201 => "It was made.",
         202 => "It has begun, and is not waited for.",
         206 => "A part of the bytes.",
+        404 => "There is none.",
         _ => "It was done.",
     }
 }

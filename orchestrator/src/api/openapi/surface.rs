@@ -2,7 +2,7 @@
 //! sandbox.
 
 use sandbox_sdk::types::{
-    Exec, ExecResult, OpenTerminal, ProcessInfo, ResizeTerminal, RunCode, SignalProcess,
+    ErrorBody, Exec, ExecResult, OpenTerminal, ProcessInfo, ResizeTerminal, RunCode, SignalProcess,
     SnapshotStorage, SpawnProcess, TerminalInfo, TerminalInput,
 };
 
@@ -27,8 +27,16 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn about() -> impl Iterator<Item = Operation> {
-    let user =
-        || fields([always("userId", text()), always("username", text()), always("role", text())]);
+    let user = || {
+        fields([
+            always("userId", text()),
+            always("username", text()),
+            always("homeDir", text()),
+            always("role", text()),
+            always("sshKeys", list(text())),
+            always("createdAt", date()),
+        ])
+    };
     let status = fields([
         always("type", text()),
         always("status", word(["running", "starting", "stopped", "unknown"])),
@@ -40,9 +48,10 @@ fn about() -> impl Iterator<Item = Operation> {
         always("toolUse", flag()),
         always("reasoning", flag()),
         always("multimodal", flag()),
-        always("contextWindow", or_null(whole())),
+        always("contextWindow", whole()),
     ]);
-    let servers = fields([always("servers", list(fields([always("name", text())])))]);
+    let server = fields([always("status", word(["running", "stopped", "error"]))]);
+    let servers = fields([always("servers", named(server))]);
     tagged(
         "Tools, users, backend",
         [
@@ -59,6 +68,8 @@ fn about() -> impl Iterator<Item = Operation> {
             get("/permissions/users/agent", "Shows the one user.").gives(200, user()),
             get("/permissions/users/agent/policies", "Tells what the one user may do: everything.")
                 .gives(200, fields([always("rules", list(object()))])),
+            get("/permissions/users/{*rest}", "Finds nobody, as there is one user.")
+                .gives(404, of::<ErrorBody>()),
         ],
     )
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json as JsonBody, Router, extract::State, routing::get};
 use sandbox_sdk::types::{AgentInfo, SandboxStatus};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     api::{App, Shared, extract::Path},
@@ -58,7 +58,8 @@ async fn status(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<V
     Ok(JsonBody(shown))
 }
 
-/// `contextWindow` is that of the sandbox's model, where it is known.
+/// `contextWindow` is that of the sandbox's model, and 0 where it is not known: clients count on a
+/// number.
 async fn of_backend(
     State(app): Shared,
     Path(id): Path<String>,
@@ -79,24 +80,22 @@ async fn of_backend(
         "reasoning": agent.id != DEMO,
         // Turns take text parts only.
         "multimodal": false,
-        "contextWindow": model.and_then(|model| model.context_tokens),
+        "contextWindow": model.and_then(|model| model.context_tokens).unwrap_or(0),
     })))
 }
 
-/// Names of the servers with further tools in the sandbox's inline profiles. What they are started
-/// with may be secret.
+/// The servers with further tools in the sandbox's inline profiles, by name. They are started with a
+/// turn and end with it, so that none runs by itself. What they are started with may be secret.
 async fn servers(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Value>, ApiError> {
     let request = app.sandboxes.get(&id)?.request;
     let profiles = request.backend.iter().flat_map(|backend| {
         profile::FIELDS.into_iter().filter_map(move |field| backend.extra.get(field))
     });
-    let mut names: Vec<&str> = profiles
+    let servers: Map<_, _> = profiles
         .filter_map(|profile| profile.get("mcp")?.as_object())
-        .flat_map(|servers| servers.keys().map(String::as_str))
+        .flat_map(|servers| servers.keys().cloned())
+        .map(|name| (name, json!({"status": "stopped"})))
         .collect();
-    names.sort_unstable();
-    names.dedup();
-    let servers: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
     Ok(JsonBody(json!({"servers": servers})))
 }
 

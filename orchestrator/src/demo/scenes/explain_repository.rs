@@ -23,7 +23,7 @@ pub(in crate::demo) async fn explain_repository(narrator: &mut Narrator) -> Resu
     let mut folder = ".";
     let mut files = narrator.bash(FILES).await?;
     if files.text.trim().is_empty() {
-        let text = "The workspace is empty, and the sandbox has no network to clone from. So I put \
+        let text = "The workspace is empty, and this demo clones nothing. So I put \
                     a small sample repository into `sample-repo` and explain that one.";
         narrator.say(text).await?;
         for (path, content) in SAMPLE {

@@ -10,6 +10,7 @@ use http::{
 };
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{Method, Request, body::Frame};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
 use super::{
@@ -52,7 +53,7 @@ impl SidecarClient {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
-        let path: String = path.bytes().map(escaped).collect();
+        let path = utf8_percent_encode(path, NON_ALPHANUMERIC);
         let frames = archive.map(|piece| piece.map(Frame::data));
         let request = Request::builder()
             .method(Method::PUT)
@@ -66,15 +67,5 @@ impl SidecarClient {
         let answer: DataEnvelope<Unpacked> = serde_json::from_slice(&body)
             .map_err(|error| SidecarError::Nonsense(error.to_string()))?;
         Ok(answer.data)
-    }
-}
-
-/// A byte as it may stand in a query.
-fn escaped(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-            char::from(byte).to_string()
-        }
-        byte => format!("%{byte:02X}"),
     }
 }

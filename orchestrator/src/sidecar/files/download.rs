@@ -17,6 +17,7 @@ use axum::{
     },
     response::Response,
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     super::{
@@ -116,19 +117,14 @@ pub(in super::super) fn saved(body: Body, kind: &'static str, name: &str) -> Res
     answer
 }
 
+/// What stands for itself in a name.
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
 /// The name in plain letters, and as it is for those who read the newer spelling.
 fn disposition(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ');
     let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
-    let exact: String = name
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect();
+    let exact = utf8_percent_encode(name, &PLAIN);
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}")
 }
 

@@ -179,7 +179,7 @@ fn described(folder: &Path, name: &CStr, stat: &Stat) -> FsEntry {
         is_dir: kind.is_dir(),
         is_file: kind.is_file(),
         is_symlink: kind.is_symlink(),
-        permissions: format!("{:04o}", stat.st_mode & 0o7777),
+        permissions: stat.st_mode & 0o7777,
         owner: who(stat.st_uid),
         group: who(stat.st_gid),
         mod_time: time(stat.st_mtime),

@@ -20,14 +20,12 @@ use rustix::{
 };
 
 use super::{
-    super::{HOME, WORKSPACE, api::Problem},
+    super::{HOME, OTHER_HOME, WORKSPACE, api::Problem},
     refusals::{not_regular, outside, problem},
 };
 
 /// Where files may be.
 pub(crate) const FOLDERS: &[&str] = &[WORKSPACE, HOME, "/tmp"];
-/// What some images call the home folder.
-const OTHER_HOME: &str = "/home/user";
 /// Longest path, as the system has it.
 const MAX_PATH: usize = 4096;
 

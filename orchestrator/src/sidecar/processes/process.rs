@@ -32,6 +32,8 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(100);
 const TIMED_OUT: i32 = 124;
 /// The process ended, and nobody could say how.
 const UNKNOWN_EXIT: i32 = 1;
+/// Stands where the exit code of a process will be.
+const STILL_RUNNING: i32 = -1;
 /// Bytes told of what was asked for.
 const SHOWN: usize = 1024;
 
@@ -188,11 +190,11 @@ impl Process {
             cwd: self.cwd.clone(),
             status: if end.is_some() { "exited" } else { "running" }.to_owned(),
             running: end.is_none(),
-            exit_code: end.map(|end| end.code),
+            exit_code: end.map_or(STILL_RUNNING, |end| end.code),
             exit_signal: end.and_then(|end| signal::of_exit(end.code)),
             timed_out: self.life().timed_out,
             started_at: iso(self.started_at),
-            ended_at: end.map(|end| iso(end.at)),
+            exited_at: end.map(|end| iso(end.at)),
         }
     }
 

@@ -12,9 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::stream;
-use sandbox_sdk::types::{
-    ErrorCode, ProcessInfo, ProcessResult, RunCode, SignalProcess, SpawnProcess,
-};
+use sandbox_sdk::types::{ProcessInfo, ProcessResult, RunCode, SignalProcess, SpawnProcess};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -29,8 +27,6 @@ use super::{
     log::{Entry, Record, Source},
     process::Process,
 };
-use crate::clock::iso;
-
 pub(in crate::sidecar) fn routes() -> Router<Services> {
     Router::new()
         .route("/process", get(list))
@@ -117,10 +113,9 @@ async fn end(
     let process = services.processes.find(pid)?;
     let signal = wanted.signal.unwrap_or_else(|| "SIGTERM".into());
     let signal = signal::named(&signal).ok_or_else(|| Problem::invalid("no such signal"))?;
-    if !process.send(signal, wanted.tree.unwrap_or(true)) {
-        return Err(Problem::new(ErrorCode::InvalidState, "the process has ended"));
-    }
-    Ok(enveloped(json!({"pid": pid, "signalled": true})))
+    // Clients end what may just have ended by itself: that is no mistake of theirs.
+    let signalled = process.send(signal, wanted.tree.unwrap_or(true));
+    Ok(enveloped(json!({"pid": pid, "signalled": signalled})))
 }
 
 #[derive(Deserialize)]
@@ -171,7 +166,7 @@ async fn logs(
 }
 
 fn told(record: &Record) -> Bytes {
-    let timestamp = iso(record.at);
+    let timestamp = record.at;
     let (kind, data) = match &record.entry {
         Entry::Text { source, text } => {
             let kind = if *source == Source::Stdout { "stdout" } else { "stderr" };

@@ -1,6 +1,7 @@
 //! Signatures of requests in the S3 protocol: AWS Signature, version 4.
 
 use aws_lc_rs::{digest, hmac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::iso;
@@ -78,19 +79,14 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+const IN_PATHS: AsciiSet = UNRESERVED.remove(b'/');
+
 /// Percent-encodes everything but what never has a meaning of its own.
 pub(super) fn encode(text: &str, keep_slashes: bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slashes && byte == b'/')
-        {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push_str(&hex::encode_upper([byte]));
-        }
-    }
-    encoded
+    let set = if keep_slashes { &IN_PATHS } else { &UNRESERVED };
+    utf8_percent_encode(text, set).to_string()
 }
 
 #[cfg(test)]

@@ -130,6 +130,7 @@ pub(super) const TABLE: &[Row] = &[
     control(GET, "/permissions/users"),
     control(GET, "/permissions/users/agent"),
     control(GET, "/permissions/users/agent/policies"),
+    control(GET, "/permissions/users/{*}"),
     control(POST, "/permissions/users"),
     read(GET, "/backend/status"),
     read(GET, "/backend/capabilities"),
