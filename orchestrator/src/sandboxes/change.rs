@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sandbox_sdk::types::{CreateSandbox, UpdateSandbox};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{SandboxError, Sandboxes, Snapshot, events, request, slot::Slot};
 
@@ -29,16 +30,7 @@ impl Sandboxes {
         slot: &Arc<Slot>,
         update: UpdateSandbox,
     ) -> Result<Snapshot, SandboxError> {
-        // One change at a time.
-        let life = slot.lock_life().await;
-        if slot.is_condemned() {
-            return Err(SandboxError::NotFound);
-        }
-        if let Some(why) = slot.unreadable() {
-            // What could be read again with the right secret would be lost.
-            return Err(SandboxError::Unreadable(why));
-        }
-        let before = slot.request();
+        let (life, before) = begin(slot).await?;
         let mut request = CreateSandbox::clone(&before);
         let UpdateSandbox { name, idle_timeout_seconds, max_lifetime_seconds, metadata, .. } =
             update;
@@ -49,10 +41,7 @@ impl Sandboxes {
         // Who only keeps it alive, again and again, must not fill its log.
         let is_new = request != *before;
         if is_new {
-            let id = slot.snapshot().row.id;
-            let sealed = self.seal(&id, &request)?;
-            self.0.store.save_request(&id, &sealed, request.max_lifetime_seconds).await?;
-            slot.set_request(request);
+            self.write_down(slot, request).await?;
         }
         slot.touch();
         drop(life);
@@ -62,4 +51,32 @@ impl Sandboxes {
         }
         Ok(snapshot)
     }
+
+    /// What a sandbox is made with from now on.
+    pub(super) async fn write_down(
+        &self,
+        slot: &Slot,
+        request: CreateSandbox,
+    ) -> Result<(), SandboxError> {
+        let id = slot.snapshot().row.id;
+        let sealed = self.seal(&id, &request)?;
+        self.0.store.save_request(&id, &sealed, request.max_lifetime_seconds).await?;
+        slot.set_request(request);
+        Ok(())
+    }
+}
+
+/// One change at a time: what the sandbox is made with, held until the guard is dropped.
+pub(super) async fn begin(
+    slot: &Slot,
+) -> Result<(OwnedMutexGuard<()>, Arc<CreateSandbox>), SandboxError> {
+    let life = slot.lock_life().await;
+    if slot.is_condemned() {
+        return Err(SandboxError::NotFound);
+    }
+    if let Some(why) = slot.unreadable() {
+        // What could be read again with the right secret would be lost.
+        return Err(SandboxError::Unreadable(why));
+    }
+    Ok((life, slot.request()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sandbox_sdk::types::CreateSandbox;
 
-use super::{NetworkAsk, SandboxError, Sandboxes, events, slot::Slot};
+use super::{NetworkAsk, SandboxError, Sandboxes, change::begin, events, slot::Slot};
 use crate::{
     network::Policy,
     store::{ExposedPort, MAX_PORTS},
@@ -40,15 +40,7 @@ impl Sandboxes {
         slot: &Arc<Slot>,
         change: &NetworkAsk,
     ) -> Result<Vec<i64>, SandboxError> {
-        // One change at a time.
-        let life = slot.lock_life().await;
-        if slot.is_condemned() {
-            return Err(SandboxError::NotFound);
-        }
-        if let Some(why) = slot.unreadable() {
-            return Err(SandboxError::Unreadable(why));
-        }
-        let before = slot.request();
+        let (life, before) = begin(slot).await?;
         let mut request = CreateSandbox::clone(&before);
         let asked = NetworkAsk::of(&before)?.changed(change);
         // The rows say which ports are open; a restart must not open closed ones again.
@@ -61,10 +53,8 @@ impl Sandboxes {
         let id = slot.snapshot().row.id;
         let is_new = is_asked && request != *before;
         if is_new {
-            let sealed = self.seal(&id, &request)?;
-            self.0.store.save_request(&id, &sealed, request.max_lifetime_seconds).await?;
             let policy = self.policy(&request);
-            slot.set_request(request);
+            self.write_down(slot, request).await?;
             if let Some(running) = slot.running() {
                 let reachable = policy != Policy::None;
                 running.network.set(policy);
