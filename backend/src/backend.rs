@@ -18,6 +18,7 @@ use crate::{
     BackendConfig, Error, Timing,
     db::{Db, args},
     options::Known,
+    trace,
 };
 
 /// The product's domain over one database and one orchestrator. Cheap to clone.
@@ -173,13 +174,17 @@ impl Backend {
         &self.inner.db
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.inner.client
+    /// Its calls belong to the trace of the work that makes them.
+    pub(crate) fn client(&self) -> Client {
+        match trace::current() {
+            Some(trace) => self.inner.client.with_trace(trace),
+            None => self.inner.client.clone(),
+        }
     }
 
     /// The client for calls that a person waits for.
     pub(crate) fn quick_client(&self) -> Client {
-        self.inner.client.with_timeout(self.config().timing.quick_call)
+        self.client().with_timeout(self.config().timing.quick_call)
     }
 
     pub(crate) fn issuer(&self) -> &ProductTokenIssuer {
@@ -228,6 +233,7 @@ impl Backend {
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
+        let work = trace::carried(work);
         self.inner.tasks.spawn(async move {
             if let Err(error) = work.await {
                 tracing::error!(error = &error as &dyn std::error::Error, "{what} failed");
@@ -241,7 +247,7 @@ impl Backend {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let done = self.inner.tasks.spawn(work).await;
+        let done = self.inner.tasks.spawn(trace::carried(work)).await;
         done.map_err(|source| Error::internal("finish a task", source))?
     }
 }

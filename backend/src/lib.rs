@@ -15,6 +15,7 @@ mod options;
 mod prices;
 mod sandboxes;
 mod tokens;
+mod trace;
 mod turns;
 mod webhooks;
 mod words;
@@ -32,6 +33,7 @@ pub use options::{AgentOption, Choice, ModelOption, Options, Permissions};
 pub use prices::{PriceError, Prices};
 pub use sandboxes::SandboxState;
 pub use tokens::StreamGrant;
+pub use trace::{TraceParent, begin_trace, in_trace};
 pub use turns::{
     ActiveTurn, ReportedUsage, StartTurn, StartedTurn, TurnOutcome, TurnState, TurnStatus,
 };

@@ -100,7 +100,7 @@ export class ChatPage {
   /** Waits until this much of the last answer's prose is there, and more is to come. */
   async inTheMiddleOfText(characters = 400): Promise<void> {
     await expect
-      .poll(async () => (await this.prose()).length, { timeout: 30_000 })
+      .poll(async () => (await this.prose()).length, { timeout: 60_000 })
       .toBeGreaterThan(characters);
     await expect(this.stop).toBeVisible();
   }

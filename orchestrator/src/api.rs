@@ -127,6 +127,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .layer(from_fn(layers::envelope))
         .layer(CatchPanicLayer::custom(layers::after_panic))
+        .layer(from_fn(layers::kept_nowhere))
         .layer(from_fn(layers::trace))
         .layer(from_fn_with_state(app.clone(), metrics::observe))
         // Before all that is the API's: a port's origin is none of it.

@@ -1,11 +1,54 @@
 //! Wall-clock time as the protocol writes it: milliseconds since the Unix epoch, and ISO 8601.
 
+mod wall;
+
 use std::time::{SystemTime, UNIX_EPOCH};
+
+#[cfg(test)]
+pub(crate) use set::TestClock;
+#[cfg(test)]
+use set::set_by_ms;
+pub(crate) use wall::WallClock;
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX).saturating_add(set_by_ms())
+}
+
+#[cfg(not(test))]
+const fn set_by_ms() -> i64 {
+    0
+}
+
+/// A clock that tests can set. Each thread has its own, so that no test sets another's.
+#[cfg(test)]
+mod set {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BY_MS: Cell<i64> = const { Cell::new(0) };
+    }
+
+    /// This thread's wall clock; it is right again when this is dropped.
+    pub(crate) struct TestClock;
+
+    impl TestClock {
+        /// From now on it is so many milliseconds ahead of the right time.
+        pub(crate) fn set_by(&self, ms: i64) {
+            BY_MS.set(ms);
+        }
+    }
+
+    impl Drop for TestClock {
+        fn drop(&mut self) {
+            BY_MS.set(0);
+        }
+    }
+
+    pub(super) fn set_by_ms() -> i64 {
+        BY_MS.get()
+    }
 }
 
 const DAY_MS: i64 = 86_400_000;

@@ -6,13 +6,19 @@ use std::{
     time::Duration,
 };
 
+use clap::builder::RangedU64ValueParser;
+use http::Uri;
 use secrecy::SecretString;
 
 use crate::{
+    driver::ContainersConfig,
     models::ModelsConfig,
     network::{DefaultNetwork, NetworkReach},
     snapshots::SnapshotsConfig,
 };
+
+/// More than any machine has room for.
+const MOST_SANDBOXES: u64 = 1_000_000;
 
 /// What an orchestrator needs to know. Everything has a default.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,7 +27,7 @@ pub struct Config {
     #[arg(long, env = "SKEIN_ORCHESTRATOR_ADDR", default_value = "127.0.0.1:4095")]
     pub addr: SocketAddr,
     /// Data folder; the orchestrator keeps its own in `orchestrator/` below it.
-    #[arg(long, env = "SKEIN_DATA", default_value = "data")]
+    #[arg(long, env = "SKEIN_DATA", default_value = "data", global = true)]
     pub data: PathBuf,
     /// Base URL under which clients reach this orchestrator, when it is not the listen address.
     #[arg(long, env = "SKEIN_ORCHESTRATOR_PUBLIC_URL")]
@@ -34,7 +40,8 @@ pub struct Config {
         long,
         env = "SKEIN_ALLOWED_ORIGINS",
         value_delimiter = ',',
-        default_value = "http://127.0.0.1:3000,http://localhost:3000"
+        default_value = "http://127.0.0.1:3000,http://localhost:3000",
+        value_parser = origin
     )]
     pub allowed_origins: Vec<String>,
     /// Product whose read tokens are accepted.
@@ -57,12 +64,25 @@ pub struct Config {
     #[arg(long, env = "SKEIN_DEMO_PACE_MS", default_value_t = 18)]
     pub demo_pace_ms: u64,
     /// Sandboxes that may exist at once.
-    #[arg(long, env = "SKEIN_MAX_SANDBOXES", default_value_t = 1000)]
+    #[arg(
+        long,
+        env = "SKEIN_MAX_SANDBOXES",
+        default_value_t = 1000,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_SANDBOXES)
+    )]
     pub max_sandboxes: usize,
-    /// Sandboxes that may run at once.
-    #[arg(long, env = "SKEIN_MAX_RUNNING_SANDBOXES", default_value_t = 32)]
+    /// Sandboxes that may run at once. A start that finds all places taken stops the sandbox that was
+    /// idle longest; its files stay. A sandbox is idle while no command, no turn, no other request to
+    /// it and no connection to its ports or terminals is under way: background processes, terminals
+    /// that nobody watches and viewers of its sessions do not count.
+    #[arg(
+        long,
+        env = "SKEIN_MAX_RUNNING_SANDBOXES",
+        default_value_t = 32,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_SANDBOXES)
+    )]
     pub max_running: usize,
-    /// Seconds without a command or a turn after which a sandbox is stopped; its files stay.
+    /// Seconds after which an idle sandbox is stopped; its files stay.
     #[arg(long, env = "SKEIN_SANDBOX_IDLE_SECONDS", default_value_t = 900)]
     pub idle_timeout_seconds: u64,
     /// Seconds from its first start after which a sandbox that asks for no lifetime ends for good,
@@ -124,12 +144,14 @@ pub struct Config {
     #[arg(long, env = "SKEIN_SIDECAR_BINARY")]
     pub sidecar_binary: Option<PathBuf>,
     #[command(flatten)]
+    pub containers: ContainersConfig,
+    #[command(flatten)]
     pub models: ModelsConfig,
     #[command(flatten)]
     pub snapshots: SnapshotsConfig,
     /// Folder of the coding agents that are installed for sandboxes. Those in `agents/` in the data
     /// folder and on the PATH are found, too.
-    #[arg(long, env = "SKEIN_AGENTS")]
+    #[arg(long, env = "SKEIN_AGENTS", global = true)]
     pub agents: Option<PathBuf>,
     /// Times and sizes of the protocol, which only tests change.
     #[arg(skip)]
@@ -219,6 +241,7 @@ impl Config {
             preview_domain: "localhost".to_owned(),
             max_transfer_mb: 512,
             sidecar_binary: None,
+            containers: ContainersConfig::default(),
             models: ModelsConfig::default(),
             snapshots: SnapshotsConfig::default(),
             agents: None,
@@ -229,5 +252,77 @@ impl Config {
     /// Where installed agents are looked for before the `PATH`.
     pub(crate) fn agents_folders(&self) -> Vec<PathBuf> {
         self.agents.iter().cloned().chain([self.data.join("agents")]).collect()
+    }
+}
+
+/// An origin as browsers send it: a scheme, a host and maybe a port. Anything else would never be
+/// equal to one, in silence.
+fn origin(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_origin = text.parse::<Uri>().is_ok_and(|uri| {
+        let host = uri.authority().map(|authority| authority.as_str());
+        uri.scheme().is_some()
+            && host.is_some_and(|host| !host.contains(['@', '*']))
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none()
+            && !text.contains('#')
+    });
+    if is_origin {
+        Ok(text.to_owned())
+    } else {
+        Err("this is no origin; write it as https://chat.example.com".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(words: &[&str]) -> Result<Config, String> {
+        let cli = Cli::try_parse_from([&["orchestrator"][..], words].concat());
+        cli.map(|cli| cli.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn there_is_room_for_a_sandbox_at_least() {
+        for limit in ["--max-sandboxes", "--max-running"] {
+            let words = parse(&[limit, "0"]).unwrap_err();
+            assert!(words.contains(limit), "{words}");
+            assert!(parse(&[limit, "18446744073709551615"]).is_err(), "{limit}");
+            parse(&[limit, "1"]).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_can_be_no_origin_is_refused_in_words() {
+        let origins = "https://chat.example.com,http://[::1]:3000/, http://localhost:3000";
+        let config = parse(&["--allowed-origins", origins]).unwrap();
+        assert_eq!(config.allowed_origins[2], "http://localhost:3000");
+        for wrong in [
+            "",
+            "*",
+            "null",
+            "chat.example.com",
+            "chat.example.com:3000",
+            "//chat.example.com",
+            "https://",
+            "https://chat.example.com/page",
+            "https://chat.example.com/?q",
+            "https://chat.example.com/#top",
+            "https://*.example.com",
+            "https://me@chat.example.com",
+            "https://chat.example.com,other",
+        ] {
+            let words = parse(&["--allowed-origins", wrong]).unwrap_err();
+            assert!(words.contains("is no origin"), "{wrong}: {words}");
+        }
     }
 }

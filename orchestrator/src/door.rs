@@ -12,7 +12,10 @@ use std::{
 use tokio::net::UnixListener;
 
 /// Folder of the sockets below the sandbox's root on the host.
-const RUN: &str = "run";
+pub(crate) const RUN: &str = "run";
+/// Names of sockets in it: of the model gateway, and of the proxy to the network.
+pub(crate) const MODELS: &str = "models.sock";
+pub(crate) const NETWORK: &str = "network.sock";
 
 /// Listens at a socket of this name in the sandbox's run folder. Everybody may connect who can reach
 /// the socket; the folder around it is closed to all but us, and the sandbox gets the socket alone.

@@ -1,53 +1,73 @@
-//! Runs sandboxes on this machine with bubblewrap.
+//! Runs sandboxes.
 //!
-//! A sandbox is a set of Linux namespaces around one process, the sidecar, which is the sandbox's
-//! init. It sees the host's `/usr` read-only, a few files of `/etc`, and two folders of its own:
-//! `/workspace` and `/home/agent`. It has no network but its loopback. Started by root, every sandbox
-//! gets an unprivileged uid of its own; a sandbox never runs with uid 0 of the host.
+//! A sandbox is a root of its own with one process in it, the sidecar, which is the sandbox's init.
+//! Two folders are the sandbox's: `/workspace` and `/home/agent`. It has no network but its loopback,
+//! and never runs with uid 0 of the host: drivers that are started by root give every sandbox an
+//! unprivileged uid of its own.
 //!
-//! Killing a sandbox kills its process namespace, so nothing in it survives. The sandboxes die with
-//! the process that started them, also when that one is killed.
+//! [`Bubblewrap`] makes it of Linux namespaces and the host's `/usr`; `Containers` has an engine make
+//! a container of an image. Either way, killing a sandbox kills its process namespace, so nothing in it
+//! survives, and the sandboxes end with the process that started them, also when that one is killed.
 
-mod cgroup;
+pub(crate) mod bubblewrap;
+mod container;
+mod enabled;
 mod error;
 mod folders;
-pub(crate) mod launch;
+mod ground;
+mod kind;
 mod limits;
-mod plan;
-mod probe;
 mod report;
 mod running;
 mod seccomp;
-mod spawner;
 mod uids;
 
-use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use futures::future::BoxFuture;
+
+pub use bubblewrap::Bubblewrap;
+pub use container::ContainersConfig;
+pub(crate) use enabled::{Choice, Drivers};
 pub use error::DriverError;
+pub use ground::DriverOptions;
+pub use kind::DriverKind;
 pub use limits::Limits;
 pub use report::{DriverReport, Enforcement, LimitsInForce};
 pub use running::{ExitReason, RunningSandbox};
+pub(crate) use seccomp::confine;
 
-use crate::{
-    agents::{AgentProgram, Patience},
-    sidecar::SidecarConfig,
-};
-use plan::{Bind, LaunchPlan, Payload};
+use crate::agents::{AgentProgram, Patience};
 
-/// Where a driver finds what it needs.
-#[derive(Clone, Debug)]
-pub struct DriverOptions {
-    /// Program that runs as the sandbox's init when its first argument is `sidecar`.
-    /// Absent: the program that asks.
-    pub sidecar_binary: Option<PathBuf>,
-    /// Unprivileged uids, one for each live sandbox. Used when the driver runs as root.
-    pub uid_pool: Range<u32>,
-}
+/// Something that can run sandboxes.
+pub trait Driver: std::fmt::Debug + Send + Sync {
+    /// How hard sandboxes are isolated and limited here.
+    ///
+    /// # Errors
+    /// When none could be started at the moment, in words that say why and what to do.
+    fn report(&self) -> BoxFuture<'_, Result<DriverReport, DriverError>>;
 
-impl Default for DriverOptions {
-    fn default() -> Self {
-        Self { sidecar_binary: None, uid_pool: uids::DEFAULT_POOL }
-    }
+    /// Refuses what no sandbox could be started with: an image that is not there, for one.
+    ///
+    /// # Errors
+    /// In words that say what to do.
+    fn check<'a>(&'a self, image: Option<&'a str>) -> BoxFuture<'a, Result<(), DriverError>>;
+
+    /// Gets what a sandbox is made of, which may take long: whoever no longer wants it drops this.
+    ///
+    /// # Errors
+    /// When it can't be had.
+    fn fetch<'a>(&'a self, image: Option<&'a str>) -> BoxFuture<'a, Result<(), DriverError>>;
+
+    /// Starts a sandbox of what is there, and waits until its sidecar answers.
+    ///
+    /// # Errors
+    /// When the spec is not valid, the folders cannot be made, no uid is free, or the sandbox does
+    /// not come up. Nothing of it is left running then.
+    fn start<'a>(
+        &'a self,
+        spec: &'a SandboxSpec,
+    ) -> BoxFuture<'a, Result<RunningSandbox, DriverError>>;
 }
 
 /// What a sandbox is made of.
@@ -57,6 +77,8 @@ pub struct SandboxSpec {
     pub id: String,
     /// Folder on the host that holds `workspace/`, `home/` and `run/`. Made when it is missing.
     pub root: PathBuf,
+    /// Name of the image that the sandbox's root is made of. Bubblewrap has none.
+    pub image: Option<String>,
     /// Environment of the commands and agents inside.
     pub env: BTreeMap<String, String>,
     pub limits: Limits,
@@ -74,82 +96,13 @@ impl std::fmt::Debug for SandboxSpec {
             .debug_struct("SandboxSpec")
             .field("id", &self.id)
             .field("root", &self.root)
+            .field("image", &self.image)
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .field("limits", &self.limits)
             .field("demo_pace", &self.demo_pace)
             .field("agents", &self.agents)
             .field("patience", &self.patience)
             .finish()
-    }
-}
-
-/// The driver: what was found on this machine, and the means to start sandboxes.
-#[derive(Clone, Debug)]
-pub struct Bubblewrap {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    bwrap: PathBuf,
-    sidecar_binary: PathBuf,
-    /// `Some` when running as root.
-    uids: Option<uids::UidPool>,
-    cgroups: cgroup::Hierarchy,
-    report: DriverReport,
-    spawner: spawner::Spawner,
-}
-
-impl Bubblewrap {
-    /// Looks for what the driver needs and proves it by starting a throw-away sandbox, which must
-    /// find itself alone: own processes, loopback only, no privileges.
-    ///
-    /// # Errors
-    /// When sandboxes cannot be isolated here. The error says why and what to do about it.
-    pub async fn probe(options: DriverOptions) -> Result<Self, DriverError> {
-        probe::probe(options).await.map(|shared| Self { shared: Arc::new(shared) })
-    }
-
-    /// How hard sandboxes are isolated and limited here.
-    pub fn report(&self) -> DriverReport {
-        self.shared.report.clone()
-    }
-
-    /// Starts a sandbox and waits until its sidecar answers.
-    ///
-    /// # Errors
-    /// When the spec is not valid, the folders cannot be made, no uid is free, or the sandbox does
-    /// not come up. Nothing of it is left running then.
-    pub async fn start(&self, spec: &SandboxSpec) -> Result<RunningSandbox, DriverError> {
-        spec.validate()?;
-        let shared = Arc::clone(&self.shared);
-        let uid = match &shared.uids {
-            Some(pool) => Some(pool.take(folders::owner(&spec.root))?),
-            None => None,
-        };
-        folders::prepare(&spec.root, uid.as_ref().map(uids::Lease::uid)).await?;
-        let group = shared.cgroups.create(&spec.id, &spec.limits)?;
-        let plan = LaunchPlan {
-            bwrap: shared.bwrap.clone(),
-            sidecar_binary: shared.sidecar_binary.clone(),
-            parent: std::process::id(),
-            uid: uid.as_ref().map(uids::Lease::uid),
-            cgroups: group.folders().to_vec(),
-            payload: Payload::Serve {
-                root: spec.root.clone(),
-                agents: spec.agents.iter().map(Bind::agent).collect(),
-                tmpfs_mb: (spec.limits.memory_mb / 4).max(16),
-                config: Box::new(SidecarConfig {
-                    env: spec.env.clone(),
-                    limits: spec.limits.clone(),
-                    watch_memory: !shared.cgroups.limits_memory(),
-                    demo_pace_ms: u64::try_from(spec.demo_pace.as_millis()).unwrap_or(u64::MAX),
-                    agents: spec.agents.iter().map(|agent| (agent.cli, agent.inside())).collect(),
-                    patience: spec.patience,
-                }),
-            },
-        };
-        running::start(shared, &spec.root, plan, uid, group).await
     }
 }
 

@@ -63,6 +63,15 @@ impl ApiError {
         Self::new(ErrorCode::Server, "The orchestrator could not do this.")
     }
 
+    /// The database did not do it. When the disk takes no more, that is said: it may pass.
+    fn not_stored(error: &StoreError) -> Self {
+        let internal = Self::internal(error);
+        if !error.is_of_the_disk() {
+            return internal;
+        }
+        Self::unavailable("The orchestrator's disk takes nothing more at the moment.")
+    }
+
     /// No turn can be run with what was asked for.
     fn not_available(problem: Problem) -> Self {
         let error = Self::invalid(problem.message);
@@ -90,6 +99,12 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// What is wrong with a part of a request, without the extractor's own words for it.
+pub(crate) fn not_valid(what: &str, rejection: &dyn std::error::Error) -> String {
+    let cause = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+    format!("The {what} is not valid: {cause}.")
+}
+
 impl From<PathRejection> for ApiError {
     fn from(_: PathRejection) -> Self {
         Self::invalid("The path could not be read.")
@@ -98,13 +113,13 @@ impl From<PathRejection> for ApiError {
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
-        Self::invalid(rejection.body_text())
+        Self::invalid(not_valid("query", &rejection))
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        Self::not_stored(&error)
     }
 }
 
@@ -112,7 +127,7 @@ impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
         let message = error.to_string();
         match error {
-            SandboxError::NotFound => Self::not_found("sandbox", ""),
+            SandboxError::NotFound { id } => Self::not_found("sandbox", &id),
             SandboxError::Invalid(_) => Self::invalid(message),
             SandboxError::NotImplemented { feature, reason } => {
                 Self::not_implemented(feature, &reason)
@@ -129,6 +144,9 @@ impl From<SandboxError> for ApiError {
             }
             SandboxError::Expired => {
                 Self::new(ErrorCode::InvalidState, message).with("currentState", "expired")
+            }
+            SandboxError::CalledOff => {
+                Self::new(ErrorCode::InvalidState, message).with("currentState", "stopped")
             }
             SandboxError::Unreadable(_) => Self::new(ErrorCode::InvalidState, message),
             SandboxError::Quota { what, limit } => Self::new(ErrorCode::QuotaExceeded, message)
@@ -152,8 +170,10 @@ impl From<VaultError> for ApiError {
             VaultError::Exists | VaultError::Sealed(SealError::Closed) => {
                 Self::new(ErrorCode::InvalidState, message)
             }
-            VaultError::NotFound => Self::not_found("secret", ""),
-            VaultError::Full => Self::new(ErrorCode::QuotaExceeded, message),
+            VaultError::NotFound { name } => Self::not_found("secret", &name),
+            VaultError::Full => {
+                Self::new(ErrorCode::QuotaExceeded, message).with("quotaType", "secrets")
+            }
             VaultError::Sealed(error) => Self::internal(&error),
             VaultError::Store(error) => error.into(),
         }
@@ -173,7 +193,7 @@ impl From<TurnError> for ApiError {
             TurnError::OtherSandbox | TurnError::OtherSession => {
                 Self::new(ErrorCode::InvalidState, message)
             }
-            TurnError::NotFound(kind) => Self::not_found(kind, ""),
+            TurnError::NotFound { kind, id } => Self::not_found(kind, &id),
             TurnError::InvalidAnswer(problem) => {
                 let error = Self::new(ErrorCode::InvalidInteractionAnswer, message);
                 match problem.field {
@@ -193,7 +213,7 @@ impl From<TurnError> for ApiError {
             TurnError::Store(error) => error.into(),
             TurnError::Log(LogError::SessionGone) => Self::not_found("session", ""),
             TurnError::Log(LogError::Closed) => Self::unavailable("the event log is closed"),
-            TurnError::Log(LogError::Store(error)) => Self::internal(&*error),
+            TurnError::Log(LogError::Store(error)) => Self::not_stored(&error),
         }
     }
 }
@@ -229,6 +249,14 @@ impl From<SidecarError> for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_there_is_too_much_of_is_named() {
+        let quota = |error: ApiError| error.body.extra["quotaType"].as_str().map(str::to_owned);
+        assert_eq!(quota(VaultError::Full.into()).as_deref(), Some("secrets"));
+        let running = SandboxError::Quota { what: "run", limit: 1 };
+        assert_eq!(quota(running.into()).as_deref(), Some("run"));
+    }
 
     #[test]
     fn what_a_sandbox_could_not_do_is_not_the_callers_fault() {

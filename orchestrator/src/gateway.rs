@@ -9,6 +9,7 @@ mod authority;
 mod connection;
 mod frames;
 mod guards;
+mod heartbeat;
 mod inbox;
 mod outbox;
 mod subscriptions;

@@ -27,6 +27,7 @@ pub(crate) use session::{Head, Life, SessionLog};
 pub(crate) use writer::{Appended, LogError, TurnChange};
 
 use crate::{
+    clock::WallClock,
     metrics::LogFigures,
     store::{SessionRow, Store, StoreError},
 };
@@ -44,6 +45,8 @@ struct Inner {
     store: Store,
     epoch: String,
     retention: Retention,
+    /// Dates what is appended, and so says what is young.
+    wall: WallClock,
     writer: mpsc::Sender<Append>,
     /// Logs in use. A log that nobody holds is forgotten and read anew when it is wanted again.
     sessions: Mutex<HashMap<String, Weak<SessionLog>>>,
@@ -66,11 +69,13 @@ impl EventLog {
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let epoch = store.open_epoch().await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let writer = tokio::spawn(writer::run(store.clone(), receiver));
+        let wall = WallClock::default();
+        let writer = tokio::spawn(writer::run(store.clone(), wall.clone(), receiver));
         let inner = Inner {
             store,
             epoch,
             retention,
+            wall,
             writer: sender,
             sessions: Mutex::default(),
             reads: Reads::default(),

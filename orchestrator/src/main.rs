@@ -1,7 +1,7 @@
 //! The orchestrator alone: configuration, log, start, and an orderly end. And what it would find and
 //! reach if it were started.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // One line with the way out; a backtrace would bury it.
-            eprintln!("orchestrator: {error:#}");
+            eprintln!("orchestrator: {}", in_words(&error));
             ExitCode::FAILURE
         }
     }
@@ -80,6 +80,19 @@ fn run_to_end(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The error with its causes, in one line. Some say their cause themselves, before the way out; nobody
+/// has to read it twice.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words.push_str(": ");
+            words.push_str(&cause);
+        }
+    }
+    words
+}
+
 async fn run(config: orchestrator::Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -98,6 +111,8 @@ fn observe(cli: &Cli, runtime: &Handle) -> anyhow::Result<Option<Traces>> {
     let filter = format!("{},{}=off", cli.log, traces::TARGET);
     let filter = EnvFilter::try_new(filter).context("SKEIN_LOG is not a log filter")?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Without a terminal there is nobody to see colours; with one, `NO_COLOR` is heard.
+    let lines = if std::io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines: SpanLayer = match cli.log_format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         LogFormat::Json => lines.json().with_filter(filter).boxed(),
@@ -106,4 +121,35 @@ fn observe(cli: &Cli, runtime: &Handle) -> anyhow::Result<Option<Traces>> {
     let layers: Vec<_> = [lines].into_iter().chain(spans).collect();
     tracing_subscriber::registry().with(layers).init();
     Ok(traces)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use orchestrator::StartError;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::other("Address already in use");
+        let error = StartError::Listen { addr: ([127, 0, 0, 1], 1).into(), source };
+        let words = in_words(&error.into());
+        assert_eq!(words.matches("already in use").count(), 1, "{words}");
+        let error = anyhow::anyhow!("the disk").context("the folder");
+        assert_eq!(in_words(&error), "the folder: the disk");
+    }
+
+    #[test]
+    fn what_a_command_needs_may_stand_before_it_or_after_it() {
+        for words in [["--data", "elsewhere", "agents"], ["agents", "--data", "elsewhere"]] {
+            let cli = Cli::try_parse_from(["orchestrator"].into_iter().chain(words)).unwrap();
+            assert_eq!(cli.config.data, Path::new("elsewhere"));
+            assert!(matches!(cli.command, Some(Command::Agents)));
+        }
+        let words = ["orchestrator", "check-model", "--model", "local/one"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        assert_eq!(cli.config.models.default_model.as_deref(), Some("local/one"));
+    }
 }

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use door::NetworkDoor;
 pub(crate) use entry::Entry;
-pub(crate) use policy::Policy;
+pub(crate) use policy::{Policy, Target};
 
 /// Connections of all sandboxes together.
 const MAX_CONNECTIONS: usize = 2048;

@@ -6,6 +6,7 @@
 //! or turn resumes it.
 
 mod change;
+mod drivers;
 mod end;
 mod events;
 mod expiry;
@@ -14,8 +15,10 @@ mod lifecycle;
 mod make;
 mod network;
 mod open;
+mod repository;
 mod request;
 mod slot;
+mod stop;
 mod usage;
 
 use std::{
@@ -29,12 +32,14 @@ use sandbox_sdk::types::{BackendChoice, CreateSandbox, SandboxStatus, TurnError 
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use request::{NetworkAsk, check_port};
+#[cfg(test)]
+pub(crate) use request::READ;
+pub(crate) use request::{NetworkAsk, check_port, driver_names};
 pub(crate) use slot::{Lease, Snapshot};
 
 use crate::{
     agents::Patience,
-    driver::{Bubblewrap, DriverReport},
+    driver::Drivers,
     log::EventLog,
     metrics::SandboxFigures,
     models::ModelGateway,
@@ -70,7 +75,7 @@ pub(crate) struct SandboxesConfig {
 pub(crate) struct Grounds {
     pub(crate) store: Store,
     pub(crate) logs: EventLog,
-    pub(crate) driver: Bubblewrap,
+    pub(crate) drivers: Drivers,
     pub(crate) models: ModelGateway,
     pub(crate) vault: Vault,
     pub(crate) sealer: Arc<Sealer>,
@@ -96,7 +101,7 @@ struct Inner {
     config: SandboxesConfig,
     store: Store,
     logs: EventLog,
-    driver: Bubblewrap,
+    drivers: Drivers,
     models: ModelGateway,
     vault: Vault,
     sealer: Arc<Sealer>,
@@ -116,12 +121,12 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SandboxError {
     #[error("there is no such sandbox")]
-    NotFound,
+    NotFound { id: String },
     #[error("{0}")]
     Invalid(String),
     #[error("{reason}")]
     NotImplemented { feature: &'static str, reason: String },
-    #[error("the driver is not allowed: sandboxes run with host-agent")]
+    #[error("the driver is not allowed here, or there is no such driver")]
     DriverNotAllowed,
     #[error("no more than {0} ports of a sandbox may be open at once")]
     TooManyPorts(usize),
@@ -140,6 +145,8 @@ pub(crate) enum SandboxError {
     BeingDeleted,
     #[error("the sandbox's lifetime is over")]
     Expired,
+    #[error("the sandbox was stopped before it was ready")]
+    CalledOff,
     #[error("what the sandbox was made with can't be read: {0}")]
     Unreadable(Unreadable),
     #[error("the orchestrator is shutting down")]
@@ -151,10 +158,6 @@ pub(crate) enum SandboxError {
 }
 
 impl Sandboxes {
-    pub(crate) fn driver_report(&self) -> DriverReport {
-        self.0.driver.report()
-    }
-
     /// What was started since the start.
     pub(crate) fn figures(&self) -> &SandboxFigures {
         &self.0.figures
@@ -176,7 +179,7 @@ impl Sandboxes {
         let backend = Some(backend.clone());
         let request = CreateSandbox { backend, ..CreateSandbox::default() };
         request::check(&request)?;
-        Ok(request::warnings(&request))
+        Ok(request::warnings(&request, false))
     }
 
     pub(crate) fn get(&self, id: &str) -> Result<Snapshot, SandboxError> {
@@ -198,7 +201,8 @@ impl Sandboxes {
 
     fn slot(&self, id: &str) -> Result<Arc<Slot>, SandboxError> {
         let slot = self.slots().get(id).cloned();
-        slot.filter(|slot| !slot.is_condemned()).ok_or(SandboxError::NotFound)
+        let missing = || SandboxError::NotFound { id: id.to_owned() };
+        slot.filter(|slot| !slot.is_condemned()).ok_or_else(missing)
     }
 
     fn known(&self, id: Option<&str>, key: Option<&str>) -> Option<Arc<Slot>> {

@@ -56,7 +56,7 @@ impl Secrets {
     /// # Errors
     /// When the file can't be read or written, is malformed, too short, or readable by others.
     pub fn load_or_create(data: &Path) -> Result<Self, SecretsError> {
-        let path = data.join("secrets.toml");
+        let path = path(data);
         let failed = |source| SecretsError::File { path: path.clone(), source };
         create_private_dir(data).map_err(failed)?;
         if !path.try_exists().map_err(failed)? {
@@ -94,6 +94,11 @@ impl Secrets {
         }
         Ok(self)
     }
+}
+
+/// The file of the secrets in a data folder.
+pub(crate) fn path(data: &Path) -> PathBuf {
+    data.join("secrets.toml")
 }
 
 /// Makes a folder, and those above it, that only its owner enters.

@@ -7,6 +7,8 @@
 mod agents;
 mod api;
 mod archive;
+mod calling;
+pub(crate) mod calls;
 mod characters;
 mod client;
 mod commands;
@@ -29,7 +31,11 @@ mod signal;
 mod supervisor;
 mod terminals;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,12 +44,13 @@ pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::{CommandRunner, PATH};
 pub(crate) use files::{Entry as FileEntry, FileStore};
 pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
-pub(crate) use probe::Findings;
+pub(crate) use message::{CloneRepository, Revision};
+pub(crate) use probe::{Findings, Kernel};
 pub(crate) use search::Search;
 
 use crate::{
     agents::{Cli, Patience},
-    driver::Limits,
+    driver::{Limits, SandboxSpec},
 };
 
 /// First argument that makes this binary a part of a sandbox.
@@ -52,6 +59,10 @@ pub(crate) const ARGUMENT: &str = "sidecar";
 /// Where things are inside a sandbox.
 pub(crate) const BINARY_PATH: &str = "/opt/skein/sidecar";
 pub(crate) const CONFIG_PATH: &str = "/opt/skein/config.json";
+/// In a container: the libraries that the sidecar needs, which the image may not have …
+pub(crate) const LIBRARIES: &str = "/opt/skein/lib";
+/// … and what loads them.
+pub(crate) const LOADER: &str = "/opt/skein/lib/loader";
 /// The model gateway's socket.
 pub(crate) const MODELS_SOCKET: &str = "/opt/skein/models.sock";
 /// The socket of the proxy to the network.
@@ -72,6 +83,8 @@ pub(crate) enum Role {
     Launch,
     /// The sandbox's init.
     Serve,
+    /// The same in a container, which an engine has started.
+    Call,
     /// Inside, above one command: keep what it starts together.
     Supervise,
     /// Inside, below that: become the first program in a terminal.
@@ -81,13 +94,14 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 5] =
-        [Self::Launch, Self::Serve, Self::Supervise, Self::Terminal, Self::Probe];
+    const ALL: [Self; 6] =
+        [Self::Launch, Self::Serve, Self::Call, Self::Supervise, Self::Terminal, Self::Probe];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Launch => "launch",
             Self::Serve => "serve",
+            Self::Call => "call",
             Self::Supervise => "supervise",
             Self::Terminal => "terminal",
             Self::Probe => "probe",
@@ -103,11 +117,37 @@ pub(crate) struct SidecarConfig {
     pub(crate) limits: Limits,
     /// The kernel does not limit memory here.
     pub(crate) watch_memory: bool,
+    /// Its uid is counted by itself, so that a resource limit on processes holds for it alone.
+    pub(crate) has_own_users: bool,
     pub(crate) demo_pace_ms: u64,
     /// Programs of the agents that are installed, where they are in the sandbox.
     pub(crate) agents: BTreeMap<Cli, PathBuf>,
     pub(crate) patience: Patience,
 }
+
+impl SidecarConfig {
+    /// What holds with every driver.
+    pub(crate) fn of(spec: &SandboxSpec) -> Self {
+        Self {
+            env: spec.env.clone(),
+            limits: spec.limits.clone(),
+            watch_memory: false,
+            has_own_users: true,
+            demo_pace_ms: u64::try_from(spec.demo_pace.as_millis()).unwrap_or(u64::MAX),
+            agents: spec.agents.iter().map(|agent| (agent.cli, agent.inside())).collect(),
+            patience: spec.patience,
+        }
+    }
+}
+
+/// How this program is started once more, inside: a container has what loads it beside it.
+fn itself() -> (&'static str, &'static [&'static str]) {
+    static HAS_LOADER: LazyLock<bool> = LazyLock::new(|| Path::new(LOADER).exists());
+    if *HAS_LOADER { (LOADER, LOADING) } else { (BINARY_PATH, &[]) }
+}
+
+/// Tells the loader to start the sidecar with the libraries beside it, whatever the image has.
+pub(crate) const LOADING: &[&str] = &["--inhibit-cache", "--library-path", LIBRARIES, BINARY_PATH];
 
 /// Runs as a part of a sandbox and never returns, when the program's first argument says so.
 /// Must be the first call of `main`: a sandbox's init wants to be alone in its process.
@@ -119,8 +159,9 @@ pub fn run_if_asked() {
     let role = arguments.next();
     let role = Role::ALL.into_iter().find(|known| role.as_deref() == Some(known.as_str().as_ref()));
     let outcome = match role {
-        Some(Role::Launch) => Err(crate::driver::launch::run()),
+        Some(Role::Launch) => Err(crate::driver::bubblewrap::launch::run()),
         Some(Role::Serve) => serve::run(),
+        Some(Role::Call) => calling::run(),
         Some(Role::Supervise) => supervisor::run(arguments),
         Some(Role::Terminal) => terminals::run_role(arguments),
         Some(Role::Probe) => probe::run(),

@@ -18,7 +18,7 @@ use crate::{
     agents::{self, Patience},
     api::{self, App, Batches, Calls, Keys, RateLimits, Rates},
     config::Config,
-    driver::{Bubblewrap, DriverError, DriverOptions},
+    driver::{DriverError, DriverOptions, Drivers},
     gateway::Gateway,
     log::{EventLog, Retention},
     metrics::Metrics,
@@ -35,7 +35,7 @@ use crate::{
     vault::Vault,
     webhook::Webhooks,
 };
-use ground::{claim_folder, in_words, raise_open_files, reachable, report, secrets};
+use ground::{claim_folder, in_words, raise_open_files, reachable, report, secrets, secrets_file};
 
 /// A running orchestrator. It runs until [`shutdown`](Self::shutdown), or until the process ends.
 #[derive(Debug)]
@@ -122,8 +122,9 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
     let (folder, lock) = claim_folder(&config.data)?;
     let options =
         DriverOptions { sidecar_binary: config.sidecar_binary.clone(), ..DriverOptions::default() };
-    let driver = Bubblewrap::probe(options).await?;
-    report(&driver.report());
+    let drivers = Drivers::open(options, &config.containers, &folder).await?;
+    report(&drivers);
+    let secrets_file = secrets_file(&config);
 
     let base_url = match &config.public_url {
         Some(url) => url.trim_end_matches('/').to_owned(),
@@ -134,7 +135,7 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
     let preview = preview.ok_or_else(|| StartError::Preview(config.preview_domain.clone()))?;
     let ports = Ports::new(preview, &secrets.signing_secret);
     let (app, webhooks, writer) =
-        assemble(config, secrets, &folder, driver, base_url, ports).await?;
+        assemble(config, secrets, &folder, drivers, base_url, ports).await?;
     let ends = Ends::default();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(serve::serve(
@@ -151,7 +152,13 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
     let logs = app.logs.clone();
     let retention_watch =
         tokio::spawn(logs.watch_retention(tuning.retention_check, ends.closing.clone()));
-    tracing::info!(%local_addr, epoch = app.logs.epoch(), "orchestrator listens");
+    tracing::info!(
+        %local_addr,
+        folder = %folder.display(),
+        secrets = %secrets_file,
+        epoch = app.logs.epoch(),
+        "orchestrator listens"
+    );
     Ok(Orchestrator {
         app,
         webhooks,
@@ -172,7 +179,7 @@ async fn assemble(
     config: Config,
     secrets: Secrets,
     folder: &Path,
-    driver: Bubblewrap,
+    drivers: Drivers,
     base_url: String,
     ports: Ports,
 ) -> Result<(Arc<App>, Webhooks, JoinHandle<()>), StartError> {
@@ -207,7 +214,7 @@ async fn assemble(
     let grounds = Grounds {
         store: store.clone(),
         logs: logs.clone(),
-        driver,
+        drivers,
         models: models.clone(),
         vault: vault.clone(),
         sealer,

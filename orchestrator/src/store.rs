@@ -18,8 +18,9 @@ mod webhooks;
 
 use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
+use futures::FutureExt;
 use sqlx::{
-    ConnectOptions, SqlitePool,
+    ConnectOptions, Connection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -41,6 +42,10 @@ const READERS: u32 = 4;
 /// Rows a reader may hold before they are taken: a page of large events must not fill the memory.
 const ROWS_AHEAD: usize = 16;
 
+/// What SQLite says when the disk takes no more: `FULL`, and that a write, a truncation, a flush or the
+/// growth of a shared file failed.
+const DISK_CODES: [i32; 5] = [13, 778, 1546, 1034, 4874];
+
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
@@ -58,6 +63,16 @@ pub enum StoreError {
     Migration(#[source] sqlx::migrate::MigrateError),
     #[error("a value could not be written as JSON, or read from it")]
     Json(#[source] serde_json::Error),
+}
+
+impl StoreError {
+    /// Whether the disk is full, or takes no more for another reason. Nothing was written; later it may
+    /// be.
+    pub(crate) fn is_of_the_disk(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let code = error.code().and_then(|code| code.parse::<i32>().ok());
+        code.is_some_and(|code| DISK_CODES.contains(&code))
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -92,8 +107,15 @@ impl Store {
             .pragma("secure_delete", "FAST")
             // Statements hold what people wrote.
             .disable_statement_logging();
-        let write =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            // On a full disk SQLite ends a transaction by itself. The connection still believes in it, and
+            // would begin no other: then another connection takes its place.
+            .before_acquire(|connection, _| {
+                std::future::ready(Ok(!connection.is_in_transaction())).boxed()
+            })
+            .connect_with(options.clone())
+            .await?;
         MIGRATIONS.run(&write).await.map_err(StoreError::Migration)?;
         let read = SqlitePoolOptions::new()
             .max_connections(READERS)

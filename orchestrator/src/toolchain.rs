@@ -1,5 +1,7 @@
-//! Which tools of which versions sandboxes have: this machine's own, which they see read-only.
-//! Nothing is installed for them.
+//! Which tools of which versions sandboxes have: this machine's own, which they see read-only, and
+//! those of its image in a container. Nothing is installed for them.
+
+pub(crate) mod inside;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,21 +66,42 @@ impl Said {
     }
 }
 
-/// The tool's version, if it is there in the version that is asked for: `22` is every `22.x`.
+/// The tool's version on this machine, if it is there in the version that is asked for: `22` is every
+/// `22.x`.
 ///
 /// # Errors
 /// In words, what is there instead.
 pub(crate) async fn check(tool: &str, version: &str) -> Result<String, String> {
-    let shown: String = tool.chars().take(64).collect();
-    let Some(&(_, program, flag)) = KNOWN.iter().find(|(name, ..)| *name == tool) else {
-        return Err(format!("Nothing is installed into a sandbox, and {shown:?} is not known."));
-    };
+    let (program, flag) = known(tool)?;
+    fitting(tool, version, SAID.version(program, present(program, flag)).await)
+}
+
+/// The same, where these tools are there.
+///
+/// # Errors
+/// In words, what is there instead.
+pub(crate) fn check_among(tools: &[Tool], tool: &str, version: &str) -> Result<String, String> {
+    let (wanted, _) = known(tool)?;
+    let there = tools.iter().find(|there| program(there.name) == Some(wanted));
+    fitting(tool, version, there.map(|there| there.version.clone()))
+}
+
+fn known(tool: &str) -> Result<(&'static str, &'static str), String> {
+    let found = KNOWN.iter().find(|(name, ..)| *name == tool);
+    let &(_, program, flag) = found.ok_or_else(|| {
+        let shown: String = tool.chars().take(64).collect();
+        format!("Nothing is installed into a sandbox, and {shown:?} is not known.")
+    })?;
+    Ok((program, flag))
+}
+
+fn fitting(tool: &str, version: &str, present: Option<String>) -> Result<String, String> {
     let wanted: String = version.chars().take(64).collect();
-    match SAID.version(program, present(program, flag)).await {
-        None => Err(format!("Nothing is installed into a sandbox, and {shown} is not there.")),
+    match present {
+        None => Err(format!("Nothing is installed into a sandbox, and {tool} is not there.")),
         Some(present) if is_version(&wanted, &present) => Ok(present),
         Some(present) => Err(format!(
-            "Nothing is installed into a sandbox: {shown} is there as {present}, not as {wanted:?}."
+            "Nothing is installed into a sandbox: {tool} is there as {present}, not as {wanted:?}."
         )),
     }
 }
@@ -91,7 +114,7 @@ pub(crate) struct Tool {
     pub(crate) path: PathBuf,
 }
 
-/// All known tools that are there, each under one of its names.
+/// All known tools of this machine, each under one of its names.
 pub(crate) async fn list() -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
     let mut listed = BTreeSet::new();
@@ -191,6 +214,11 @@ mod tests {
     async fn what_is_not_there_is_told_in_words() {
         assert!(check("fortran", "77").await.unwrap_err().contains("fortran"));
         assert!(check("git/../../tmp/evil", "1").await.unwrap_err().contains("not known"));
+        let node = Tool { name: "node", version: "22.1.0".to_owned(), path: "/bin/node".into() };
+        let there = [node];
+        assert_eq!(check_among(&there, "nodejs", "22"), Ok("22.1.0".to_owned()));
+        assert!(check_among(&there, "node", "20").unwrap_err().contains("22.1.0"));
+        assert!(check_among(&there, "git", "").unwrap_err().contains("not there"));
         if let Ok(version) = check("python", "latest").await {
             assert!(check("python", "1").await.unwrap_err().contains(&version));
         }

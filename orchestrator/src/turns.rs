@@ -95,8 +95,8 @@ pub(crate) enum TurnError {
     OtherSandbox,
     #[error("another session of the sandbox has a turn of this id")]
     OtherSession,
-    #[error("there is no such {0}")]
-    NotFound(&'static str),
+    #[error("there is no such {kind}")]
+    NotFound { kind: &'static str, id: String },
     #[error("{0}")]
     InvalidAnswer(InvalidAnswer),
     #[error("nobody waits for this answer any more")]
@@ -113,6 +113,12 @@ pub(crate) enum TurnError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+impl TurnError {
+    fn missing(kind: &'static str, id: &str) -> Self {
+        Self::NotFound { kind, id: id.to_owned() }
+    }
 }
 
 impl Turns {
@@ -270,7 +276,9 @@ impl Turns {
         appended.receipt(log.id(), turn_id).ok_or_else(|| match appended {
             Appended::InTheWay(row) => TurnError::Busy { turn_id: row.id },
             Appended::Elsewhere => TurnError::OtherSession,
-            Appended::Written { .. } | Appended::AlreadyEnded => TurnError::NotFound("turn"),
+            Appended::Written { .. } | Appended::AlreadyEnded => {
+                TurnError::missing("turn", turn_id)
+            }
         })
     }
 

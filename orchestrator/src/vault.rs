@@ -43,7 +43,7 @@ pub(crate) enum VaultError {
     #[error("there is a secret of this name; change it with PATCH")]
     Exists,
     #[error("there is no such secret")]
-    NotFound,
+    NotFound { name: String },
     #[error("no more than {MAX_SECRETS} secrets are kept")]
     Full,
     #[error("the secret can't be opened: {0}. Set it again.")]
@@ -88,12 +88,12 @@ impl Vault {
     ) -> Result<SecretInfo, VaultError> {
         let sealed = self.seal(name, value)?;
         let changed = self.store.update_secret(name, &sealed, now_ms()).await?;
-        changed.map(SecretInfo::from).ok_or(VaultError::NotFound)
+        changed.map(SecretInfo::from).ok_or_else(|| not_found(name))
     }
 
     pub(crate) async fn remove(&self, name: &str) -> Result<(), VaultError> {
         let removed = self.store.delete_secret(name).await?;
-        if removed { Ok(()) } else { Err(VaultError::NotFound) }
+        if removed { Ok(()) } else { Err(not_found(name)) }
     }
 
     /// All secrets, by name.
@@ -102,7 +102,7 @@ impl Vault {
     }
 
     pub(crate) async fn get(&self, name: &str) -> Result<SecretString, VaultError> {
-        let row = self.store.secret(name).await?.ok_or(VaultError::NotFound)?;
+        let row = self.store.secret(name).await?.ok_or_else(|| not_found(name))?;
         Ok(self.sealer.open(&purpose(name), &row.value)?.into())
     }
 
@@ -159,6 +159,10 @@ fn check_name(name: &str) -> Result<(), VaultError> {
         return Err(VaultError::Invalid("name must not be one of the dynamic linker's (LD_…)"));
     }
     Ok(())
+}
+
+fn not_found(name: &str) -> VaultError {
+    VaultError::NotFound { name: name.to_owned() }
 }
 
 fn purpose(name: &str) -> String {

@@ -20,15 +20,29 @@
 //! lost request had run. [`Error::is_retryable`] says what the caller may do.
 
 mod answer;
+mod batch;
 mod error;
 mod events;
 mod files;
+mod folders;
+mod git;
 mod http;
 mod interactions;
+mod network;
+mod output;
+mod processes;
 mod projects;
 mod sandbox;
 mod sandboxes;
+mod search;
+mod secrets;
+mod sessions;
+mod snapshots;
 mod sse;
+mod streamed;
+mod terminals;
+mod tokens;
+mod transfers;
 mod turns;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -38,12 +52,17 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use error::Error;
 pub use events::EventStream;
+pub use git::Git;
+pub use output::{Exit, Output};
 pub use projects::Projects;
 pub use sandbox::SandboxHandle;
 pub use sandboxes::{ListSandboxes, Sandboxes, WaitOptions};
+pub use secrets::Secrets;
 pub use sse::{SseEvent, SseParser};
+pub use streamed::Streamed;
+pub use terminals::TerminalOutput;
 
-use crate::types::{AgentCatalog, Connection, SessionMapping};
+use crate::types::{AgentCatalog, Connection, SessionMapping, TraceParent};
 use answer::decode;
 use http::{Call, Target, segment};
 
@@ -84,6 +103,7 @@ pub struct Client {
     inner: Arc<Inner>,
     timeout: Duration,
     user: Option<String>,
+    trace: Option<TraceParent>,
 }
 
 struct Inner {
@@ -126,7 +146,7 @@ impl Client {
         }
         let http = http.build().map_err(Error::transport)?;
         let inner = Arc::new(Inner { http, api, orchestrator });
-        Ok(Self { inner, timeout: config.timeout, user: config.user })
+        Ok(Self { inner, timeout: config.timeout, user: config.user, trace: None })
     }
 
     /// The same client with another time-out a call.
@@ -141,7 +161,14 @@ impl Client {
         Self { user: Some(user.into()), ..self.clone() }
     }
 
-    /// The life of sandboxes.
+    /// The same client, whose calls belong to a trace: each carries it as `traceparent`. Without one
+    /// they carry none.
+    #[must_use]
+    pub fn with_trace(&self, trace: TraceParent) -> Self {
+        Self { trace: Some(trace), ..self.clone() }
+    }
+
+    /// The life of sandboxes, their snapshots, networks and tokens.
     pub fn sandboxes(&self) -> Sandboxes<'_> {
         Sandboxes(self)
     }

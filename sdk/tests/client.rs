@@ -108,6 +108,19 @@ async fn every_call_carries_the_key_and_the_user() {
 }
 
 #[tokio::test]
+async fn a_call_carries_the_trace_that_it_belongs_to() {
+    let done = json!({"success": true});
+    let service = Service::default().then(200, done.clone()).then(200, done);
+    let client = service.clone().start().await;
+    let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    client.with_trace(text.parse().unwrap()).health().await.unwrap();
+    client.health().await.unwrap();
+    let seen = service.seen();
+    assert_eq!(seen[0].headers["traceparent"], text);
+    assert!(!seen[1].headers.contains_key("traceparent"));
+}
+
+#[tokio::test]
 async fn a_sandbox_is_made_found_listed_stopped_resumed_and_deleted() {
     let service = Service::default()
         .then(201, sandbox("provisioning"))

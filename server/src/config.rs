@@ -25,8 +25,8 @@ pub struct Config {
     /// and on a loopback address `localhost` too].
     #[arg(long, env = "SKEIN_ORIGIN", value_delimiter = ',')]
     pub origin: Vec<Origin>,
-    /// Proxies in front of this server, whose X-Forwarded-For counts: addresses or networks, parted
-    /// by commas.
+    /// Proxies in front of this server, whose X-Forwarded-For and traceparent count: addresses or
+    /// networks, parted by commas.
     #[arg(long, env = "SKEIN_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
     /// `sqlite:…` or `postgres:…` [default: an SQLite file in the data folder].
@@ -44,6 +44,9 @@ pub struct Config {
     /// Price file [default: the built-in prices].
     #[arg(long, env = "SKEIN_PRICES")]
     pub prices: Option<PathBuf>,
+    /// Share of the traces begun here that the orchestrator is told to record, from 0 to 1.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "1", value_parser = share)]
+    pub traces_share: f64,
     #[command(flatten)]
     pub orchestrator: OrchestratorConfig,
     #[command(flatten)]
@@ -109,6 +112,13 @@ pub struct LogConfig {
     pub format: Format,
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    // As OpenTelemetry has it: an empty variable is none.
+    let text = if text.trim().is_empty() { "1" } else { text.trim() };
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -162,6 +172,12 @@ mod tests {
             }
         }
         assert!(rows.is_empty(), "no options: {rows:?}");
+    }
+
+    #[test]
+    fn the_share_of_traces_is_a_number_from_0_to_1() {
+        assert_eq!((share(""), share("0.25")), (Ok(1.0), Ok(0.25)));
+        assert!(["2", "-1", "NaN", "all"].iter().all(|wrong| share(wrong).is_err()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Proxies in front of this server, whose word about the client's address counts.
+//! Proxies in front of this server, whose word about the client and its trace counts.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -46,6 +46,11 @@ impl TrustedProxies {
             client = hop.to_canonical();
         }
         client
+    }
+
+    /// Whether a connection from `peer` is one of our proxies'.
+    pub(crate) fn is_ours(&self, peer: IpAddr) -> bool {
+        self.contains(peer.to_canonical())
     }
 
     fn contains(&self, address: IpAddr) -> bool {

@@ -50,6 +50,7 @@ fn observed(routes: Router, state: &AppState) -> Router {
     routes.layer(
         ServiceBuilder::new()
             .layer(from_fn(middleware::request_id))
+            .layer(from_fn_with_state(state.clone(), middleware::trace))
             .layer(from_fn(middleware::log_request))
             .layer(from_fn_with_state(state.clone(), middleware::security_headers))
             .layer(from_fn(middleware::panic_answer))

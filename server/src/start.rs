@@ -95,8 +95,8 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     }
     backend.spawn_jobs();
     let address = origins.main().map_or_else(|| format!("http://{addr}"), ToString::to_string);
-    let guests_per_hour = config.guests_per_hour;
-    let web = Web { origins, gateway_url, proxies, guests_per_hour };
+    let (traces_share, guests_per_hour) = (config.traces_share, config.guests_per_hour);
+    let web = Web { origins, gateway_url, proxies, traces_share, guests_per_hour };
     Ok(Server {
         listener,
         state: AppState::new(backend.clone(), site, web),

@@ -33,8 +33,10 @@ pub struct Web {
     pub origins: Origins,
     /// WebSocket address of the session gateway: the one foreign place a page may connect to.
     pub gateway_url: String,
-    /// Proxies that tell the client's address.
+    /// Proxies that tell the client's address, and the trace it began.
     pub proxies: TrustedProxies,
+    /// Share of the traces begun here that are to be recorded, from 0 to 1.
+    pub traces_share: f64,
     /// New guests an hour and client; 0 sets no limit.
     pub guests_per_hour: u32,
 }

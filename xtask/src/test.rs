@@ -1,6 +1,7 @@
 //! `test`: every layer, one summary.
 
 pub(crate) mod browser;
+mod engines;
 mod postgres;
 mod rust;
 mod summary;
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use crate::agents;
 use crate::tools::{Package, ensure_packages};
 use crate::workspace::Workspace;
+use engines::Engines;
 use summary::Summary;
 
 #[derive(Debug, Args)]
@@ -46,7 +48,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             install_agents(&mut summary)?;
         }
         let postgres = postgres::Postgres::start(workspace)?;
-        rust::run(workspace, postgres.url(), &options.filter, &mut summary)?;
+        let engines = start_engines(workspace, &mut summary)?;
+        let folder = engines.as_ref().map(Engines::folder);
+        rust::run(workspace, postgres.url(), folder, &options.filter, &mut summary)?;
     }
     for (part, suite) in [(Part::E2e, browser::EVERYTHING), (Part::Deployed, browser::DEPLOYED)] {
         if wants(part) {
@@ -66,4 +70,19 @@ fn install_agents(summary: &mut Summary) -> Result<()> {
         summary.note(format!("agents could not be installed: {error:#}"));
     }
     Ok(())
+}
+
+/// Most machines can't start them. Only the tests of the container drivers need them.
+fn start_engines(workspace: &Workspace, summary: &mut Summary) -> Result<Option<Engines>> {
+    match Engines::start(workspace) {
+        Ok(engines) => {
+            engines.missing().iter().for_each(|words| summary.note(words.clone()));
+            Ok(Some(engines))
+        }
+        Err(error) => {
+            crate::interrupt::check()?;
+            summary.note(format!("no container engine could be started: {error:#}"));
+            Ok(None)
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The build tools: what is needed, where it is kept, how it is had.
 
 mod cargo_tool;
+mod container_engines;
 mod debian;
 mod folder;
 mod node;
@@ -14,6 +15,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 pub(crate) use cargo_tool::cargo_deny;
+pub(crate) use container_engines::ContainerEngines;
 pub(crate) use folder::Folder;
 pub(crate) use node::check_version;
 pub(crate) use packages::{Package, ensure_packages, find_program};

@@ -145,7 +145,7 @@ impl Backend {
         if row.is_in_the_air() {
             // A request whose answer was lost may have arrived: then the turn goes on, or has its
             // answer already.
-            match self.settle_with(self.client(), &row.id).await {
+            match self.settle_with(&self.client(), &row.id).await {
                 Ok(Seen::Ended) => return Ok(()),
                 Ok(Seen::Running { since }) => return self.confirm(&row.id, since).await,
                 // Noted with the turn. The background job asks again, and ends it when that lasts.

@@ -36,7 +36,7 @@ impl Backend {
     /// # Errors
     /// `NotFound`; `Unavailable` while the orchestrator can't be asked.
     pub async fn settle(&self, turn: &TurnId) -> Result<Option<TurnOutcome>, Error> {
-        if self.settle_with(self.client(), turn).await? != Seen::Ended {
+        if self.settle_with(&self.client(), turn).await? != Seen::Ended {
             return Ok(None);
         }
         let Some(message) = self.message(turn, Role::Assistant).await? else { return Ok(None) };

@@ -58,7 +58,7 @@ impl Backend {
         let until = now_ms() + millis(timing.lease);
         let mut pause = timing.retry;
         while now_ms() < until {
-            match self.wind_up_step(self.client(), turn).await {
+            match self.wind_up_step(&self.client(), turn).await {
                 Ok(true) => return Ok(()),
                 Ok(false) | Err(Error::Unavailable { .. }) => {}
                 Err(error) => return Err(error),

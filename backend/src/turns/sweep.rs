@@ -75,7 +75,7 @@ impl Backend {
         if row.state == TurnState::Provisioning || row.is_in_the_air() {
             return self.drive(turn).await;
         }
-        match self.settle_with(self.client(), turn).await {
+        match self.settle_with(&self.client(), turn).await {
             // Noted with the turn, which ends when that lasts too long.
             Err(Error::Unavailable { .. }) => Ok(()),
             done => done.map(drop),

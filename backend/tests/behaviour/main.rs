@@ -22,5 +22,6 @@ mod state_machine;
 mod stopping;
 mod storage;
 mod support;
+mod traces;
 mod turns;
 mod webhooks;

@@ -46,23 +46,32 @@ fn as_backend(agent: &AgentInfo) -> Value {
     })
 }
 
-/// The one driver, and which of the protocol's features it has.
+/// The drivers that may be asked for, the default first, and which of the protocol's features they
+/// have.
 async fn drivers(State(app): Shared) -> Json<Value> {
-    let report = app.sandboxes.driver_report();
-    Json(json!({"drivers": [{
-        "type": "host-agent",
-        "available": true,
-        "version": report.version,
-        "capabilities": {
-            // Processes are not frozen: a stopped sandbox keeps its files.
-            "suspend": false,
-            "snapshots": true,
-            "volumes": false,
-            "networks": false,
-            "multiHost": false,
-            "userManagement": false,
-            "metrics": true,
-            "migration": false,
-        },
-    }]}))
+    let drivers = app.sandboxes.drivers().await.into_iter().map(|(kind, report)| {
+        let (version, reason) = match &report {
+            Ok(report) => (Some(&report.version), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        json!({
+            "type": kind.protocol_type(),
+            "kind": kind,
+            "available": report.is_ok(),
+            "reason": reason,
+            "version": version,
+            "capabilities": {
+                // Processes are not frozen: a stopped sandbox keeps its files.
+                "suspend": false,
+                "snapshots": true,
+                "volumes": false,
+                "networks": false,
+                "multiHost": false,
+                "userManagement": false,
+                "metrics": true,
+                "migration": false,
+            },
+        })
+    });
+    Json(json!({"drivers": drivers.collect::<Vec<_>>()}))
 }

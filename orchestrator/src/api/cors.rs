@@ -14,6 +14,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::layers::REQUEST_ID;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Of a turn, in requests and in answers.
+const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution-id");
+const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 /// How long a browser need not ask again.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
@@ -25,9 +28,19 @@ pub(super) fn layer(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, RANGE, LAST_EVENT_ID, REQUEST_ID])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            RANGE,
+            LAST_EVENT_ID,
+            REQUEST_ID,
+            EXECUTION_ID,
+        ])
         .expose_headers([
             REQUEST_ID,
+            SESSION_ID,
+            EXECUTION_ID,
             RETRY_AFTER,
             ACCEPT_RANGES,
             CONTENT_RANGE,

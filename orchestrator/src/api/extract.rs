@@ -1,5 +1,7 @@
 //! Extractors that refuse in the API's own words.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Request},
@@ -9,8 +11,10 @@ use bytes::BytesMut;
 use http_body_util::BodyExt;
 use sandbox_sdk::types::ErrorCode;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use tower_http::timeout::TimeoutError;
 
+use super::BODY_PATIENCE;
 use crate::error::ApiError;
 
 /// Largest body of most requests, in bytes.
@@ -18,6 +22,8 @@ pub(super) const BODY_LIMIT: usize = 256 * 1024;
 /// What is read of a body that is too large, and dropped, so that a client which is still writing
 /// gets to read why it was refused.
 const DRAIN_LIMIT: usize = 64 * 1024 * 1024;
+/// A body has come by then, however small its pieces are.
+const WHOLE_BODY: Duration = Duration::from_secs(300);
 
 /// A JSON body of at most so many bytes.
 pub(super) struct Json<T, const LIMIT: usize = BODY_LIMIT>(pub(super) T);
@@ -85,7 +91,15 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         .map_err(|error| ApiError::invalid(format!("The body is not valid: {error}.")))
 }
 
-async fn read(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    read_within(WHOLE_BODY, body, limit).await
+}
+
+async fn read_within(time: Duration, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    timeout(time, collected(body, limit)).await.unwrap_or_else(|_| Err(too_slow(time)))
+}
+
+async fn collected(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
         let frame = match frame {
@@ -116,14 +130,37 @@ pub(super) async fn drain(body: Body) {
     drop(read(body, 0).await);
 }
 
+fn too_slow(time: Duration) -> ApiError {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    ApiError::new(ErrorCode::Timeout, "The body took too long to come.").with("timeoutMs", millis)
+}
+
 /// Why a body could not be read to its end.
 pub(super) fn unread(error: &axum::Error) -> ApiError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<TimeoutError>() {
-            return ApiError::new(ErrorCode::Timeout, "The body took too long to come.");
+            return too_slow(BODY_PATIENCE);
         }
         cause = error.source();
     }
     ApiError::invalid("The body could not be read.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::response::IntoResponse;
+    use futures::{StreamExt, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_without_an_end_is_not_read_for_ever() {
+        let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
+        let body = Body::from_stream(first.chain(stream::pending()));
+        let refused = read_within(Duration::from_millis(20), body, 10).await.unwrap_err();
+        assert_eq!(refused.into_response().status(), 408);
+    }
 }

@@ -1,10 +1,14 @@
-//! What every answer goes through: a request id, one line in the log, the error envelope.
+//! What every answer goes through: a request id, one line in the log, the error envelope, and who may
+//! keep it.
 
 use std::any::Any;
 
 use axum::{
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -66,6 +70,16 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         let fresh = format!("req_{}", uuid::Uuid::now_v7().simple());
         HeaderValue::try_from(fresh).unwrap_or_else(|_| HeaderValue::from_static("req"))
     })
+}
+
+/// Keeps what is answered from being kept on its way, unless its route says otherwise, and from being
+/// taken for something else than it says: there are credentials in it, and files of sandboxes.
+pub(super) async fn kept_nowhere(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// Gives refusals that a library made (and not a handler) the envelope too.

@@ -3,15 +3,19 @@
 //! The tables below say which operations there are; a test compares them with the routes. The
 //! schemas come from the types that requests are read into and answers are made of.
 
+mod beside;
 mod document;
+mod drivers;
 mod files;
 mod operation;
 mod product;
+mod profile;
 mod sessions;
 mod shape;
 mod surface;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::{
     future::ready,

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json as JsonBody, Router, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Json as JsonBody, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
 use sandbox_sdk::types::{CreateProject, CreateSandbox, Extra};
 use serde_json::{Value, json};
 
@@ -19,9 +24,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/projects/{id}", axum::routing::get(get).delete(sandboxes::delete))
 }
 
-/// The same `projectRef` again is a look-up.
+/// The same `projectRef` again is a look-up, and so is the same idempotency key.
 async fn create(
     State(app): Shared,
+    headers: HeaderMap,
     Json(project): Json<CreateProject>,
 ) -> Result<(StatusCode, JsonBody<Value>), ApiError> {
     if project.project_ref.as_deref().is_some_and(|id| !is_project_ref(id)) {
@@ -30,7 +36,9 @@ async fn create(
         ));
     }
     let id = project.project_ref.clone();
-    let order = Order { id, request: request(project)?, ..Order::default() };
+    let mut request = request(project)?;
+    sandboxes::read_key(&headers, &mut request)?;
+    let order = Order { id, request, ..Order::default() };
     let (snapshot, new) = app.make(order).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, JsonBody(json!({"project": app.project(&snapshot)}))))

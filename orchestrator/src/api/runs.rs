@@ -26,7 +26,7 @@ use super::{
     sessions,
     sse::{self, Since},
 };
-use crate::{error::ApiError, turns::is_id};
+use crate::{error::ApiError, store::TurnRow, turns::is_id};
 use execution::Execution;
 use request::{Cancel, EXECUTION_ID, Run, header_id};
 
@@ -41,6 +41,21 @@ pub(super) fn in_sandbox() -> Router<Arc<App>> {
         .route("/agents/sessions/{sid}/dispatch", post(dispatch))
 }
 
+/// The events of one execution of a session after a number, to its `done`.
+pub(super) async fn events_of(
+    app: &App,
+    sandbox_id: &str,
+    session_id: &str,
+    execution_id: &str,
+    after: u64,
+) -> Result<Response, ApiError> {
+    let found = app.turns.find(sandbox_id, execution_id).await?;
+    let found = found.filter(|(session, _)| session == session_id);
+    let (session_id, row) = found.ok_or_else(|| ApiError::not_found("execution", execution_id))?;
+    let execution = app.follow_run(sandbox_id, &Place::of(session_id, row), after).await?;
+    Ok(sse::answer(execution.frames()))
+}
+
 /// Where an execution stands in the log of its session.
 struct Place {
     session_id: String,
@@ -50,6 +65,14 @@ struct Place {
     /// Number of its last event, once it has ended.
     last: Option<u64>,
     is_new: bool,
+}
+
+impl Place {
+    /// Of one that is known.
+    fn of(session_id: String, row: TurnRow) -> Self {
+        let (since, last) = (row.since(), row.last_seq());
+        Self { session_id, execution_id: row.id, since, last, is_new: false }
+    }
 }
 
 /// The execution's events from its beginning, or from after `Last-Event-ID`, to its `done`.
@@ -200,8 +223,7 @@ impl App {
             let words = "An execution of this id belongs to another session of the sandbox.";
             return Err(ApiError::new(ErrorCode::InvalidState, words));
         }
-        let (since, last) = (row.since(), row.last_seq());
-        Ok(Some(Place { session_id: found, execution_id: row.id, since, last, is_new: false }))
+        Ok(Some(Place::of(found, row)))
     }
 
     async fn follow_run(

@@ -28,6 +28,10 @@ const MAX_LIST: usize = 200;
 /// How long a creation waits for the sandbox: many times what a start takes. Clients use what they
 /// have made without looking again.
 const START_PATIENCE: Duration = Duration::from_secs(10);
+/// What `?status=` may be. The words of projects, `ready`, `degraded` and `suspended`, mean the same
+/// as `running` and `stopped`.
+pub(super) const STATUSES: [&str; 7] =
+    ["pending", "provisioning", "running", "stopped", "failed", "expired", "deleted"];
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -45,19 +49,24 @@ async fn create(
     headers: HeaderMap,
     OptionalJson(mut request): OptionalJson<CreateSandbox>,
 ) -> Result<(StatusCode, JsonBody<Sandbox>), ApiError> {
-    if let Some(key) = headers.get("idempotency-key") {
-        let key = key.to_str().map_err(|_| ApiError::invalid("Idempotency-Key must be ASCII"))?;
-        if request.idempotency_key.get_or_insert_with(|| key.to_owned()) != key {
-            let words = "idempotencyKey and the header Idempotency-Key must be the same";
-            return Err(ApiError::invalid(words));
-        }
-    }
+    read_key(&headers, &mut request)?;
     let (snapshot, new) = app.make(Order { request, ..Order::default() }).await?;
     let mut sandbox = app.sandbox(&snapshot);
     let outcome = if new { "created" } else { "idempotent_replay" };
     sandbox.extra.insert("outcome".to_owned(), outcome.into());
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, JsonBody(sandbox)))
+}
+
+/// Reads the idempotency key in the header, if there is one.
+pub(super) fn read_key(headers: &HeaderMap, request: &mut CreateSandbox) -> Result<(), ApiError> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(()) };
+    let key = key.to_str().map_err(|_| ApiError::invalid("Idempotency-Key must be ASCII"))?;
+    if request.idempotency_key.get_or_insert_with(|| key.to_owned()) == key {
+        return Ok(());
+    }
+    let words = "idempotencyKey and the header Idempotency-Key must be the same";
+    Err(ApiError::invalid(words))
 }
 
 impl App {
@@ -95,7 +104,7 @@ async fn list(
             number.map_err(|_| ApiError::invalid(format!("{name} must be a whole number")))
         };
         match name.as_str() {
-            "status" => statuses.push(SandboxStatus::from(value.as_str())),
+            "status" => statuses.push(status(&value)?),
             "limit" => limit = number()?.min(MAX_LIST),
             "offset" => offset = number()?,
             _ => {}
@@ -106,6 +115,18 @@ async fn list(
     let page = found.into_iter().skip(offset).take(limit);
     let page: Vec<_> = page.map(|snapshot| app.sandbox(&snapshot)).collect();
     Ok(JsonBody(json!({"sandboxes": page, "total": total})))
+}
+
+/// Who asks for a status that there is not must not believe that there are no such sandboxes.
+fn status(word: &str) -> Result<SandboxStatus, ApiError> {
+    match SandboxStatus::from(word) {
+        SandboxStatus::Other(word) => {
+            let word: String = word.chars().take(64).collect();
+            let known = STATUSES.join(", ");
+            Err(ApiError::invalid(format!("there is no status {word:?}; there are {known}")))
+        }
+        status => Ok(status),
+    }
 }
 
 async fn get(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Sandbox>, ApiError> {
@@ -156,10 +177,10 @@ async fn events(
 
 /// What isolates the sandbox, and how hard its limits are.
 async fn driver(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Value>, ApiError> {
-    app.sandboxes.get(&id)?;
-    let report = app.sandboxes.driver_report();
+    let warning = app.sandboxes.network(&id)?.warning();
+    let report = app.sandboxes.driver_of(&id).await?;
     Ok(JsonBody(json!({
-        "type": "host-agent",
+        "type": report.kind.protocol_type(),
         "available": true,
         "version": report.version,
         "capabilities": {
@@ -176,6 +197,22 @@ async fn driver(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<V
         "uid": report.uid,
         "network": report.network,
         "limits": report.limits,
-        "warnings": report.warnings,
+        "warnings": report.warnings.iter().map(String::as_str).chain(warning).collect::<Vec<_>>(),
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sandboxes_are_listed_by_the_words_that_they_show() {
+        for word in STATUSES {
+            assert_eq!(status(word).unwrap().as_str(), word);
+        }
+        assert_eq!(status("ready").unwrap(), SandboxStatus::Running);
+        for odd in ["", "foo", "running,stopped", "Running"] {
+            assert!(status(odd).is_err(), "{odd}");
+        }
+    }
 }

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json as JsonBody, Router,
-    extract::State,
-    http::{HeaderName, StatusCode, header::CACHE_CONTROL},
-    routing,
-};
+use axum::{Json as JsonBody, Router, extract::State, http::StatusCode, routing};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -48,14 +43,10 @@ async fn list(State(app): Shared) -> Result<JsonBody<Value>, ApiError> {
     Ok(JsonBody(json!({"secrets": secrets})))
 }
 
-/// The one answer that holds a secret. Nobody on its way shall keep it.
-async fn get(
-    State(app): Shared,
-    Path(name): Path<String>,
-) -> Result<([(HeaderName, &'static str); 1], JsonBody<Value>), ApiError> {
+/// The one answer that holds a secret.
+async fn get(State(app): Shared, Path(name): Path<String>) -> Result<JsonBody<Value>, ApiError> {
     let value = app.vault.get(&name).await?;
-    let shown = json!({"name": name, "value": value.expose_secret()});
-    Ok(([(CACHE_CONTROL, "no-store")], JsonBody(shown)))
+    Ok(JsonBody(json!({"name": name, "value": value.expose_secret()})))
 }
 
 async fn update(

@@ -63,7 +63,7 @@ async fn map(
         return Err(ApiError::invalid(format!("userId must be 1 to {MAX_USER} plain bytes")));
     }
     match app.sandboxes.get(&mapping.sandbox_id) {
-        Err(SandboxError::NotFound) => {
+        Err(SandboxError::NotFound { .. }) => {
             return Err(ApiError::not_found("sandbox", &mapping.sandbox_id)
                 .with("reprovisionRequired", true));
         }

@@ -69,7 +69,7 @@ async fn remove(
     Path((id, snapshot)): Path<(String, String)>,
 ) -> Result<JsonBody<Value>, ApiError> {
     let (place, _) = app.place_or_past(&id)?;
-    app.snapshots.remove(&place, &id, &snapshot).await?;
+    app.snapshots.remove(&place, &id, &snapshot).await.map_err(missing(&snapshot))?;
     Ok(JsonBody(json!({"success": true})))
 }
 
@@ -79,9 +79,17 @@ async fn restore(
     OptionalJson(request): OptionalJson<Restore>,
 ) -> Result<JsonBody<Value>, ApiError> {
     let place = app.place(&id)?;
-    let found = app.snapshots.find(&place, &id, &snapshot).await?;
+    let found = app.snapshots.find(&place, &id, &snapshot).await.map_err(missing(&snapshot))?;
     let kept = app.restore_snapshot(&id, found, request.destination_path).await?;
     Ok(JsonBody(json!({"success": true, "snapshot": entry(&id, kept)})))
+}
+
+/// Names the snapshot that is not there.
+fn missing(id: &str) -> impl FnOnce(SnapshotError) -> ApiError {
+    move |error| match error {
+        SnapshotError::NotFound => ApiError::not_found("snapshot", id),
+        error => error.into(),
+    }
 }
 
 impl App {
@@ -95,7 +103,7 @@ impl App {
     fn place_or_past(&self, id: &str) -> Result<(Place, bool), ApiError> {
         match self.sandboxes.get(id) {
             Ok(sandbox) => Ok((self.snapshots.place_of(&sandbox.request.extra, id)?, true)),
-            Err(SandboxError::NotFound) => Ok((Place::Own, false)),
+            Err(SandboxError::NotFound { .. }) => Ok((Place::Own, false)),
             Err(error) => Err(error.into()),
         }
     }

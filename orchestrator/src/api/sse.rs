@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     App, Shared,
     extract::{Path, Query},
+    runs,
 };
 use crate::{
     error::ApiError,
@@ -62,15 +63,26 @@ impl Since {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Which {
+    /// Only what this execution says, and no further than to its end.
+    execution_id: Option<String>,
+}
+
 async fn events(
     State(app): Shared,
     Path((id, sid)): Path<(String, String)>,
     Query(since): Query<Since>,
+    Query(which): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let log = app.log_of(&id, &sid).await?;
     let since = since.or_header(&headers)?;
-    Ok(follow(&app, log, since))
+    match which.execution_id {
+        Some(execution) => runs::events_of(&app, &id, &sid, &execution, since).await,
+        None => Ok(follow(&app, log, since)),
+    }
 }
 
 /// A log from a number on, for as long as it exists.

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json as JsonBody, Router,
-    extract::State,
-    http::{HeaderName, StatusCode, header::CACHE_CONTROL},
-    routing::post,
+use axum::{Json as JsonBody, Router, extract::State, http::StatusCode, routing::post};
+use sandbox_sdk::{
+    auth::Scope,
+    types::{ErrorCode, MintToken, TokenScope},
 };
-use sandbox_sdk::{auth::Scope, types::ErrorCode};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -32,34 +29,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/projects/{id}/tokens", post(mint))
 }
 
-/// What a token is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    /// The session gateway, one session.
-    Session,
-    /// The session gateway, all sessions of the sandbox.
-    Project,
-    /// The sandbox's surface, what changes nothing.
-    ReadOnly,
-    /// The sandbox's surface: files, commands, one terminal or session.
-    SessionRuntime,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wish {
-    scope: Kind,
-    session_id: Option<String>,
-    ttl_minutes: Option<u32>,
-}
-
 /// A token that asks for more time gets the most there is.
 async fn mint(
     State(app): Shared,
     Path(id): Path<String>,
-    Json(wish): Json<Wish>,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], JsonBody<Value>), ApiError> {
+    Json(wish): Json<MintToken>,
+) -> Result<(StatusCode, JsonBody<Value>), ApiError> {
     app.sandboxes.get(&id)?;
     if wish.ttl_minutes == Some(0) {
         return Err(ApiError::invalid("ttlMinutes must be at least 1"));
@@ -76,7 +51,7 @@ async fn mint(
         "scope": wish.scope,
         "sidecarProxyUrl": format!("{}/v1/sidecar-proxy/{id}", app.base_url),
     });
-    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], JsonBody(answer)))
+    Ok((StatusCode::CREATED, JsonBody(answer)))
 }
 
 impl App {
@@ -84,7 +59,7 @@ impl App {
     async fn minted(
         &self,
         id: &str,
-        kind: Kind,
+        kind: TokenScope,
         session: Option<&str>,
         seconds: i64,
     ) -> Result<(String, i64), ApiError> {
@@ -93,23 +68,23 @@ impl App {
             session.ok_or_else(|| ApiError::invalid("this scope needs a sessionId"))
         };
         let (user, scope) = match kind {
-            Kind::Session => {
+            TokenScope::Session => {
                 let session = needed()?;
                 (self.user_of(id, &session).await?, Scope::Session(session))
             }
-            Kind::Project => {
+            TokenScope::Project => {
                 if session.is_some() {
                     return Err(ApiError::invalid("this scope is of all sessions"));
                 }
                 (format!("project:{id}"), Scope::Project(id.to_owned()))
             }
-            Kind::ReadOnly => {
+            TokenScope::ReadOnly => {
                 if let Some(session) = session {
                     self.session_in(id, session).await?;
                 }
                 return self.access_to(id, session, &[Capability::Read], seconds);
             }
-            Kind::SessionRuntime => {
+            TokenScope::SessionRuntime => {
                 let all = [Capability::Read, Capability::Workspace, Capability::Terminal];
                 return self.access_to(id, Some(&needed()?), &all, seconds);
             }
@@ -136,7 +111,8 @@ impl App {
         self.session_in(id, session).await?;
         let row = self.store.session(session).await?;
         row.and_then(|row| row.user_id).ok_or_else(|| {
-            let words = "Nobody has said yet whose the session is.";
+            let words = "Nobody has said yet whose the session is. PUT /v1/session/{id}/mapping \
+                         says so.";
             ApiError::new(ErrorCode::InvalidState, words)
         })
     }

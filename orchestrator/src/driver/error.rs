@@ -1,6 +1,9 @@
 //! Why a sandbox cannot be had, in words that lead on.
 
-use std::io;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Every message says what is wrong and, where there is one, the way out.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,29 @@ pub enum DriverError {
     Io { what: String, source: io::Error },
     #[error("the sandbox did not start: {0}")]
     Start(String),
+    /// `program`: what was looked for, where that was configured.
+    #[error("{words}", words = engine_missing(.engine, .program.as_deref()))]
+    EngineMissing { engine: &'static str, program: Option<PathBuf> },
+    #[error(
+        "{engine} is reached at {endpoint}. Sandboxes are made by an engine of this machine, at a Unix \
+         socket: their folders are here, and whoever reaches an engine over a network has its machine"
+    )]
+    EngineElsewhere { engine: &'static str, endpoint: String },
+    /// What the engine's program complained of.
+    #[error("{engine}: {said}")]
+    Engine { engine: &'static str, said: String },
+    #[error(
+        "gVisor is not registered with Docker. Install `runsc`, add it to the runtimes in Docker's \
+         daemon.json with the argument --host-uds=open, and restart Docker"
+    )]
+    NoGvisor,
+    #[error("a container needs an image: name one, or set SKEIN_IMAGE for all that name none")]
+    NoImageNamed,
+    #[error(
+        "there is no image {image:?} here. Fetch it with `{engine} pull`, or let images be fetched with \
+         SKEIN_PULL_IMAGES=true"
+    )]
+    NoImage { engine: &'static str, image: String },
 }
 
 impl DriverError {
@@ -48,6 +74,21 @@ impl DriverError {
             }
             None => Self::Start(if output.is_empty() { "no reason given".into() } else { output }),
         }
+    }
+}
+
+fn engine_missing(engine: &str, program: Option<&Path>) -> String {
+    let variable = format!("SKEIN_{}", engine.to_ascii_uppercase());
+    match program {
+        Some(program) => {
+            let program = program.display();
+            format!(
+                "there is no `{program}`, which {variable} names. Correct it, or install {engine}"
+            )
+        }
+        None => format!(
+            "there is no `{engine}` on the PATH. Install it, or name its program with {variable}"
+        ),
     }
 }
 
@@ -124,6 +165,21 @@ mod tests {
         let words = DriverError::from_output("bwrap: something new\n").to_string();
         assert_eq!(words, "the sandbox did not start: bwrap: something new");
         assert!(DriverError::from_output("").to_string().contains("no reason"));
+    }
+
+    #[test]
+    fn a_missing_engine_is_told_by_the_program_that_was_looked_for() {
+        let missing = |program: Option<&str>| {
+            let program = program.map(PathBuf::from);
+            DriverError::EngineMissing { engine: "podman", program }.to_string()
+        };
+        let words = missing(Some("/opt/none/podman"));
+        assert!(words.contains("`/opt/none/podman`") && words.contains("SKEIN_PODMAN"), "{words}");
+        let words = missing(None);
+        assert!(
+            words.contains("`podman` on the PATH") && words.contains("SKEIN_PODMAN"),
+            "{words}"
+        );
     }
 
     #[test]

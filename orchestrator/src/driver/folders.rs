@@ -9,11 +9,11 @@ use std::{
 use rustix::fs::{AtFlags, Gid, Mode, Uid, chownat};
 
 use super::DriverError;
+pub(super) use crate::door::{MODELS, NETWORK, RUN};
 use crate::tree::{self, Step};
 
 pub(super) const WORKSPACE: &str = "workspace";
 pub(super) const HOME: &str = "home";
-pub(super) const RUN: &str = "run";
 
 /// Uid that a stopped sandbox's files belong to.
 pub(super) fn owner(root: &Path) -> Option<u32> {

@@ -38,6 +38,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Mebibytes of each folder that is kept in memory, as `/tmp` is.
+    pub(super) fn tmpfs_mb(&self) -> u64 {
+        (self.memory_mb / 4).max(16)
+    }
+
     /// Refuses limits that no sandbox could live with, and ones that limit nothing.
     pub(super) fn validate(&self) -> Result<(), DriverError> {
         let bounds = [

@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
+use super::DriverKind;
+
 /// What isolates the sandboxes, and how hard each limit is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DriverReport {
-    /// `bubblewrap`
-    pub kind: &'static str,
+    pub kind: DriverKind,
     pub version: String,
-    /// `namespaces`: the kernel is shared with the host.
+    /// `namespaces`: of the host's kernel, around the host's programs. `container`: the same around an
+    /// image's. `gvisor`: a kernel of its own, in user space, around an image's.
     pub isolation: &'static str,
     /// `pool`: a uid of its own for each sandbox; `own`: the uid of the orchestrator.
     pub uid: &'static str,

@@ -91,6 +91,13 @@ pub(super) fn deny_list() -> io::Result<Vec<u8>> {
     Ok(program.flat_map(bytes).collect())
 }
 
+/// Puts this thread and all that comes of it under the filter, besides any that it is under already.
+pub(crate) fn confine() -> io::Result<()> {
+    let program: Vec<_> =
+        prelude().into_iter().chain(compile().map_err(io::Error::other)?).collect();
+    seccompiler::apply_filter(&program).map_err(io::Error::other)
+}
+
 fn compile() -> Result<Vec<sock_filter>, seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().chain(DENIED_HERE).map(|call| (*call, vec![])).collect();

@@ -15,6 +15,7 @@ use super::{
     authority::Authority,
     frames::{self, Ending, Format},
     guards::Guards,
+    heartbeat::Heartbeat,
     inbox::{self, Said},
     outbox::{self, Outbox},
     subscriptions::{Granted, Next, Subscriptions},
@@ -33,8 +34,7 @@ struct Connection {
     guards: Guards,
     subscriptions: Subscriptions,
     format: Format,
-    heard: Instant,
-    next_ping: Instant,
+    heartbeat: Heartbeat,
     /// The viewer knows that its token is about to expire.
     warned: bool,
     nonsense: u32,
@@ -160,8 +160,7 @@ impl Connection {
             ),
             subscriptions: Subscriptions::new(gateway.0.logs.clone(), authority),
             format: admission.format,
-            heard: now,
-            next_ping: now + tuning.heartbeat,
+            heartbeat: Heartbeat::new(tuning.heartbeat, now),
             warned: false,
             nonsense: 0,
             messages: inbox::messages(),
@@ -211,7 +210,7 @@ impl Connection {
                 biased;
                 ending = self.guards.breached() => Err(ending),
                 message = reader.next() => self.hear(message).await,
-                () = sleep_until(self.next_ping) => self.ping().await,
+                () = sleep_until(self.heartbeat.due()) => self.ping().await,
                 () = sleep(self.until_warning()), if !self.warned => self.warn().await,
                 next = self.subscriptions.next() => match next {
                     Ok(next) => self.deliver(next).await,
@@ -256,8 +255,9 @@ impl Connection {
 
     async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), Ending> {
         let message = message.ok_or_else(Ending::gone)?.map_err(broken)?;
-        self.heard = Instant::now();
-        self.messages.take(1, self.heard).map_err(|_| Ending::rate())?;
+        let now = Instant::now();
+        self.heartbeat.hear(now);
+        self.messages.take(1, now).map_err(|_| Ending::rate())?;
         let said = match message {
             Message::Text(text) => inbox::read(&text),
             Message::Binary(_) => Said::Nonsense,
@@ -326,13 +326,9 @@ impl Connection {
 
     /// Both kinds of ping: a browser's page sees one, its engine answers the other.
     async fn ping(&mut self) -> Result<(), Ending> {
-        let interval = self.gateway.0.tuning.heartbeat;
-        // It has had half an interval and more to answer the last one: a viewer that went right
-        // after an answer is found out two intervals later.
-        if self.heard.elapsed() > interval + interval / 2 {
+        if !self.heartbeat.beat(Instant::now()) {
             return Err(Ending::silent());
         }
-        self.next_ping = Instant::now() + interval;
         let ping = frames::control(&ServerFrame::Ping { timestamp: now_ms() });
         let messages = vec![Message::text(ping), Message::Ping(Vec::new().into())];
         self.write(messages).await

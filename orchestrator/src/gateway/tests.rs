@@ -1,11 +1,14 @@
 //! The gateway over real sockets, fed from a log that the tests write themselves.
 
 mod access;
+mod breadth;
 mod delivery;
 mod figures;
+mod half_open;
 mod liveness;
 mod promises;
 mod retention;
+mod silent_line;
 mod viewer;
 
 use std::{sync::Arc, time::Duration};
@@ -86,7 +89,7 @@ impl Stage {
     }
 
     async fn viewers_are(&self, count: usize) {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if self.gateway.open() == count {
                 return;
             }

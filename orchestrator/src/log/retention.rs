@@ -11,13 +11,11 @@ use std::{sync::Weak, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::EventLog;
-use crate::{
-    clock::now_ms,
-    store::{Cutting, StoreError, StoredLog},
-};
+use crate::store::{Cutting, StoreError, StoredLog};
 
 /// What is younger than this is kept in any case, in milliseconds, and so are turns that ended since.
 const ALWAYS_KEPT_MS: i64 = 15 * 60 * 1000;
+const ALWAYS_KEPT: Duration = Duration::from_millis(ALWAYS_KEPT_MS.unsigned_abs());
 const HOUR_MS: i64 = 3600 * 1000;
 /// Logs that are looked up together.
 const LOGS_AT_ONCE: u32 = 100;
@@ -58,7 +56,7 @@ impl EventLog {
     /// Cuts what is too old, again and again, until it is told to stop.
     pub(crate) async fn watch_retention(self, pause: Duration, closing: CancellationToken) {
         loop {
-            match closing.run_until_cancelled(self.cut_old(self.0.retention, now_ms())).await {
+            match closing.run_until_cancelled(self.look()).await {
                 None => return,
                 Some(Err(error)) => tracing::error!(%error, "old events could not be removed"),
                 // What an earlier cut left was removed, and there are no more.
@@ -69,6 +67,20 @@ impl EventLog {
                 return;
             }
         }
+    }
+
+    /// Cuts what is too old now. After the wall clock was set nobody can tell that from what is young, as
+    /// long as something young may be dated by the clock as it was before: until then only what an
+    /// earlier cut left is removed.
+    async fn look(&self) -> Result<(), StoreError> {
+        // In this order: a clock that is set in between is not believed.
+        let now = self.0.wall.now_ms();
+        let mut retention = self.0.retention;
+        if self.0.wall.was_set_within(ALWAYS_KEPT) && retention != Retention::default() {
+            tracing::warn!("old events stay for now: the clock was set less than 15 minutes ago");
+            retention = Retention::default();
+        }
+        self.cut_old(retention, now).await
     }
 
     /// Cuts off every log what is not to be kept at this time, and removes it.

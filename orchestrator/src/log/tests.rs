@@ -1,5 +1,9 @@
 //! The log alone, on a real database.
 
+mod clock;
+mod disk;
+mod model;
+
 use std::{path::Path, sync::Arc};
 
 use sandbox_sdk::types::{Event, TurnState};
@@ -40,7 +44,12 @@ impl Bench {
 
     /// On a store that knows the sandbox.
     pub(crate) async fn on(store: Store) -> Self {
-        let (logs, writer) = EventLog::open(store.clone(), Retention::default()).await.unwrap();
+        Self::keeping(store, Retention::default()).await
+    }
+
+    /// The same, where not all of a log is kept.
+    pub(crate) async fn keeping(store: Store, retention: Retention) -> Self {
+        let (logs, writer) = EventLog::open(store.clone(), retention).await.unwrap();
         Self { store, logs, writer }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::SessionLog;
 use crate::{
-    clock::now_ms,
+    clock::WallClock,
     store::{EndedTurn, NewTurn, Store, StoreError, StoredEvent, TurnRow},
 };
 
@@ -73,11 +73,11 @@ pub(super) async fn append(
     answer.await.map_err(|_| LogError::Closed)?
 }
 
-pub(super) async fn run(store: Store, mut queue: mpsc::Receiver<Append>) {
+pub(super) async fn run(store: Store, wall: WallClock, mut queue: mpsc::Receiver<Append>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while queue.recv_many(&mut batch, MAX_BATCH).await > 0 {
         let mut replies = Vec::with_capacity(batch.len());
-        let result = write(&store, batch.drain(..), &mut replies).await;
+        let result = write(&store, wall.now_ms(), batch.drain(..), &mut replies).await;
         let failure = result.err().map(Arc::new);
         if let Some(error) = &failure {
             tracing::error!(error = error.as_ref() as &dyn std::error::Error, "events not written");
@@ -98,10 +98,10 @@ type Reply = (oneshot::Sender<Result<Appended, LogError>>, Result<Appended, LogE
 /// Writes a batch in one transaction, commits, then publishes. The replies are sent after it.
 async fn write(
     store: &Store,
+    at: i64,
     batch: impl Iterator<Item = Append>,
     replies: &mut Vec<Reply>,
 ) -> Result<(), StoreError> {
-    let at = now_ms();
     let mut written: Vec<Written> = Vec::new();
     let mut ends: HashMap<i64, u64> = HashMap::new();
     let mut failed = None;

@@ -16,22 +16,22 @@ const LOCAL_SERVERS: [(&str, &str); 2] =
 #[command(next_help_heading = "Models")]
 pub struct ModelsConfig {
     /// Key of Anthropic's API.
-    #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, global = true)]
     pub anthropic_api_key: Option<SecretString>,
     /// Where Anthropic's API is [default: `https://api.anthropic.com`].
-    #[arg(long, env = "ANTHROPIC_BASE_URL")]
+    #[arg(long, env = "ANTHROPIC_BASE_URL", global = true)]
     pub anthropic_base_url: Option<String>,
     /// Key of OpenAI's API.
-    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true)]
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, global = true)]
     pub openai_api_key: Option<SecretString>,
     /// Where OpenAI's API is [default: `https://api.openai.com/v1`].
-    #[arg(long, env = "OPENAI_BASE_URL")]
+    #[arg(long, env = "OPENAI_BASE_URL", global = true)]
     pub openai_base_url: Option<String>,
     /// Any other host or server that speaks OpenAI's protocol, with its `/v1`.
-    #[arg(long, env = "SKEIN_MODEL_URL")]
+    #[arg(long, env = "SKEIN_MODEL_URL", global = true)]
     pub model_url: Option<String>,
     /// Key of that host, if it wants one.
-    #[arg(long, env = "SKEIN_MODEL_KEY", hide_env_values = true)]
+    #[arg(long, env = "SKEIN_MODEL_KEY", hide_env_values = true, global = true)]
     pub model_key: Option<SecretString>,
     /// Protocols that host speaks: `chat-completions`, `responses`, `messages`.
     #[arg(
@@ -39,20 +39,27 @@ pub struct ModelsConfig {
         env = "SKEIN_MODEL_FORMATS",
         value_delimiter = ',',
         default_value = "chat-completions",
-        value_parser = wire_format
+        value_parser = wire_format,
+        global = true
     )]
     pub model_formats: Vec<WireFormat>,
     /// Model of a turn that names none: `provider/model`, or a model's plain name.
-    #[arg(long = "model", env = "SKEIN_MODEL")]
+    #[arg(long = "model", env = "SKEIN_MODEL", global = true)]
     pub default_model: Option<String>,
     /// Agent of a turn that names none [default: `opencode` or `skein` with a model, else `demo`].
-    #[arg(long = "agent", env = "SKEIN_AGENT")]
+    #[arg(long = "agent", env = "SKEIN_AGENT", global = true)]
     pub default_agent: Option<String>,
     /// Whether Ollama and llama.cpp are looked for on this machine.
-    #[arg(long, env = "SKEIN_LOCAL_MODELS", value_enum, default_value_t = LocalModels::Auto)]
+    #[arg(
+        long,
+        env = "SKEIN_LOCAL_MODELS",
+        value_enum,
+        default_value_t = LocalModels::Auto,
+        global = true
+    )]
     pub local_models: LocalModels,
     /// Most requests to a model in one turn.
-    #[arg(long, env = "SKEIN_MAX_MODEL_REQUESTS", default_value_t = MAX_REQUESTS)]
+    #[arg(long, env = "SKEIN_MAX_MODEL_REQUESTS", default_value_t = MAX_REQUESTS, global = true)]
     pub max_model_requests: u32,
     /// Names and addresses of the local servers that are looked for; only tests change them.
     #[arg(skip = local_servers())]

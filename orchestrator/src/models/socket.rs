@@ -18,8 +18,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{ModelGateway, routes};
 use crate::door;
 
-/// Name of the socket in the sandbox's run folder on the host.
-const SOCKET: &str = "models.sock";
 /// Connections that a sandbox may have at once.
 const MAX_CONNECTIONS: usize = 64;
 /// Bytes of requests that a sandbox may have in memory at once.
@@ -38,7 +36,7 @@ pub(crate) struct ModelSocket {
 impl ModelGateway {
     /// Opens the sandbox's door. What comes through it may use the tokens of that sandbox only.
     pub(crate) fn listen(&self, sandbox_id: &str, root: &Path) -> io::Result<ModelSocket> {
-        let listener = door::listen(root, SOCKET)?;
+        let listener = door::listen(root, door::MODELS)?;
         let closing = CancellationToken::new();
         let door = routes::Door {
             gateway: self.clone(),

@@ -14,8 +14,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{Networks, Policy, gate::Gate, proxy::Proxy, reach::Names};
 use crate::door;
 
-/// Name of the socket in the sandbox's run folder on the host.
-const SOCKET: &str = "network.sock";
 /// Connections that a sandbox may have at once.
 const MAX_CONNECTIONS: usize = 128;
 /// Time a client has to send the head of a request.
@@ -34,7 +32,7 @@ pub(crate) struct NetworkDoor {
 impl Networks {
     /// Opens the sandbox's door, also of one that may reach nothing: it may later.
     pub(crate) fn listen(&self, root: &Path, policy: Policy) -> io::Result<NetworkDoor> {
-        let listener = door::listen(root, SOCKET)?;
+        let listener = door::listen(root, door::NETWORK)?;
         let closing = CancellationToken::new();
         let gate = Arc::new(Gate::new(policy));
         let names = Names::new(self.look_ups.clone());

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::models::address::is_public;
 
 /// Ports of an entry that names none: those of the web.
-const WEB: [u16; 2] = [80, 443];
+pub(super) const WEB: [u16; 2] = [80, 443];
 /// A name has no more characters.
 const MAX_NAME: usize = 253;
 

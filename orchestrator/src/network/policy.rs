@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     NetworkReach,
-    entry::{Entry, name, split_port},
+    entry::{Entry, WEB, name, split_port},
     here::is_here,
 };
 use crate::models::address::is_public;
@@ -20,7 +20,7 @@ pub(crate) enum Policy {
 
 /// Where a program wants to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub(super) host: Host,
     pub(super) port: u16,
 }
@@ -34,7 +34,7 @@ pub(super) enum Host {
 
 impl Target {
     /// Reads `host:port`, as it stands in a request. Without a port, `default` is meant.
-    pub(super) fn parse(authority: &str, default: Option<u16>) -> Option<Self> {
+    pub(crate) fn parse(authority: &str, default: Option<u16>) -> Option<Self> {
         let (host, port) = split_port(authority)?;
         let host = match host.parse() {
             Ok(address @ IpAddr::V4(_)) if !authority.starts_with('[') => Host::Address(address),
@@ -43,6 +43,21 @@ impl Target {
             _ => return None,
         };
         Some(Self { host, port: port.or(default)? })
+    }
+
+    /// Whether it is an address that never leaves this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        matches!(self.host, Host::Address(address) if address.is_loopback())
+    }
+
+    /// The line of an allow-list that opens it.
+    pub(crate) fn entry(&self) -> String {
+        let Self { host, port } = self;
+        match host {
+            host if WEB.contains(port) => host.to_string(),
+            Host::Address(address @ IpAddr::V6(_)) => format!("[{address}]:{port}"),
+            host => format!("{host}:{port}"),
+        }
     }
 }
 
@@ -64,6 +79,13 @@ impl Policy {
         }
     }
 
+    /// What a person who runs this should know of a sandbox that has it.
+    pub(crate) fn warning(&self) -> Option<&'static str> {
+        let words =
+            "This sandbox reaches every public address, and can carry out whatever it holds.";
+        (self.reach() == NetworkReach::Open).then_some(words)
+    }
+
     /// Why this place is out of reach whatever its addresses are, in words for who wants to go there.
     /// Asked before a name is looked up: a look-up is a message to the outside, too.
     pub(super) fn refusal(&self, target: &Target) -> Option<String> {
@@ -79,6 +101,14 @@ impl Policy {
                 (!named.any(|entry| entry.has_port(*port)))
                     .then(|| format!("Port {port} of {host} is not on this sandbox's allow-list."))
             }
+        }
+    }
+
+    /// Whether the place is within reach by what it says itself. A name may still lead elsewhere.
+    pub(crate) fn may_reach(&self, target: &Target) -> bool {
+        match target.host {
+            Host::Name(_) => self.refusal(target).is_none(),
+            Host::Address(address) => self.permits(target, address),
         }
     }
 
@@ -207,6 +237,25 @@ mod tests {
         }
         assert!(opens(&list(&["1.1.1.1"]), true));
         assert!(!permits(&list(&["127.0.0.0/8"]), "127.0.0.1:80", "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_place_that_is_out_of_reach_tells_the_line_that_opens_it() {
+        for (place, line) in [
+            ("A.b:443", "a.b"),
+            ("a.b:80", "a.b"),
+            ("a.b:8443", "a.b:8443"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("127.0.0.1:7000", "127.0.0.1:7000"),
+            ("[2606:4700::1]:443", "2606:4700::1"),
+            ("[::1]:7000", "[::1]:7000"),
+        ] {
+            let place = target(place);
+            assert_eq!(place.entry(), line);
+            assert!(!Policy::None.may_reach(&place) && !list(&["c.d"]).may_reach(&place), "{line}");
+            assert!(list(&["c.d", line]).may_reach(&place), "{line}");
+            assert_eq!(Policy::Open.may_reach(&place), !place.is_loopback(), "{line}");
+        }
     }
 
     proptest! {

@@ -72,7 +72,7 @@ async fn pass(app: &App, named: &super::Named, mut request: Request) -> Result<R
     let place = traffic.places.clone().try_acquire_owned().map_err(|_| Trouble::TooMany)?;
     let lease = app.sandboxes.lease(&exposed.sandbox_id).await;
     let lease = lease.map_err(|error| match error {
-        SandboxError::NotFound => Trouble::NoSuchPort,
+        SandboxError::NotFound { .. } => Trouble::NoSuchPort,
         _ => Trouble::NotRunning,
     })?;
     let stream = lease.sidecar().dial(exposed.port).await.map_err(|error| match error {

@@ -47,7 +47,7 @@ impl Sandboxes {
         drop(life);
         let snapshot = slot.snapshot();
         if is_new {
-            self.tell(&snapshot, events::UPDATED).await;
+            self.tell(&snapshot, events::UPDATED, None).await;
         }
         Ok(snapshot)
     }
@@ -72,7 +72,7 @@ pub(super) async fn begin(
 ) -> Result<(OwnedMutexGuard<()>, Arc<CreateSandbox>), SandboxError> {
     let life = slot.lock_life().await;
     if slot.is_condemned() {
-        return Err(SandboxError::NotFound);
+        return Err(SandboxError::NotFound { id: slot.snapshot().row.id });
     }
     if let Some(why) = slot.unreadable() {
         // What could be read again with the right secret would be lost.

@@ -4,18 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{SandboxError, Sandboxes, Snapshot, events, folder, slot::Slot};
+use super::{SandboxError, Sandboxes, Snapshot, events, folder, slot::Slot, stop::StopReason};
 use crate::{
     clock::{Daily, now_ms},
     store::StoreError,
 };
 
 impl Sandboxes {
-    /// Stops a sandbox; its files stay.
+    /// Stops a sandbox; its files stay. One that is just being filled begins anew the next time.
     pub(crate) async fn stop(&self, id: &str) -> Result<Snapshot, SandboxError> {
         let slot = self.slot(id)?;
+        let stopper = slot.call_off();
         let life = slot.lock_life().await;
-        stop(&slot).await;
+        drop(stopper);
+        stop(&slot, StopReason::Requested).await;
         drop(life);
         Ok(slot.snapshot())
     }
@@ -23,7 +25,8 @@ impl Sandboxes {
     /// Hides a sandbox from everyone, for good; what is left of it goes with `delete`. After an
     /// error it is there as before. Of one that is hidden already, the deletion is taken up again.
     pub(crate) async fn condemn(&self, id: &str) -> Result<(), SandboxError> {
-        let slot = self.slots().get(id).cloned().ok_or(SandboxError::NotFound)?;
+        let slot = self.slots().get(id).cloned();
+        let slot = slot.ok_or_else(|| SandboxError::NotFound { id: id.to_owned() })?;
         self.hide(&slot).await
     }
 
@@ -36,7 +39,7 @@ impl Sandboxes {
         }
         saved?;
         if first {
-            self.tell(&slot.snapshot(), events::DELETED).await;
+            self.tell(&slot.snapshot(), events::DELETED, None).await;
         }
         Ok(())
     }
@@ -57,7 +60,7 @@ impl Sandboxes {
             // Somebody else was faster, and the name may be another one's by now.
             return Ok(Vec::new());
         }
-        stop(slot).await;
+        stop(slot, StopReason::Deleted).await;
         let sessions = self.erase(id).await?;
         self.slots().remove(id);
         // Another request may have failed to save it, and taken it back.
@@ -98,7 +101,8 @@ impl Sandboxes {
                 }
                 let idle = slot.request().idle_timeout_seconds;
                 let idle = idle.unwrap_or(self.0.config.idle_timeout.as_secs());
-                slot.stop_if_idle(i64::try_from(idle.saturating_mul(1000)).unwrap_or(i64::MAX));
+                let idle_ms = i64::try_from(idle.saturating_mul(1000)).unwrap_or(i64::MAX);
+                slot.stop_if_idle(idle_ms, StopReason::Idle);
             }
             self.forget_expired(slots).await;
         }
@@ -114,9 +118,9 @@ impl Sandboxes {
 }
 
 /// Stops a sandbox whose life is locked.
-pub(super) async fn stop(slot: &Slot) {
+pub(super) async fn stop(slot: &Slot, reason: StopReason) {
     if let Some(running) = slot.running() {
-        running.stop.cancel();
+        running.stop.ask(reason);
         running.ended.cancelled().await;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sandbox_sdk::types::{Event, SandboxStatus};
 use serde_json::json;
 
-use super::{SandboxError, Sandboxes, Snapshot, slot::Slot};
+use super::{SandboxError, Sandboxes, Snapshot, slot::Slot, stop::StopReason};
 use crate::{
     clock::{iso, now_ms},
     log::SessionLog,
@@ -38,24 +38,27 @@ impl Sandboxes {
         self.0.logs.known_session(&row).await
     }
 
-    /// Tells where a sandbox stands now. Its deletion and its expiry are told once, by who brings
-    /// them about.
-    pub(super) async fn tell_status(&self, slot: &Slot) {
+    /// Tells where a sandbox stands now, and why it stopped, if it ran. Its deletion and its expiry
+    /// are told once, by who brings them about.
+    pub(super) async fn tell_status(&self, slot: &Slot, reason: Option<StopReason>) {
         let snapshot = slot.snapshot();
         let status = snapshot.status();
         if !matches!(status, SandboxStatus::Deleted | SandboxStatus::Expired) {
-            self.tell(&snapshot, &format!("sandbox.{}", status.as_str())).await;
+            self.tell(&snapshot, &format!("sandbox.{}", status.as_str()), reason).await;
         }
     }
 
     /// Writes an event. Nothing that is done to a sandbox fails for it.
-    pub(super) async fn tell(&self, snapshot: &Snapshot, kind: &str) {
+    pub(super) async fn tell(&self, snapshot: &Snapshot, kind: &str, reason: Option<StopReason>) {
         let id = &snapshot.row.id;
         let mut data = json!({
             "sandboxId": id,
             "status": snapshot.status().as_str(),
             "timestamp": iso(now_ms()),
         });
+        if let Some(reason) = reason {
+            data["reason"] = reason.as_str().into();
+        }
         if let Some(error) = &snapshot.row.error {
             data["error"] = error.as_str().into();
         }

@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use super::{SandboxError, Sandboxes, end::stop, events, slot::Slot};
+use super::{SandboxError, Sandboxes, end::stop, events, slot::Slot, stop::StopReason};
 use crate::clock::now_ms;
 
 /// How long an expired sandbox can still be looked up, in milliseconds: a day.
@@ -21,7 +21,7 @@ impl Sandboxes {
         }
         let first = slot.expire(now);
         if let Some(running) = slot.running() {
-            running.stop.cancel();
+            running.stop.ask(StopReason::Lifetime);
         }
         if first {
             let (sandboxes, slot) = (self.clone(), slot.clone());
@@ -41,7 +41,7 @@ impl Sandboxes {
             return;
         }
         tracing::info!(sandbox = id, "sandbox expired");
-        self.tell(&snapshot, events::EXPIRED).await;
+        self.tell(&snapshot, events::EXPIRED, None).await;
         self.clear(slot).await;
     }
 
@@ -50,7 +50,7 @@ impl Sandboxes {
         let life = slot.lock_life().await;
         // Whoever deletes it removes them, and then the folder may be another one's.
         if !slot.is_condemned() {
-            stop(slot).await;
+            stop(slot, StopReason::Lifetime).await;
             self.remove_files(&slot.snapshot().row.id).await;
         }
         drop(life);

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::Empty};
 
 use super::{
-    Lease, SandboxError, Sandboxes, Snapshot, request,
+    Lease, SandboxError, Sandboxes, Snapshot, repository, request,
     slot::{Running, Slot},
+    stop::{Stop, StopReason},
 };
 use crate::{
     agents,
@@ -24,8 +25,8 @@ use crate::{
     traces::TARGET,
 };
 
-/// Between two looks whether a sandbox is still wanted that is being filled.
-const CONDEMNED_PAUSE: Duration = Duration::from_millis(200);
+/// Between two looks whether a sandbox is still wanted that is being made or filled.
+const UNWANTED_PAUSE: Duration = Duration::from_millis(200);
 
 /// A sandbox's process that nobody watches over yet, and what is its own.
 struct Started {
@@ -72,7 +73,7 @@ impl Sandboxes {
         }
         let snapshot = slot.snapshot();
         if slot.is_condemned() {
-            return Err(SandboxError::NotFound);
+            return Err(SandboxError::NotFound { id: snapshot.row.id });
         }
         if slot.is_expired() {
             return Err(SandboxError::Expired);
@@ -86,6 +87,7 @@ impl Sandboxes {
         );
         let starting = async {
             let permit = self.permit().await?;
+            self.fetched(slot, &snapshot).await?;
             self.spawn(&snapshot, permit).await
         };
         let started = starting.instrument(traced.clone()).await;
@@ -110,13 +112,16 @@ impl Sandboxes {
         };
         let saved = self.0.store.save_sandbox(&row).await;
         if row.status != snapshot.row.status || row.error != snapshot.row.error {
-            self.tell_status(slot).await;
+            self.tell_status(slot, None).await;
         }
         let started = started?;
         slot.touch();
         let run = self.begin_run(&row.id).await;
         self.supervise(slot.clone(), started, run);
         let lease = slot.lease();
+        if saved.is_ok() {
+            self.forget_token(slot).await;
+        }
         drop(life);
         saved?;
         lease.ok_or(SandboxError::ShuttingDown)
@@ -141,11 +146,26 @@ impl Sandboxes {
             }
             let mut slots: Vec<_> = self.slots().values().cloned().collect();
             slots.sort_by_key(|slot| std::cmp::Reverse(slot.idle_ms()));
-            let Some(ended) = slots.iter().find_map(|slot| slot.stop_if_idle(0)) else {
+            let stopped = |slot: &Arc<Slot>| slot.stop_if_idle(0, StopReason::MakeRoom);
+            let Some(ended) = slots.iter().find_map(stopped) else {
                 let limit = self.0.config.max_running;
                 return Err(SandboxError::Quota { what: "run", limit });
             };
             ended.cancelled().await;
+        }
+    }
+
+    /// Waits for what the sandbox is made of, as long as it is wanted.
+    async fn fetched(&self, slot: &Slot, snapshot: &Snapshot) -> Result<(), SandboxError> {
+        let choice = self.choose_driver(&snapshot.request)?;
+        tokio::select! {
+            // What is there counts, and most of the time there is nothing to be fetched.
+            biased;
+            fetched = choice.driver.fetch(choice.image.as_deref()) => {
+                fetched.map_err(|error| SandboxError::Start(error.to_string()))
+            }
+            () = self.0.closing.cancelled() => Err(SandboxError::ShuttingDown),
+            error = unwanted(slot) => Err(error),
         }
     }
 
@@ -163,9 +183,11 @@ impl Sandboxes {
         let secrets = self.0.vault.environment(asked).await?;
         let env = request::environment(&snapshot.request.env, secrets);
         let without = asked.iter().filter(|name| !env.contains_key(*name)).cloned().collect();
+        let choice = self.choose_driver(&snapshot.request)?;
         let spec = SandboxSpec {
             id: snapshot.row.id.clone(),
             root: self.0.config.folder.join(&snapshot.row.id),
+            image: choice.image,
             env,
             limits: request::limits(snapshot.request.resources.as_ref())?,
             demo_pace: self.0.config.demo_pace,
@@ -181,7 +203,7 @@ impl Sandboxes {
         let network = self.0.config.networks.listen(&spec.root, policy);
         let network =
             network.map_err(|error| SandboxError::Start(format!("the proxy's socket: {error}")))?;
-        let running = self.0.driver.start(&spec).await.map_err(|error| match error {
+        let running = choice.driver.start(&spec).await.map_err(|error| match error {
             DriverError::NoFreeUid(limit) => SandboxError::Quota { what: "run", limit },
             error => SandboxError::Start(error.to_string()),
         })?;
@@ -193,24 +215,30 @@ impl Sandboxes {
         Ok(Started { running, models, network, permit, without })
     }
 
-    /// Puts the snapshot into a new sandbox that it is to begin with. Without it the sandbox ends:
-    /// nobody shall use one that is not what was asked for.
+    /// Puts the snapshot or the repository into a new sandbox that it is to begin with. Without it
+    /// the sandbox ends: nobody shall use one that is not what was asked for.
     async fn filled(&self, slot: &Slot, started: Started) -> Result<Started, SandboxError> {
         let snapshot = slot.snapshot();
         if snapshot.row.first_started_at.is_some() {
             return Ok(started);
         }
         let sidecar = started.running.sidecar().clone();
-        let filling = self.0.snapshots.begin(&sidecar, &snapshot.request.extra);
+        let filling = async {
+            let restored = self.0.snapshots.begin(&sidecar, &snapshot.request.extra).await;
+            restored.map_err(|error| {
+                SandboxError::Start(format!("its snapshot could not be restored: {error}"))
+            })?;
+            repository::begin(&sidecar, &snapshot.request).await
+        };
         let failed = tokio::select! {
+            // What is there counts, and most of the time there is nothing to be filled.
+            biased;
             filled = filling => match filled {
                 Ok(()) => return Ok(started),
-                Err(error) => {
-                    SandboxError::Start(format!("its snapshot could not be restored: {error}"))
-                }
+                Err(error) => error,
             },
             () = self.0.closing.cancelled() => SandboxError::ShuttingDown,
-            () = condemned(slot) => SandboxError::NotFound,
+            error = unwanted(slot) => error,
         };
         let Started { running, models, network, permit, .. } = started;
         running.kill().await;
@@ -224,7 +252,7 @@ impl Sandboxes {
         let Started { running, models, network, permit, without } = started;
         let handle = Running {
             sidecar: running.sidecar().clone(),
-            stop: self.0.closing.child_token(),
+            stop: Stop::new(self.0.closing.child_token()),
             ended: CancellationToken::new(),
             without,
             network: network.clone(),
@@ -232,9 +260,9 @@ impl Sandboxes {
         slot.set_running(Some(handle.clone()));
         let sandboxes = self.clone();
         self.0.tasks.spawn(async move {
-            let died = tokio::select! {
-                reason = running.exited() => Some(words(reason)),
-                () = handle.stop.cancelled() => None,
+            let (reason, died) = tokio::select! {
+                exit = running.exited() => (StopReason::Ended, Some(words(exit))),
+                reason = handle.stop.asked() => (reason, None),
             };
             running.kill().await;
             network.close();
@@ -245,25 +273,36 @@ impl Sandboxes {
                 row.error = died.clone();
             });
             match &died {
-                Some(reason) => tracing::warn!(sandbox = row.id, reason, "sandbox ended"),
-                None => tracing::info!(sandbox = row.id, "sandbox stopped"),
+                Some(how) => tracing::warn!(sandbox = row.id, reason = how, "sandbox ended"),
+                None => {
+                    tracing::info!(sandbox = row.id, reason = reason.as_str(), "sandbox stopped");
+                }
             }
             if let Err(error) = sandboxes.0.store.save_sandbox(&row).await {
                 tracing::error!(sandbox = row.id, %error, "end of a sandbox not saved");
             }
             sandboxes.end_run(run).await;
             if slot.snapshot().status() == SandboxStatus::Stopped {
-                sandboxes.tell_status(&slot).await;
+                sandboxes.tell_status(&slot, Some(reason)).await;
             }
             handle.ended.cancel();
         });
     }
 }
 
-/// Until somebody wants the sandbox deleted.
-async fn condemned(slot: &Slot) {
-    while !slot.is_condemned() {
-        tokio::time::sleep(CONDEMNED_PAUSE).await;
+/// Why nobody waits any more for a sandbox that is being made or filled, once it is so.
+async fn unwanted(slot: &Slot) -> SandboxError {
+    loop {
+        if slot.is_condemned() {
+            return SandboxError::NotFound { id: slot.snapshot().row.id };
+        }
+        if slot.is_expired() {
+            return SandboxError::Expired;
+        }
+        if slot.is_called_off() {
+            return SandboxError::CalledOff;
+        }
+        tokio::time::sleep(UNWANTED_PAUSE).await;
     }
 }
 
@@ -273,8 +312,10 @@ fn not_started(row: &mut SandboxRow, error: &SandboxError) {
     let is_new = row.status == "provisioning";
     match error {
         // Nothing is wrong with the sandbox itself.
-        SandboxError::Quota { .. } | SandboxError::ShuttingDown if !is_new => return,
-        SandboxError::Quota { .. } | SandboxError::ShuttingDown => {
+        SandboxError::Quota { .. } | SandboxError::ShuttingDown | SandboxError::CalledOff => {
+            if !is_new {
+                return;
+            }
             row.status = "stopped".to_owned();
         }
         _ if row.started_at.is_none() => row.status = "failed".to_owned(),

@@ -26,7 +26,8 @@ impl Sandboxes {
     /// Refuses what is not there at the moment, before anything is made.
     async fn check_available(&self, request: &CreateSandbox) -> Result<(), SandboxError> {
         self.check_network(&NetworkAsk::of(request)?)?;
-        request::check_hard(request.resources.as_ref(), &self.0.driver.report().limits)?;
+        self.check_repository(request)?;
+        self.check_driver(request).await?;
         self.0.snapshots.check_origin(&request.extra).await.map_err(|error| match error {
             SnapshotError::Store(error) => error.into(),
             error => SandboxError::Invalid(error.to_string()),
@@ -75,7 +76,8 @@ impl Sandboxes {
         };
         let sealed = self.seal(&row.id, &request)?;
         let lifetime = request.max_lifetime_seconds;
-        let slot = Arc::new(Slot::new(row.clone(), request, None));
+        let uses_image = self.uses_image(&request);
+        let slot = Arc::new(Slot::new(row.clone(), request, None, uses_image));
         // The lock on its life is held from before others see it, so that the first start is ours.
         let life = slot.lock_life().await;
         if !self.0.store.insert_sandbox(&row, &sealed, lifetime).await? {
@@ -87,7 +89,7 @@ impl Sandboxes {
         let snapshot = slot.snapshot();
         let sandboxes = self.clone();
         self.0.tasks.spawn(async move {
-            sandboxes.tell_status(&slot).await;
+            sandboxes.tell_status(&slot, None).await;
             sandboxes.open_first_ports(&slot).await;
             // A failed start stands in the sandbox's status; there is nobody here to tell.
             drop(sandboxes.start(&slot, life).await);

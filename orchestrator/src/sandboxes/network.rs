@@ -71,7 +71,7 @@ impl Sandboxes {
         slot.touch();
         drop(life);
         if is_new {
-            self.tell(&slot.snapshot(), events::UPDATED).await;
+            self.tell(&slot.snapshot(), events::UPDATED, None).await;
         }
         Ok(closed)
     }

@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Grounds, Inner, SandboxError, Sandboxes, SandboxesConfig, Unreadable, folder, slot::Slot,
+    stop::StopReason,
 };
 use crate::{
     metrics::SandboxFigures,
@@ -20,7 +21,7 @@ impl Sandboxes {
         config: SandboxesConfig,
         grounds: Grounds,
     ) -> Result<Self, StoreError> {
-        let Grounds { store, logs, driver, models, vault, sealer, snapshots } = grounds;
+        let Grounds { store, logs, drivers, models, vault, sealer, snapshots } = grounds;
         store.close_runs().await?;
         let stored = store.sandboxes().await?;
         let running = Arc::new(Semaphore::new(config.max_running));
@@ -28,7 +29,7 @@ impl Sandboxes {
             config,
             store,
             logs,
-            driver,
+            drivers,
             models,
             vault,
             sealer,
@@ -79,10 +80,11 @@ impl Sandboxes {
             self.0.store.save_sandbox(&row).await?;
         }
         let id = row.id.clone();
-        let slot = Arc::new(Slot::new(row, request, unreadable));
+        let uses_image = self.uses_image(&request);
+        let slot = Arc::new(Slot::new(row, request, unreadable, uses_image));
         self.slots().insert(id, slot.clone());
         if was_cut_off {
-            self.tell_status(&slot).await;
+            self.tell_status(&slot, Some(StopReason::Interrupted)).await;
         }
         if slot.is_expired() {
             let sandboxes = self.clone();

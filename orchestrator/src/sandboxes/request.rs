@@ -3,7 +3,9 @@
 
 mod backend;
 mod check;
+mod driver;
 mod environment;
+mod git;
 mod limits;
 mod network;
 mod refused;
@@ -13,9 +15,14 @@ use super::SandboxError;
 
 pub(super) use backend::for_turn;
 pub(super) use check::{check, check_update, tools};
+pub(super) use driver::driver;
+pub(crate) use driver::driver_names;
 pub(super) use environment::{check_room, environment};
+pub(super) use git::{Repository, without_token};
 pub(super) use limits::{check_hard, limits};
 pub(crate) use network::{NetworkAsk, check_port};
+#[cfg(test)]
+pub(crate) use warnings::READ;
 pub(super) use warnings::warnings;
 
 fn invalid<T>(message: impl Into<String>) -> Result<T, SandboxError> {

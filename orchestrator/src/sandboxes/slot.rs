@@ -1,15 +1,21 @@
 //! One sandbox in the registry.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use sandbox_sdk::types::{CreateSandbox, SandboxStatus};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
-use super::request;
+use super::{
+    request,
+    stop::{Stop, StopReason},
+};
 use crate::{clock::now_ms, network::NetworkDoor, sidecar::SidecarClient, store::SandboxRow};
 
 #[derive(Debug)]
@@ -18,16 +24,22 @@ pub(super) struct Slot {
     request: Mutex<Arc<CreateSandbox>>,
     /// Why nobody can read what it was made with, if so; the defaults stand in its place.
     unreadable: Option<Unreadable>,
+    /// It is made of the image that it asked for, if it did.
+    uses_image: bool,
     /// How it stands, deleted or not.
     row: Mutex<SandboxRow>,
     /// Nobody shall see it any more.
     condemned: AtomicBool,
+    /// Those who wait for its stop.
+    stoppers: AtomicUsize,
     /// Held while the sandbox starts, stops or is deleted: one at a time.
     life: Arc<tokio::sync::Mutex<()>>,
     running: Mutex<Option<Running>>,
-    /// Commands and turns under way. A sandbox at work is never idle.
+    /// Commands, turns and requests through ports under way. A sandbox at work is never idle.
     at_work: AtomicUsize,
     last_activity: AtomicI64,
+    /// The same, on a clock that nobody sets: it says how long the sandbox is idle.
+    idle_since: Mutex<Instant>,
 }
 
 /// Why nobody can read what a sandbox was made with.
@@ -44,7 +56,7 @@ pub(crate) enum Unreadable {
 pub(super) struct Running {
     pub(super) sidecar: SidecarClient,
     /// Asks the supervisor to kill it.
-    pub(super) stop: CancellationToken,
+    pub(super) stop: Stop,
     /// Cancelled once nothing of it is left.
     pub(super) ended: CancellationToken,
     /// Secrets that were asked for and are not in its environment.
@@ -58,7 +70,7 @@ pub(super) struct Running {
 pub(crate) struct Lease {
     slot: Arc<Slot>,
     sidecar: SidecarClient,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 /// A sandbox at one moment.
@@ -67,6 +79,7 @@ pub(crate) struct Snapshot {
     pub(crate) row: SandboxRow,
     pub(crate) request: Arc<CreateSandbox>,
     unreadable: Option<Unreadable>,
+    uses_image: bool,
     without: Arc<[String]>,
 }
 
@@ -86,7 +99,7 @@ impl Snapshot {
 
     /// What was asked for and makes no difference.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let mut warnings = request::warnings(&self.request);
+        let mut warnings = request::warnings(&self.request, self.uses_image);
         if let Some(why) = self.unreadable {
             warnings.push(format!(
                 "what the sandbox was made with can't be read: {why}. It runs with the defaults, \
@@ -109,13 +122,17 @@ impl Slot {
         row: SandboxRow,
         request: CreateSandbox,
         unreadable: Option<Unreadable>,
+        uses_image: bool,
     ) -> Self {
         Self {
             unreadable,
+            uses_image,
             request: Mutex::new(Arc::new(request)),
             last_activity: AtomicI64::new(row.last_activity_at),
+            idle_since: Mutex::new(Instant::now()),
             row: Mutex::new(row),
             condemned: AtomicBool::new(false),
+            stoppers: AtomicUsize::new(0),
             life: Arc::default(),
             running: Mutex::default(),
             at_work: AtomicUsize::new(0),
@@ -146,7 +163,13 @@ impl Slot {
         }
         let without = self.lock_running().as_ref().map(|running| running.without.clone());
         let without = without.unwrap_or_default();
-        Snapshot { row, request: self.request(), unreadable: self.unreadable, without }
+        Snapshot {
+            row,
+            request: self.request(),
+            unreadable: self.unreadable,
+            uses_image: self.uses_image,
+            without,
+        }
     }
 
     /// Changes the row in memory and gives what to save. A condemned sandbox is saved as one.
@@ -162,6 +185,17 @@ impl Slot {
     /// Whether it was otherwise before.
     pub(super) fn set_condemned(&self, condemned: bool) -> bool {
         self.condemned.swap(condemned, Ordering::SeqCst) != condemned
+    }
+
+    /// Whether somebody waits for its stop.
+    pub(super) fn is_called_off(&self) -> bool {
+        self.stoppers.load(Ordering::SeqCst) > 0
+    }
+
+    /// Says that it need not become ready, for as long as this is held.
+    pub(super) fn call_off(&self) -> Stopper<'_> {
+        self.stoppers.fetch_add(1, Ordering::SeqCst);
+        Stopper(self)
     }
 
     pub(super) fn is_expired(&self) -> bool {
@@ -196,7 +230,7 @@ impl Slot {
     pub(super) fn lease(self: &Arc<Self>) -> Option<Lease> {
         let running = self.lock_running();
         let Running { sidecar, stop, .. } = running.as_ref()?;
-        if stop.is_cancelled() {
+        if stop.is_asked() {
             return None;
         }
         // Counted under the lock that `stop_if_idle` decides under.
@@ -205,21 +239,30 @@ impl Slot {
     }
 
     /// Asks a sandbox to stop that was idle for so many milliseconds. The token: when it has.
-    pub(super) fn stop_if_idle(&self, idle_ms: i64) -> Option<CancellationToken> {
+    pub(super) fn stop_if_idle(
+        &self,
+        idle_ms: i64,
+        reason: StopReason,
+    ) -> Option<CancellationToken> {
         let running = self.lock_running();
         let running = running.as_ref().filter(|_| self.idle_ms() >= Some(idle_ms))?;
-        running.stop.cancel();
+        running.stop.ask(reason);
         Some(running.ended.clone())
     }
 
     /// How long nothing was done, in milliseconds; `None` while something is.
     pub(super) fn idle_ms(&self) -> Option<i64> {
-        (self.at_work.load(Ordering::SeqCst) == 0)
-            .then(|| now_ms() - self.last_activity.load(Ordering::Relaxed))
+        let idle = || i64::try_from(self.lock_idle_since().elapsed().as_millis());
+        (self.at_work.load(Ordering::SeqCst) == 0).then(|| idle().unwrap_or(i64::MAX))
     }
 
     pub(super) fn touch(&self) {
         self.last_activity.store(now_ms(), Ordering::Relaxed);
+        *self.lock_idle_since() = Instant::now();
+    }
+
+    fn lock_idle_since(&self) -> MutexGuard<'_, Instant> {
+        self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_request(&self) -> MutexGuard<'_, Arc<CreateSandbox>> {
@@ -242,7 +285,7 @@ impl Lease {
 
     /// Whether somebody has asked the sandbox to stop: it does not end by itself then.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
+        self.stop.is_asked()
     }
 }
 
@@ -250,5 +293,35 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.slot.touch();
         self.slot.at_work.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Somebody waits for the stop of a sandbox.
+#[derive(Debug)]
+pub(super) struct Stopper<'a>(&'a Slot);
+
+impl Drop for Stopper<'_> {
+    fn drop(&mut self) {
+        self.0.stoppers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::TestClock, log::tests::the_box};
+
+    #[test]
+    fn a_clock_that_is_set_makes_no_sandbox_idle() {
+        const HOUR_MS: i64 = 3_600_000;
+        let clock = TestClock;
+        let slot = Slot::new(the_box(), CreateSandbox::default(), None, false);
+        for ahead in [HOUR_MS, -HOUR_MS] {
+            clock.set_by(0);
+            slot.touch();
+            clock.set_by(ahead);
+            let idle = slot.idle_ms().unwrap();
+            assert!((0..HOUR_MS / 2).contains(&idle), "{idle}");
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    extract::{
+        DefaultBodyLimit, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,6 +24,7 @@ use super::{
     search,
     terminals::{self, Terminals},
 };
+use crate::error::not_valid;
 
 /// Room for the largest file, as base64 in JSON.
 pub(crate) const MAX_BODY: usize = 2 * super::files::MAX_FILE;
@@ -68,12 +72,25 @@ impl IntoResponse for Problem {
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        let code = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
-            _ => ErrorCode::Validation,
-        };
-        Self::new(code, rejection.body_text())
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => {
+                let words = "The body must be application/json.";
+                Self::new(ErrorCode::UnsupportedMediaType, words)
+            }
+            JsonRejection::BytesRejection(error) => match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    Self::new(ErrorCode::TooLarge, "The body is too large.")
+                }
+                _ => Self::invalid("The body could not be read."),
+            },
+            error => Self::invalid(not_valid("body", &error)),
+        }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(not_valid("query", &rejection))
     }
 }
 

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::{
-    BINARY_PATH, HOME, Role, SidecarConfig, WORKSPACE,
+    HOME, Role, SidecarConfig, WORKSPACE,
     api::Problem,
     guard::Guard,
     outlet::{self, Outlet},
@@ -110,9 +110,30 @@ impl CommandRunner {
 
     /// The same for a program, of each of whose outputs at most so many bytes are kept.
     pub(super) async fn perform(&self, program: &Program, most: usize) -> Result<Ended, Problem> {
+        self.perform_as(program, true, most).await
+    }
+
+    /// The same for one that gets its own environment and nothing of the sandbox's.
+    pub(super) async fn perform_apart(
+        &self,
+        program: &Program,
+        most: usize,
+    ) -> Result<Ended, Problem> {
+        self.perform_as(program, false, most).await
+    }
+
+    async fn perform_as(
+        &self,
+        program: &Program,
+        inherit: bool,
+        most: usize,
+    ) -> Result<Ended, Problem> {
         let (folder, limit) = program.check()?;
         let _place = self.place()?;
         let mut command = self.prepare(program, &folder, self.guard.room().await);
+        if !inherit {
+            command.env_clear().envs(&program.env);
+        }
         let (started, stops) = (Instant::now(), self.guard.stops());
         let Spawned { mut tree, stdout, stderr } = self.spawn(&mut command)?;
         let (mut stdout, mut stderr) =
@@ -166,7 +187,9 @@ impl CommandRunner {
 
     /// The beginning of a command line; the program and its arguments follow.
     fn supervised(&self, largest_file: u64, env: &BTreeMap<String, String>) -> Command {
-        let mut command = Command::new(BINARY_PATH);
+        let (program, arguments) = super::itself();
+        let mut command = Command::new(program);
+        command.args(arguments);
         command.args([super::ARGUMENT, Role::Supervise.as_str(), &largest_file.to_string()]);
         let defaults = [
             ("HOME", HOME),

@@ -5,6 +5,7 @@
 //! commands may; programs that only show things differently are left out.
 
 mod change;
+mod clone;
 mod diff;
 mod log;
 mod look;
@@ -17,6 +18,7 @@ use super::{
     api::Problem,
     commands::{CommandRunner, Ended, Program},
 };
+pub(super) use clone::PATIENCE as CLONE_PATIENCE;
 pub(super) use routes::routes;
 
 /// No setting of a repository's may start something only to show or to watch, or put anything into
@@ -96,7 +98,7 @@ fn refusal(ended: &Ended) -> Problem {
     }
     // The supervisor says so of a program that is not there.
     if ended.code == 127 {
-        return Problem::new(ErrorCode::NotImplemented, "git is not installed on this machine");
+        return Problem::new(ErrorCode::NotImplemented, "git is not installed in this sandbox");
     }
     let unknown = [
         "bad revision",

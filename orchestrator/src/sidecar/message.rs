@@ -105,6 +105,46 @@ pub(crate) struct PackPaths {
     pub(crate) paths: Vec<String>,
 }
 
+/// Body of `POST /git/clone`: what the workspace of a new sandbox is filled with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CloneRepository {
+    pub(crate) url: String,
+    /// Scheme, host and port of the URL: nothing else gets the authorization.
+    pub(crate) origin: String,
+    pub(crate) revision: Revision,
+    /// Commits of its history.
+    pub(crate) depth: u64,
+    /// Folders that are checked out; none: all.
+    pub(crate) sparse: Vec<String>,
+    /// Value of the header of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) authorization: Option<String>,
+}
+
+/// What of a repository is checked out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Revision {
+    /// Its own branch.
+    Own,
+    /// A branch or a tag.
+    Named(String),
+    /// The whole id of a commit, or the whole name of a reference.
+    Exact(String),
+}
+
+/// Without the authorization.
+impl fmt::Debug for CloneRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloneRepository")
+            .field("url", &self.url)
+            .field("revision", &self.revision)
+            .field("depth", &self.depth)
+            .field("sparse", &self.sparse)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What came out of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unpacked {

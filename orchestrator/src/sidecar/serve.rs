@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    os::{fd::AsFd, unix::net::UnixListener as StdListener},
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener as StdListener, UnixStream as StdStream},
+    },
     sync::Arc,
     time::Duration,
 };
@@ -17,6 +20,7 @@ use super::{
     CONFIG_PATH, SidecarConfig,
     agents::Agents,
     api::{self, Services},
+    calling::{self, Caller},
     commands::CommandRunner,
     files::{self, FileStore},
     guard::Guard,
@@ -25,31 +29,44 @@ use super::{
     reaper::Reaper,
     terminals::Terminals,
 };
-use crate::{driver::Limits, interactions::Broker};
+use crate::interactions::Broker;
+
+/// How the orchestrator reaches it.
+pub(super) enum Reached {
+    /// Over a socket that it was handed.
+    Listening,
+    /// Over connections that it makes itself.
+    Calling { key: String, lifeline: StdStream },
+}
 
 pub(super) fn run() -> Result<u8, String> {
     let config = std::fs::read(CONFIG_PATH).map_err(|error| format!("{CONFIG_PATH}: {error}"))?;
     let config: SidecarConfig = serde_json::from_slice(&config).map_err(|e| e.to_string())?;
-    harden(&config.limits).map_err(|error| error.to_string())?;
+    harden(&config).map_err(|error| error.to_string())?;
+    serve(config, Reached::Listening)
+}
+
+pub(super) fn serve(config: SidecarConfig, reached: Reached) -> Result<u8, String> {
     // One thread: a sandbox is idle nearly always, and the reaper needs to be alone.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(serve(config)).map_err(|error| error.to_string())?;
+    runtime.block_on(work(config, reached)).map_err(|error| error.to_string())?;
     Ok(0)
 }
 
 /// Keeps what runs inside from looking into the sidecar, and sets the limits that all of it inherits.
-fn harden(limits: &Limits) -> io::Result<()> {
+pub(super) fn harden(config: &SidecarConfig) -> io::Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let limits = &config.limits;
     let values = [
         (Resource::Core, 0),
         (Resource::Nofile, limits.open_files),
         (Resource::Fsize, limits.max_file_mb << 20),
-        // Counted in the sandbox's own user namespace, so other sandboxes do not weigh in.
-        (Resource::Nproc, limits.processes),
     ];
-    for (resource, value) in values {
+    // Counted in the sandbox's own user namespace, so other sandboxes do not weigh in.
+    let processes = config.has_own_users.then_some((Resource::Nproc, limits.processes));
+    for (resource, value) in values.into_iter().chain(processes) {
         let ceiling = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let value = Some(value.min(ceiling));
         rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })?;
@@ -57,8 +74,7 @@ fn harden(limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
-async fn serve(config: SidecarConfig) -> io::Result<()> {
-    let listener = listener()?;
+async fn work(config: SidecarConfig, reached: Reached) -> io::Result<()> {
     let config = Arc::new(config);
     let guard = Arc::new(Guard::new(config.limits.clone(), config.watch_memory));
     let reaper = Reaper::default();
@@ -76,10 +92,21 @@ async fn serve(config: SidecarConfig) -> io::Result<()> {
     // Looked for before anybody can begin something of the kind.
     let left = files::left_half();
     tokio::task::spawn_blocking(move || files::remove_left(&left));
+    let serving = async {
+        match reached {
+            Reached::Listening => tokio::select! {
+                served = axum::serve(listener()?, router) => served,
+                gone = orchestrator_gone() => gone,
+            },
+            Reached::Calling { key, lifeline } => tokio::select! {
+                served = axum::serve(Caller::new(&key), router) => served,
+                gone = calling::broken(lifeline) => gone,
+            },
+        }
+    };
     tokio::select! {
-        served = async { axum::serve(listener, router).await } => served,
+        served = serving => served,
         reaped = reaper.run() => reaped,
-        gone = orchestrator_gone() => gone,
     }
 }
 

@@ -32,9 +32,13 @@ pub(super) fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, S
     let limit = Rlimit { current: Some(file_size), maximum: Some(file_size) };
     rustix::process::setrlimit(Resource::Fsize, limit).map_err(|error| error.to_string())?;
     let adopt = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    adopt.map_err(|error| error.to_string())?;
+    match adopt {
+        // Early gVisor does not know it. There, what detaches itself ends with the sandbox only.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(error) => return Err(error.to_string()),
+    }
     // Neither is worth failing for.
-    rustix::process::setsid().ok();
+    nix::unistd::setsid().ok();
     rustix::process::nice(NICENESS).ok();
     fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok();
 

@@ -16,9 +16,10 @@ use sandbox_sdk::types::{ErrorCode, OpenTerminal};
 use tokio::sync::mpsc;
 
 use super::{
-    ARGUMENT, BINARY_PATH, Role, WORKSPACE,
+    ARGUMENT, Role, WORKSPACE,
     api::Problem,
     commands::{CommandRunner, Ends, Program, shell},
+    itself,
 };
 use pty::{Pty, Size};
 pub(super) use role::run as run_role;
@@ -66,8 +67,10 @@ impl Terminals {
         self.has_room()?;
         let id = uuid::Uuid::now_v7().simple().to_string();
         let shell = shell();
-        let role = [BINARY_PATH, ARGUMENT, Role::Terminal.as_str(), shell];
-        let mut words = Vec::from(role.map(str::to_owned));
+        let (program, arguments) = itself();
+        let role = [ARGUMENT, Role::Terminal.as_str(), shell];
+        let start = [program].into_iter().chain(arguments.iter().copied()).chain(role);
+        let mut words: Vec<_> = start.map(str::to_owned).collect();
         match &wanted.command {
             Some(command) => words.extend(["-c".to_owned(), command.clone()]),
             None => words.push("-l".to_owned()),

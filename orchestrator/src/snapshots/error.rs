@@ -53,13 +53,13 @@ impl From<SnapshotError> for ApiError {
             | SnapshotError::TooMany(_)
             | SnapshotError::Damaged => ErrorCode::InvalidState,
             SnapshotError::TooLarge(_) => ErrorCode::TooLarge,
-            SnapshotError::NoRoom => ErrorCode::QuotaExceeded,
+            SnapshotError::NoRoom => return no_room(),
             SnapshotError::Storage(_) | SnapshotError::Crowded | SnapshotError::ShuttingDown => {
                 ErrorCode::Unavailable
             }
             SnapshotError::TooSlow => ErrorCode::Timeout,
             SnapshotError::Folder(error) if error.kind() == io::ErrorKind::StorageFull => {
-                return Self::new(ErrorCode::QuotaExceeded, SnapshotError::NoRoom.to_string());
+                return no_room();
             }
             SnapshotError::Folder(error) => return Self::internal(&error),
             SnapshotError::Sidecar(error) => return error.into(),
@@ -67,4 +67,9 @@ impl From<SnapshotError> for ApiError {
         };
         Self::new(code, message)
     }
+}
+
+fn no_room() -> ApiError {
+    let error = ApiError::new(ErrorCode::QuotaExceeded, SnapshotError::NoRoom.to_string());
+    error.with("quotaType", "snapshots")
 }

@@ -12,8 +12,8 @@ use sandbox_sdk::auth::PreviousSecret;
 use super::StartError;
 use crate::{
     config::Config,
-    driver::DriverReport,
-    secrets::{Secrets, SecretsError, create_private_dir},
+    driver::Drivers,
+    secrets::{self, Secrets, SecretsError, create_private_dir},
 };
 
 /// Open files that this process takes if it may.
@@ -48,6 +48,15 @@ pub(super) fn secrets(config: &Config) -> Result<Secrets, SecretsError> {
         }
     };
     secrets.check()
+}
+
+/// Where the secrets are, for the log.
+pub(super) fn secrets_file(config: &Config) -> String {
+    if config.api_key.is_some() && config.signing_secret.is_some() {
+        return "configured".to_owned();
+    }
+    let path = secrets::path(&config.data);
+    path.canonicalize().unwrap_or(path).display().to_string()
 }
 
 fn previous(config: &Config) -> Result<Option<PreviousSecret>, SecretsError> {
@@ -86,15 +95,27 @@ pub(super) fn reachable(mut listening: SocketAddr) -> SocketAddr {
     listening
 }
 
-pub(super) fn report(report: &DriverReport) {
-    tracing::info!(
-        driver = report.kind,
-        version = report.version,
-        isolation = report.isolation,
-        network = report.network,
-        "sandboxes are isolated"
-    );
-    for warning in &report.warnings {
-        tracing::warn!("{warning}");
+/// Says what runs the sandboxes. An engine may take its time to answer, and nobody waits for it; one
+/// that can't be had now may be later.
+pub(super) fn report(drivers: &Drivers) {
+    for (kind, driver) in drivers.all() {
+        let driver = driver.clone();
+        tokio::spawn(async move {
+            match driver.report().await {
+                Ok(report) => {
+                    tracing::info!(
+                        driver = kind.name(),
+                        version = report.version,
+                        isolation = report.isolation,
+                        network = report.network,
+                        "sandboxes are isolated"
+                    );
+                    for warning in &report.warnings {
+                        tracing::warn!("{warning}");
+                    }
+                }
+                Err(error) => tracing::warn!(driver = kind.name(), %error, "driver not available"),
+            }
+        });
     }
 }

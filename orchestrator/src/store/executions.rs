@@ -30,6 +30,15 @@ impl SaidRow {
     }
 }
 
+/// What came last in a session.
+#[derive(Clone, Debug, FromRow)]
+pub(crate) struct LastRow {
+    /// When its newest event came, if one is kept.
+    pub(crate) event_at: Option<i64>,
+    /// Where the turn stands that it began last.
+    pub(crate) turn: Option<String>,
+}
+
 /// A session in a list.
 #[derive(Clone, Debug, FromRow)]
 pub(crate) struct ListedSession {
@@ -85,6 +94,19 @@ impl Store {
             .bind(session)
             .fetch_optional(&self.read)
             .await?)
+    }
+
+    /// When a session said something last, and how that ended.
+    pub(crate) async fn last_of(&self, session: i64) -> Result<LastRow> {
+        Ok(sqlx::query_as(
+            "SELECT (SELECT at FROM events WHERE session = ?1 ORDER BY seq DESC LIMIT 1)
+                        AS event_at,
+                    (SELECT state FROM turns WHERE session = ?1 ORDER BY first_seq DESC LIMIT 1)
+                        AS turn",
+        )
+        .bind(session)
+        .fetch_one(&self.read)
+        .await?)
     }
 
     /// What was said in the turns that began before the event of that number, the newest first: as

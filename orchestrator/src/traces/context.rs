@@ -1,5 +1,7 @@
 //! Which trace a span belongs to, and whether that trace is sent.
 
+use sandbox_sdk::types::TraceParent;
+
 /// The place of a span among all traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SpanContext {
@@ -40,19 +42,12 @@ impl SpanContext {
 
     /// Reads a `traceparent` header. What is not one is none.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut fields = text.split('-');
-        let version = fields.next()?;
-        let (trace, span, flags) = (fields.next()?, fields.next()?, fields.next()?);
-        if version != "00" || fields.next().is_some() || text.contains(char::is_uppercase) {
-            return None;
-        }
-        let (mut context, mut bits) =
-            (Self { trace: [0; 16], span: [0; 8], sampled: false }, [0; 1]);
-        hex::decode_to_slice(trace, &mut context.trace).ok()?;
-        hex::decode_to_slice(span, &mut context.span).ok()?;
-        hex::decode_to_slice(flags, &mut bits).ok()?;
-        context.sampled = bits[0] & 1 == 1;
-        (context.trace != [0; 16] && context.span != [0; 8]).then_some(context)
+        let parent: TraceParent = text.parse().ok()?;
+        Some(Self {
+            trace: parent.trace().to_be_bytes(),
+            span: parent.span().to_be_bytes(),
+            sampled: parent.is_sampled(),
+        })
     }
 }
 

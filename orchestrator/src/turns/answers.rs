@@ -39,7 +39,7 @@ impl Turns {
         let named = answer.id.strip_prefix(REQUEST_PREFIX).and_then(|id| id.rsplit_once('_'));
         let Some((turn_id, _)) = named else { return Ok(false) };
         let record = match self.record(session_id, turn_id).await {
-            Err(TurnError::NotFound(_)) => return Ok(false),
+            Err(TurnError::NotFound { .. }) => return Ok(false),
             record => record?,
         };
         let part = record.parts.into_iter().find(|part| part.id == answer.id);

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use sandbox_sdk::types::{SessionStatus, TurnRecord};
+use serde_json::Value;
 use tokio::sync::broadcast;
 
 use super::{TurnError, Turns};
-use crate::store::{SaidRow, TurnRow};
+use crate::{
+    clock::iso,
+    store::{SaidRow, SessionRow, TurnRow},
+};
 
 /// Turns that may have begun since a listener last looked. One who comes later looks at what runs.
 pub(super) const BEGUN_AHEAD: usize = 256;
@@ -21,13 +25,19 @@ pub(crate) struct Begun {
 
 impl Turns {
     pub(crate) async fn status(&self, session_id: &str) -> Result<SessionStatus, TurnError> {
-        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
+        let row = self.session_row(session_id).await?;
         let log = self.0.logs.known_session(&row).await?;
         let running = self
             .active()
             .get(session_id)
             .map(|active| (active.turn_id.clone(), active.inquiries.count()));
         let (running, outstanding) = running.unzip();
+        let last = self.0.store.last_of(row.key).await?;
+        // Nothing has ended while something runs.
+        let ended = last.turn.filter(|state| running.is_none() && state != "running");
+        let more = [("lastEventAt", last.event_at.map(iso)), ("terminalReason", ended)];
+        let told =
+            |(name, text): (&str, Option<String>)| Some((name.to_owned(), Value::from(text?)));
         Ok(SessionStatus {
             session_id: session_id.to_owned(),
             state: if running.is_some() { "running" } else { "idle" }.to_owned(),
@@ -35,7 +45,7 @@ impl Turns {
             outstanding_interactions: outstanding.unwrap_or_default(),
             last_seq: log.head().seq,
             epoch: self.0.logs.epoch().to_owned(),
-            extra: Default::default(),
+            extra: more.into_iter().filter_map(told).collect(),
         })
     }
 
@@ -44,9 +54,14 @@ impl Turns {
         session_id: &str,
         turn_id: &str,
     ) -> Result<TurnRecord, TurnError> {
-        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
+        let row = self.session_row(session_id).await?;
         let turn = self.0.store.turn(row.key, turn_id).await?;
-        Ok(turn.ok_or(TurnError::NotFound("turn"))?.record(session_id)?)
+        Ok(turn.ok_or_else(|| TurnError::missing("turn", turn_id))?.record(session_id)?)
+    }
+
+    async fn session_row(&self, session_id: &str) -> Result<SessionRow, TurnError> {
+        let row = self.0.store.session(session_id).await?;
+        row.ok_or_else(|| TurnError::missing("session", session_id))
     }
 
     /// Whether a turn runs in the sandbox.
@@ -68,7 +83,7 @@ impl Turns {
         &self,
         session_id: &str,
     ) -> Result<Option<TurnRecord>, TurnError> {
-        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
+        let row = self.session_row(session_id).await?;
         let turn = self.0.store.last_turn(row.key).await?;
         Ok(turn.map(|turn| turn.record(session_id)).transpose()?)
     }
@@ -81,7 +96,7 @@ impl Turns {
         limit: u32,
         max_bytes: usize,
     ) -> Result<Vec<SaidRow>, TurnError> {
-        let row = self.0.store.session(session_id).await?.ok_or(TurnError::NotFound("session"))?;
+        let row = self.session_row(session_id).await?;
         Ok(self.0.store.said(row.key, before, limit, max_bytes).await?)
     }
 

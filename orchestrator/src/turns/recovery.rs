@@ -27,7 +27,7 @@ impl Turns {
 
     async fn interrupt(&self, session_id: &str, row: TurnRow) -> Result<(), TurnError> {
         let session = self.0.store.session(session_id).await?;
-        let session = session.ok_or(TurnError::NotFound("session"))?;
+        let session = session.ok_or_else(|| TurnError::missing("session", session_id))?;
         let log = self.0.logs.known_session(&session).await?;
         let names = Names::new(session_id, &row.id);
         let mut message = Message::default();

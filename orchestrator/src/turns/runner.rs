@@ -311,5 +311,9 @@ async fn abort(sidecar: &SidecarClient, turn_id: &str) {
 }
 
 fn too_long(most: Duration) -> Outcome {
-    Outcome::failed("TURN_TIMEOUT", format!("The turn took longer than {} s.", most.as_secs()))
+    let most = match most.subsec_millis() {
+        0 => format!("{} s", most.as_secs()),
+        _ => format!("{} ms", most.as_millis()),
+    };
+    Outcome::failed("TURN_TIMEOUT", format!("The turn took longer than {most}."))
 }

@@ -15,7 +15,7 @@ use super::{
     target::{Answer, Target},
 };
 use crate::{
-    clock::now_ms,
+    clock::{WallClock, now_ms},
     metrics::WebhookFigures,
     store::{Store, StoreError, WebhookRow},
     traces::TARGET,
@@ -34,6 +34,7 @@ pub(super) struct Courier {
     target: Target,
     store: Store,
     figures: WebhookFigures,
+    wall: WallClock,
 }
 
 /// Webhooks that are being sent.
@@ -41,11 +42,13 @@ pub(super) struct Courier {
 struct UnderWay {
     tries: FuturesUnordered<BoxFuture<'static, i64>>,
     keys: HashSet<i64>,
+    /// The clock was set, and those that wait do not know yet.
+    to_recall: bool,
 }
 
 impl Courier {
     pub(super) fn new(target: Target, store: Store, figures: WebhookFigures) -> Self {
-        Self { target, store, figures }
+        Self { target, store, figures, wall: WallClock::default() }
     }
 
     /// Sends what is due and what becomes due. Once it is closing, ends when nothing is due.
@@ -81,7 +84,13 @@ impl Courier {
 
     /// Begins with what is due, as far as there is room. Gives the time after which more may be due.
     async fn send_due(self: &Arc<Self>, under_way: &mut UnderWay) -> Result<Duration, StoreError> {
+        // When the others are due was said by a clock that is none any more.
+        under_way.to_recall |= self.wall.is_set_anew();
         let now = now_ms();
+        if under_way.to_recall {
+            self.store.recall_webhooks(now).await?;
+            under_way.to_recall = false;
+        }
         // What is under way still counts as due: so many rows fill the room in any case.
         for row in self.store.due_webhooks(now, PARALLEL as u32).await? {
             if under_way.keys.len() < PARALLEL && under_way.keys.insert(row.key) {

@@ -4,6 +4,7 @@ use axum::{Router, http::StatusCode, routing::post};
 
 use super::*;
 use crate::{
+    clock::TestClock,
     log::{
         Appended, TurnChange,
         tests::{Bench, event},
@@ -112,5 +113,31 @@ async fn a_receiver_that_asks_for_time_gets_it_and_the_event_stays() {
     assert!(due.await.unwrap() <= now_ms() + 100_000);
     webhooks.shutdown().await;
     assert_eq!(bench.store.count_webhooks().await.unwrap(), 1);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_nobody_wait() {
+    let clock = TestClock;
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::open(dir.path()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let app = Router::new().route("/hook", post(async || StatusCode::OK));
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+    let webhooks = webhooks(&bench, Some(&url));
+    let event = webhooks.event(ended("t1")).unwrap().unwrap();
+    webhooks.keep(&event).await.unwrap();
+    clock.set_by(-3_600_000);
+    let due = bench.store.due_webhooks(now_ms(), 1).await.unwrap();
+    assert!(due.is_empty(), "by this clock it is due in an hour");
+    webhooks.begin();
+    let taken = tokio::time::timeout(Duration::from_secs(60), async {
+        while bench.store.count_webhooks().await.unwrap() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    taken.await.expect("it was not told");
+    webhooks.shutdown().await;
     serving.abort();
 }

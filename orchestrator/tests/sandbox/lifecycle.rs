@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orchestrator::driver::{DriverError, ExitReason, Limits};
+use orchestrator::driver::{Driver, DriverError, ExitReason, Limits};
 use sandbox_sdk::types::Exec;
 use tokio::time::timeout;
 
@@ -240,7 +240,7 @@ async fn bad_specs_are_refused_before_anything_is_made() {
 #[tokio::test]
 async fn the_report_says_what_is_in_force() {
     let driver = driver().await;
-    let report = serde_json::to_value(driver.report()).unwrap();
+    let report = serde_json::to_value(driver.report().await.unwrap()).unwrap();
     println!("{report:#}");
     assert_eq!(report["kind"], "bubblewrap");
     assert_eq!(report["uid"], if is_root() { "pool" } else { "own" });

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use orchestrator::{
-    driver::{Bubblewrap, DriverOptions, Limits, RunningSandbox, SandboxSpec},
+    driver::{Bubblewrap, Driver, DriverOptions, Limits, RunningSandbox, SandboxSpec},
     sidecar::SidecarError,
 };
 use sandbox_sdk::types::{Exec, ExecResult, ReadFile, WriteFile};
@@ -34,6 +34,7 @@ pub(crate) fn spec(folder: &TempDir) -> SandboxSpec {
     SandboxSpec {
         id: "sandbox-test".into(),
         root: folder.path().join("data/sandboxes/sandbox-test"),
+        image: None,
         env: Default::default(),
         limits: Limits::default(),
         demo_pace: Duration::ZERO,

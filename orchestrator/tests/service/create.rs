@@ -33,7 +33,7 @@ async fn a_field_that_is_not_acted_on_is_refused_or_named_and_never_dropped() {
         (json!({"privileged": true}), 400, "VALIDATION_ERROR"),
         (json!({"hostNetwork": true}), 400, "VALIDATION_ERROR"),
         (json!({"volumes": {"/": "/host"}}), 400, "VALIDATION_ERROR"),
-        (json!({"git": {"url": "https://example.com/a.git"}}), 501, "NOT_IMPLEMENTED"),
+        (json!({"git": {"url": "https://example.com/a.git"}}), 400, "VALIDATION_ERROR"),
         (json!({"fromSnapshot": "snap-1"}), 400, "VALIDATION_ERROR"),
         (json!({"storage": {"type": "s3", "bucket": "b"}}), 400, "VALIDATION_ERROR"),
         (json!({"network": {"allowList": ["https://a.example"]}}), 400, "VALIDATION_ERROR"),

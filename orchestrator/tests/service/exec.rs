@@ -7,13 +7,13 @@ use tokio::time::timeout;
 use crate::support::{PATIENCE, Product, eventually};
 
 /// A stream of a command's events.
-struct Stream {
+pub(crate) struct Stream {
     answer: Response,
     text: String,
 }
 
 impl Stream {
-    async fn open(product: &Product, id: &str, body: Value) -> Self {
+    pub(crate) async fn open(product: &Product, id: &str, body: Value) -> Self {
         let path = format!("/v1/sandboxes/{id}/runtime/terminals/commands/stream");
         Self::of(product.request(Method::POST, &path).json(&body).send().await.unwrap())
     }
@@ -48,7 +48,7 @@ impl Stream {
     }
 
     /// Standard output, standard error, and the end.
-    async fn rest(mut self) -> (String, String, Value) {
+    pub(crate) async fn rest(mut self) -> (String, String, Value) {
         let (mut stdout, mut stderr) = (String::new(), String::new());
         while let Some((kind, data)) = self.next().await {
             let text = || {
@@ -70,7 +70,7 @@ impl Stream {
 }
 
 /// Waits until nothing runs in the sandbox whose arguments hold the word.
-async fn is_gone(product: &Product, id: &str, word: &str) {
+pub(crate) async fn is_gone(product: &Product, id: &str, word: &str) {
     eventually(&format!("{word} is gone"), async || {
         let listed = product.exec(id, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").await;
         let listed = listed["stdout"].as_str().unwrap().to_owned();

@@ -122,3 +122,20 @@ async fn what_ran_long_ago_is_forgotten_while_the_orchestrator_runs() {
     .await;
     product.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lifetime_goes_on_while_the_orchestrator_does_not_run() {
+    let data = tempfile::tempdir().unwrap();
+    let product = watchful(data.path(), 10).await;
+    let over = made(&product, json!({"maxLifetimeSeconds": 600, "name": "over"})).await;
+    let left = made(&product, json!({"maxLifetimeSeconds": 6000, "name": "left"})).await;
+    product.stop().await;
+    // As if it had stood still for so long.
+    let later = "UPDATE sandboxes SET first_started_at = first_started_at - 601 * 1000";
+    sql(data.path(), later).await;
+    let product = watchful(data.path(), 10).await;
+    product.sandbox_is(&over, "expired").await;
+    files_are_gone(data.path(), &over).await;
+    assert_eq!(product.exec(&left, "echo still there").await["stdout"], "still there\n");
+    product.stop().await;
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::Product;
 
 /// Whether this machine has git; without it there is nothing to see here.
-fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     let there = std::process::Command::new("git").arg("--version").output().is_ok();
     if !there {
         eprintln!("skipped: git is not installed");

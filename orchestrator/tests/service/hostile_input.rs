@@ -36,6 +36,15 @@ fn routes(id: &str) -> Vec<(Method, String)> {
         (Method::POST, format!("{runtime}/prompt")),
         (Method::POST, format!("{runtime}/agents/sessions/s1/messages")),
         (Method::POST, format!("{runtime}/agents/sessions/s1/abort")),
+        (Method::POST, format!("{runtime}/agents/sessions/s1/dispatch")),
+        (Method::POST, format!("{runtime}/agents/run")),
+        (Method::POST, format!("{runtime}/agents/run/stream")),
+        (Method::POST, format!("{runtime}/agents/run/cancel")),
+        (Method::POST, format!("{runtime}/process/spawn")),
+        (Method::POST, format!("{runtime}/process/run-code")),
+        (Method::POST, "/v1/sessions/s1/message".to_owned()),
+        (Method::POST, format!("/v1/sandboxes/{id}/tokens")),
+        (Method::POST, format!("/v1/sandboxes/{id}/network/expose")),
     ]
 }
 
@@ -162,6 +171,24 @@ async fn paths_and_methods_that_lead_nowhere_are_refused() {
         product.send(request).await.refused(400, "VALIDATION_ERROR");
     }
     product.get("/session").await.refused(400, "VALIDATION_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_request_is_told_in_the_same_words_everywhere() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let runtime = format!("/v1/sandboxes/{id}/runtime");
+    for path in ["/v1/sandboxes".to_owned(), format!("{runtime}/files/write")] {
+        let answer = product.post(&path, json!({"name": 3, "path": 3})).await;
+        let words = answer.expect(400)["message"].as_str().unwrap().to_owned();
+        assert!(words.starts_with("The body is not valid: "), "{path}: {words}");
+    }
+    for path in ["git/log?limit=x", "process/1/logs?since=x"] {
+        let answer = product.get(&format!("{runtime}/{path}")).await;
+        let words = answer.expect(400)["message"].as_str().unwrap().to_owned();
+        assert!(words.starts_with("The query is not valid: "), "{path}: {words}");
+    }
     product.stop().await;
 }
 

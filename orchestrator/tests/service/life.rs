@@ -152,6 +152,8 @@ async fn what_happens_to_a_sandbox_is_told_and_told_again_after_a_number() {
     let (_, _, running) = &all[1];
     assert_eq!((&running["sandboxId"], &running["status"]), (&json!(id), &json!("running")));
     assert!(running["expiresAt"].is_string() && running["timestamp"].is_string());
+    let reasons: Vec<_> = all.iter().map(|(.., data)| data["reason"].as_str()).collect();
+    assert_eq!(reasons, [None, None, Some("requested"), None, None, Some("requested")]);
 
     let after = |number: u64| all[usize::try_from(number).unwrap()..].to_vec();
     let events = stream(&format!("{path}/events")).header("last-event-id", "2");
@@ -185,7 +187,26 @@ async fn what_happened_is_there_after_a_kill_and_says_that_the_sandbox_was_cut_o
     let after = second.product.events(second.product.request(Method::GET, &path), 3).await;
     assert_eq!(after[..2], before);
     assert_eq!((after[2].0, after[2].1.as_str()), (3, "sandbox.stopped"));
+    assert_eq!(after[2].2["reason"], "interrupted");
     assert!(second.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_sandbox_that_nobody_uses_says_whether_another_one_needed_its_place() {
+    let product = Product::start_with(|config| {
+        config.max_running = 1;
+        config.tuning.idle_check = Duration::from_millis(50);
+    })
+    .await;
+    let first = made(&product, json!({})).await;
+    let second = made(&product, json!({"idleTimeoutSeconds": 1})).await;
+    for (id, reason) in [(&first, "make_room"), (&second, "idle")] {
+        let events = product.request(Method::GET, &format!("/v1/sandboxes/{id}/events"));
+        let all = product.events(events, 3).await;
+        let (_, kind, data) = &all[2];
+        assert_eq!((kind.as_str(), &data["reason"]), ("sandbox.stopped", &json!(reason)), "{data}");
+    }
+    product.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

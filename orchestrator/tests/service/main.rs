@@ -2,20 +2,26 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "it is all a test")]
 
+mod answers;
+mod attacks;
 mod batch;
 mod commands;
+mod containers;
 mod create;
 mod exec;
 mod expiry;
 mod figures;
 mod files;
+mod full_disk;
 mod gateway;
 mod git;
 mod hostile_files;
 mod hostile_input;
 mod hostile_programs;
+mod hostile_sockets;
 mod interactions;
 mod life;
+mod log_lines;
 mod metrics;
 mod models;
 mod network;
@@ -24,6 +30,7 @@ mod ports;
 mod processes;
 mod projects;
 mod rates;
+mod repositories;
 mod restart;
 mod rotation;
 mod runs;

@@ -12,8 +12,8 @@ use tokio::{
 use crate::support::{Answer, Product, eventually};
 
 /// A server that answers every request with `reached`, until it is dropped.
-struct Origin {
-    address: String,
+pub(crate) struct Origin {
+    pub(crate) address: String,
     port: u16,
     serving: JoinHandle<()>,
 }
@@ -25,7 +25,7 @@ impl Drop for Origin {
 }
 
 impl Origin {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use reqwest::{Method, header};
 use sandbox_sdk::types::{
     Abort, BackendChoice, BatchRun, BatchTask, CreateProject, CreateSandbox, Dispatch, Exec, Extra,
-    FileMode, InputPart, InteractionAnswer, ModelChoice, OpenTerminal, Outcome, ReadFile,
-    ReadFiles, ResizeTerminal, Resources, RunCode, SessionMapping, SignalProcess, SnapshotStorage,
-    SpawnProcess, StorageCredentials, TakeSnapshot, TerminalInput, TurnLimits, UpdateSandbox,
-    WriteFile,
+    FileMode, GitAuth, GitSource, InputPart, InteractionAnswer, ModelChoice, OpenTerminal, Outcome,
+    ReadFile, ReadFiles, ResizeTerminal, Resources, RunCode, SessionMapping, SignalProcess,
+    SnapshotStorage, SpawnProcess, StorageCredentials, TakeSnapshot, TerminalInput, TurnLimits,
+    UpdateSandbox, WriteFile,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -52,10 +52,14 @@ async fn sandboxes_are_answered_as_the_document_says() {
     let wish = json!({"name": "one", "env": {"A": "1"}, "metadata": {"a": [1]}, "image": "x"});
     let made = product.post("/v1/sandboxes", wish).await;
     let made = document.fits("post", "/v1/sandboxes", 201, made);
+    assert_eq!(made["outcome"], "created");
+    document.names_all("Sandbox", &made);
     let id = made["id"].as_str().unwrap();
     product.sandbox_is(id, "running").await;
 
     let sandbox = format!("/v1/sandboxes/{id}");
+    let running = product.get(&sandbox).await.expect(200);
+    document.names_all("Connection", &running["connection"]);
     for (path, is) in [
         ("/v1/sandboxes", "/v1/sandboxes".to_owned()),
         ("/v1/sandboxes/{id}", sandbox.clone()),
@@ -151,7 +155,10 @@ async fn sessions_are_answered_as_the_document_says() {
     let path = product.session_path(&id, "s1");
     for below in ["", "/status", "/plan", "/interactions", "/messages", "/result"] {
         let answer = product.get(&format!("{path}{below}")).await;
-        document.fits("get", &format!("{of_session}{below}"), 200, answer);
+        let answer = document.fits("get", &format!("{of_session}{below}"), 200, answer);
+        if matches!(below, "" | "/status") {
+            document.names_all("SessionStatus", &answer);
+        }
     }
     let record = product.get(&format!("{path}/turns/t1")).await;
     let record = document.fits("get", &format!("{of_session}/turns/{{turn}}"), 200, record);
@@ -191,6 +198,12 @@ async fn what_the_sdk_sends_is_what_the_document_says() {
         metadata: Some(json!({"a": null})),
         backend: Some(backend.clone()),
         secrets: texts(["A", "B"]),
+        git: Some(GitSource {
+            url: "https://a.example/b.git".to_owned(),
+            depth: Some(1),
+            auth: Some(GitAuth { token: Some("t".to_owned()), extra: Extra::new() }),
+            ..GitSource::default()
+        }),
         ..CreateSandbox::default()
     };
     let storage = SnapshotStorage {
@@ -265,6 +278,16 @@ async fn what_the_sdk_sends_is_what_the_document_says() {
             "/v1/sandboxes".to_owned(),
             json!({"backend": {"type": "codex", "model": "m", "provider": "openai"}}),
         ),
+        (
+            "post",
+            "/v1/sandboxes".to_owned(),
+            json!({
+                "driver": {"type": "host-agent"}, "tools": {"node": "22", "python": 3},
+                "network": {"allow_list": ["a.example"], "ports": [3000]},
+                "backend": {"profile": "careful", "inlineProfile": {"instructions": ["a", "b"]}},
+                "resources": {"cpu": 1, "memory": 256},
+            }),
+        ),
     ];
     for (method, path, body) in &sent {
         assert_eq!(document.problem(method, path, body), None, "{method} {path} {body}");
@@ -272,7 +295,12 @@ async fn what_the_sdk_sends_is_what_the_document_says() {
     let wrong = [
         ("/v1/sandboxes".to_owned(), json!({"env": {"A": 1}})),
         ("/v1/sandboxes".to_owned(), json!({"backend": {"model": 1}})),
+        ("/v1/sandboxes".to_owned(), json!({"git": {"ref": "main"}})),
         ("/v1/sandboxes".to_owned(), json!({"resources": {"memoryMB": -1}})),
+        ("/v1/sandboxes".to_owned(), json!({"driver": "firecracker"})),
+        ("/v1/sandboxes".to_owned(), json!({"network": {"allowList": "a.example"}})),
+        ("/v1/sandboxes".to_owned(), json!({"backend": {"profile": "reckless"}})),
+        ("/v1/sandboxes".to_owned(), json!({"backend": {"inlineProfile": {"permision": {}}}})),
         (runtime("/terminals/commands"), json!({"cwd": "/tmp"})),
         (runtime("/files/write"), json!({"path": "a", "content": "", "mode": "rwx"})),
         (session("messages"), json!({"parts": []})),

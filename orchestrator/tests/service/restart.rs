@@ -178,6 +178,7 @@ async fn a_second_orchestrator_on_the_same_data_is_refused_in_one_line() {
     let taken = process.product.base.strip_prefix("http://").unwrap();
     let busy = second_start(elsewhere.path(), taken);
     assert!(!busy.0 && busy.1.contains("cannot listen on"), "{}", busy.1);
+    assert_eq!(busy.1.matches("in use").count(), 1, "{}", busy.1);
     assert!(process.terminate().await.success());
 }
 

@@ -116,6 +116,9 @@ async fn the_list_is_filtered_and_paged() {
     assert_eq!(ids("?limit=1&offset=1").await, [first]);
     assert_eq!(product.get("/v1/sandboxes?limit=1").await.expect(200)["total"], 2);
     product.get("/v1/sandboxes?limit=-1").await.refused(400, "VALIDATION_ERROR");
+    let odd = product.get("/v1/sandboxes?status=running&status=foo").await;
+    let refused = odd.refused(400, "VALIDATION_ERROR").to_string();
+    assert!(refused.contains("foo") && refused.contains("provisioning"), "{refused}");
     product.stop().await;
 }
 

@@ -1,5 +1,17 @@
 //! The SDK against the real orchestrator: both sides of the protocol mean the same.
 
+mod batch;
+mod commands;
+mod files;
+mod git;
+mod network;
+mod search;
+mod secrets;
+mod sessions;
+mod snapshots;
+mod terminals;
+mod tokens;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -127,5 +139,5 @@ async fn the_gateway_client_shows_exactly_the_log_over_a_line_that_keeps_breakin
     assert_eq!(seen, log);
     assert!(proxy.cuts() >= 2, "the line broke {} times only", proxy.cuts());
     gateway.disconnect();
-    tokio::time::timeout(Duration::from_secs(10), product.stop()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), product.stop()).await.unwrap();
 }

@@ -40,7 +40,8 @@ async fn there_are_no_more_snapshots_than_there_is_room_for() {
     let path = format!("/v1/sandboxes/{id}/snapshot");
     product.exec(&id, "head -c 600000 /dev/urandom > a").await;
     let first = take(&product, &id, json!({})).await;
-    product.post(&path, json!({})).await.refused(429, "QUOTA_EXCEEDED");
+    let full = product.post(&path, json!({})).await.refused(429, "QUOTA_EXCEEDED");
+    assert_eq!(full["quotaType"], "snapshots");
     assert_eq!(files(&data.join("orchestrator/snapshots")), 1);
     product.delete(&format!("/v1/sandboxes/{id}/snapshots/{first}")).await.expect(200);
     take(&product, &id, json!({})).await;

@@ -22,13 +22,13 @@ fn path(sandbox: &str, rest: &str) -> String {
 }
 
 /// Somebody at a terminal.
-struct Person {
+pub(crate) struct Person {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     seen: String,
 }
 
 impl Person {
-    async fn sit(product: &Product, sandbox: &str, terminal: &str) -> (Self, Value) {
+    pub(crate) async fn sit(product: &Product, sandbox: &str, terminal: &str) -> (Self, Value) {
         let path = path(sandbox, &format!("/{terminal}/ws?cols=100&rows=30"));
         let url = format!("{}{path}", product.base.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
@@ -65,13 +65,13 @@ impl Person {
         }
     }
 
-    async fn sees(&mut self, text: &str) {
+    pub(crate) async fn sees(&mut self, text: &str) {
         while !self.seen.contains(text) {
             self.next().await.unwrap_or_else(|code| panic!("closed: {code}, {:?}", self.seen));
         }
     }
 
-    async fn types(&mut self, text: &str) {
+    pub(crate) async fn types(&mut self, text: &str) {
         self.socket.send(Message::binary(text.as_bytes().to_vec())).await.unwrap();
     }
 

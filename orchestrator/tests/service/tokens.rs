@@ -280,7 +280,8 @@ async fn pages_of_known_origins_may_ask_and_no_others() {
     let preflight = async |origin: &str| -> HeaderMap {
         let request = product.http.request(Method::OPTIONS, &url).header("origin", origin);
         let request = request.header("access-control-request-method", "GET");
-        let request = request.header("access-control-request-headers", "authorization");
+        let names = "authorization,x-execution-id";
+        let request = request.header("access-control-request-headers", names);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         answer.headers().clone()
@@ -288,6 +289,8 @@ async fn pages_of_known_origins_may_ask_and_no_others() {
     let allowed = preflight(ORIGIN).await;
     assert_eq!(allowed["access-control-allow-origin"], ORIGIN);
     assert!(!allowed.contains_key("access-control-allow-credentials"));
+    let headers = allowed["access-control-allow-headers"].to_str().unwrap();
+    assert!(headers.contains("authorization") && headers.contains("x-execution-id"), "{headers}");
     assert!(!preflight("https://evil.example").await.contains_key("access-control-allow-origin"));
     let ask = async |origin: &str| {
         let request = product.http.get(&url).bearer_auth(&token).header("origin", origin);
@@ -296,7 +299,9 @@ async fn pages_of_known_origins_may_ask_and_no_others() {
     let answer = ask(ORIGIN).await;
     assert_eq!(answer.headers["access-control-allow-origin"], ORIGIN);
     let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
-    assert!(exposed.contains("x-request-id"), "{exposed}");
+    for name in ["x-request-id", "x-session-id", "x-execution-id"] {
+        assert!(exposed.contains(name), "{exposed}");
+    }
     assert!(answer.headers.contains_key("x-request-id"));
     let answer = ask("https://evil.example").await;
     assert!(!answer.headers.contains_key("access-control-allow-origin"));

@@ -10,6 +10,7 @@ use axum::{
     routing::post,
 };
 use reqwest::Method;
+use sandbox_sdk::client::{Client, ClientConfig};
 use scripted_model::ScriptedModel;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -162,6 +163,27 @@ async fn a_turn_is_a_tree_of_spans_below_its_callers_and_holds_no_word_of_anybod
             assert!(!body.contains(word), "{word} in {body}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_the_sdk_stands_in_its_callers_trace() {
+    let collector = Collector::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b"),
+        // The caller decides, not this share.
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+    ];
+    let process = Process::start_with(data.path(), 0, &env).await;
+    let product = &process.product;
+    let key = product.secrets.api_key.clone();
+    let client = Client::new(ClientConfig::new(&product.base, key)).unwrap();
+    client.with_trace(CALLER.parse().unwrap()).agents().await.unwrap();
+    let span = collector.span("http.request", "http.route", json!("/v1/agents")).await;
+    assert_eq!(span["traceId"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(span["parentSpanId"], "b7ad6b7169203331");
+    assert!(process.terminate().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -194,6 +194,7 @@ async fn a_turn_ends_where_its_limits_are() {
     product.dispatch_with(&id, "s1", "t3", "run: sleep 30", limits).await.expect(202);
     let record = product.record(&id, "s1", "t3").await;
     assert_eq!(record["error"]["code"], "TURN_TIMEOUT");
+    assert_eq!(record["error"]["message"], "The turn took longer than 300 ms.");
     product.stop().await;
 }
 

@@ -2,6 +2,7 @@
 //! how it takes an answer. The bytes are those that it sends.
 
 use reqwest::{Method, RequestBuilder, header::CONTENT_TYPE};
+use scripted_model::ScriptedModel;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Product, eventually};
@@ -170,6 +171,76 @@ async fn its_own_spelling_of_a_profile_is_understood_and_told_in_its_types() {
     assert!(sandbox.get("/backend/capabilities").await["contextWindow"].is_u64());
     let typo = json!({"backend": {"inlineProfile": {"permision": {"bash": "deny"}}}});
     product.post("/v1/sandboxes", typo).await.refused(400, "VALIDATION_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_that_its_profile_names_answers_the_turns() {
+    let model = ScriptedModel::start().await.unwrap();
+    let url = model.url();
+    let product = Product::start_with(|config| {
+        config.models.model_url = Some(url);
+        config.models.model_key = Some("sk-0123456789".into());
+    })
+    .await;
+    let backend = |beside: Value| {
+        let mut backend = beside;
+        backend["type"] = "skein".into();
+        backend["inlineProfile"] = json!({"name": "quick", "model": "custom/scripted-2"});
+        json!({"backend": backend})
+    };
+    let sandbox = Sandbox::make(&product, backend(json!({}))).await;
+    let prompt = json!({"identifier": "default", "message": "SAY[Done.]", "sessionId": "s1"});
+    sandbox.events(Method::POST, "/agents/run/stream", Some(prompt)).await;
+    let asked: Vec<_> = model.requests().into_iter().map(|request| request.model).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|name| name == "scripted-2"), "{asked:?}");
+
+    let same = json!({"model": {"provider": "custom", "model": "scripted-2"}});
+    product.post("/v1/sandboxes", backend(same)).await.expect(201);
+    let other = json!({"model": {"provider": "custom", "model": "scripted-1"}});
+    let refused = product.post("/v1/sandboxes", backend(other)).await;
+    let refused = refused.refused(400, "VALIDATION_ERROR");
+    assert!(refused["message"].as_str().unwrap().contains("not the same"), "{refused}");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_it_glues_to_a_route_is_one_of_the_workspace() {
+    let product = Product::start().await;
+    let sandbox = Sandbox::make(&product, json!({})).await;
+    sandbox.post("/files/write", json!({"path": "src/a.ts", "content": "let x;\n"})).await;
+    sandbox.post("/files/write", json!({"path": "us", "content": "u"})).await;
+    let names = async |path: &str| {
+        let listed = sandbox.get(path).await["data"]["entries"].take();
+        let entries = listed.as_array().unwrap().clone();
+        entries.into_iter().map(|mut entry| entry["path"].take()).collect::<Vec<_>>()
+    };
+    // fs.list("/"), fs.list(""), fs.list("src"): the root is what a caller can see of it.
+    for path in ["/fs/list/?all=true&long=true", "/fs/list/", "/fs/list"] {
+        assert_eq!(names(path).await, ["/workspace/src", "/workspace/us"], "{path}");
+    }
+    assert_eq!(names("/fs/listsrc?all=true").await, ["/workspace/src/a.ts"]);
+    // fs.stat("src/a.ts"), fs.stat("us"), fs.stat("/")
+    for (path, is) in [
+        ("/fs/statsrc/a.ts", "/workspace/src/a.ts"),
+        ("/fs/status", "/workspace/us"),
+        ("/fs/stat/", "/workspace"),
+    ] {
+        assert_eq!(sandbox.get(path).await["data"]["path"], is, "{path}");
+    }
+    assert_eq!(sandbox.get("/fs/existssrc/a.ts").await["data"]["exists"], true);
+    assert_eq!(sandbox.get("/fs/existsa.ts").await["data"]["exists"], false);
+    let made = sandbox.ask(Method::POST, "/fs/mkdirnew/one?recursive=true", None).await;
+    assert_eq!(made.expect(200)["data"]["path"], "/workspace/new/one");
+    let bytes = sandbox.request(Method::GET, "/fs/downloadsrc/a.ts", None).send().await.unwrap();
+    assert_eq!(bytes.text().await.unwrap(), "let x;\n");
+
+    for path in ["/fs/stat..%2f..%2fetc%2fpasswd", "/fs/lista%2f..%2f..%2f..%2fetc"] {
+        sandbox.ask(Method::GET, path, None).await.refused(403, "FORBIDDEN");
+    }
+    for (method, path) in [(Method::GET, "/fs/src/a.ts"), (Method::POST, "/fs/statsrc")] {
+        sandbox.ask(method, path, None).await.refused(405, "METHOD_NOT_ALLOWED");
+    }
     product.stop().await;
 }
 

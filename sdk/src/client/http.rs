@@ -9,7 +9,10 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Client, Error, answer::api_error};
-use crate::backoff::{Backoff, Jitter};
+use crate::{
+    backoff::{Backoff, Jitter},
+    types::TraceParent,
+};
 
 /// Most attempts at one call.
 const MAX_ATTEMPTS: u32 = 4;
@@ -60,6 +63,8 @@ pub(super) struct Call<'a> {
     method: Method,
     path: String,
     body: Option<Bytes>,
+    /// Type of the body.
+    kind: &'static str,
     query: Vec<(&'static str, String)>,
     repeatable: bool,
     timeout: Option<Duration>,
@@ -68,7 +73,8 @@ pub(super) struct Call<'a> {
 impl<'a> Call<'a> {
     pub(super) fn new(target: &'a Target, method: Method, path: String) -> Self {
         let repeatable = method != Method::POST;
-        Self { target, method, path, body: None, query: Vec::new(), repeatable, timeout: None }
+        let (body, kind, query) = (None, "application/json", Vec::new());
+        Self { target, method, path, body, kind, query, repeatable, timeout: None }
     }
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self, Error> {
@@ -76,6 +82,10 @@ impl<'a> Call<'a> {
             .map_err(|error| Error::InvalidArgument(format!("not serialisable: {error}")))?;
         self.body = Some(body.into());
         Ok(self)
+    }
+
+    pub(super) fn bytes(self, body: Bytes) -> Self {
+        Self { body: Some(body), kind: "application/octet-stream", ..self }
     }
 
     pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -128,10 +138,19 @@ impl Client {
         read_body(response).await
     }
 
-    /// Opens a stream: the time-out counts until the headers are there.
+    /// Opens a stream of events: the time-out counts until the headers are there.
     pub(super) async fn open(&self, call: Call<'_>) -> Result<Response, Error> {
+        self.open_as(call, "text/event-stream").await
+    }
+
+    /// The same for a stream of another type.
+    pub(super) async fn open_as(
+        &self,
+        call: Call<'_>,
+        accept: &'static str,
+    ) -> Result<Response, Error> {
         let deadline = Instant::now() + self.timeout;
-        let request = self.request(&call).header(header::ACCEPT, "text/event-stream");
+        let request = self.request(&call).header(header::ACCEPT, accept);
         let opening = async {
             let response = request.send().await.map_err(Error::transport)?;
             refuse_failure(response).await
@@ -152,10 +171,11 @@ impl Client {
         if let Some(user) = &self.user {
             request = request.header("x-user-id", user);
         }
+        if let Some(trace) = &self.trace {
+            request = request.header(TraceParent::HEADER, trace.to_string());
+        }
         match &call.body {
-            Some(body) => {
-                request.header(header::CONTENT_TYPE, "application/json").body(body.clone())
-            }
+            Some(body) => request.header(header::CONTENT_TYPE, call.kind).body(body.clone()),
             None => request,
         }
     }

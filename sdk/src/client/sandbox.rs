@@ -14,7 +14,7 @@ use crate::types::{Exec, ExecResult};
 /// How much longer a call waits than the command may run, so that the sandbox's own verdict arrives.
 const EXEC_GRACE: Duration = Duration::from_secs(5);
 
-/// Commands, files and agent sessions of one sandbox.
+/// Commands, processes, terminals, files, version control and agent sessions of one sandbox.
 #[derive(Clone)]
 pub struct SandboxHandle {
     pub(super) client: Client,
@@ -66,13 +66,16 @@ impl SandboxHandle {
     /// # Errors
     /// When the command could not be run, or its outcome is unknown.
     pub async fn exec(&self, exec: &Exec) -> Result<ExecResult, Error> {
-        let limit = exec.timeout.map_or(self.client.timeout, Duration::from_millis);
-        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let exec = Exec { timeout: Some(millis), ..exec.clone() };
-        let call = self
-            .call(Method::POST, "/terminals/commands")?
-            .json(&exec)?
-            .timeout(limit.saturating_add(EXEC_GRACE));
+        let (limit, patience) = self.limits(exec.timeout);
+        let exec = Exec { timeout: Some(limit), ..exec.clone() };
+        let call = self.call(Method::POST, "/terminals/commands")?.json(&exec)?.timeout(patience);
         decode(&self.client.send(call).await?, "the outcome of a command")
+    }
+
+    /// How many milliseconds something may run that is waited for, and how long to wait.
+    pub(super) fn limits(&self, asked: Option<u64>) -> (u64, Duration) {
+        let limit = asked.map_or(self.client.timeout, Duration::from_millis);
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        (millis, limit.saturating_add(EXEC_GRACE))
     }
 }

@@ -157,7 +157,12 @@ impl Sandboxes<'_> {
         }
     }
 
-    fn call(&self, method: Method, path: String) -> Call<'_> {
+    pub(super) fn call(&self, method: Method, path: String) -> Call<'_> {
         Call::new(&self.0.inner.api, method, path)
+    }
+
+    /// A call about one sandbox; `rest` begins with a slash.
+    pub(super) fn call_of(&self, method: Method, id: &str, rest: &str) -> Result<Call<'_>, Error> {
+        Ok(self.call(method, format!("{PATH}/{}{rest}", segment(id)?)))
     }
 }

@@ -63,6 +63,8 @@ pub enum ErrorCode {
     TooLarge,
     /// The body is of a type that is not read here.
     UnsupportedMediaType,
+    /// The part of a file that is asked for is not there.
+    RangeNotSatisfiable,
     /// Too many, or too often.
     QuotaExceeded,
     /// Our fault.
@@ -88,6 +90,7 @@ impl ErrorCode {
         (Self::TerminalClosed, 409, "TERMINAL_CLOSED"),
         (Self::TooLarge, 413, "PAYLOAD_TOO_LARGE"),
         (Self::UnsupportedMediaType, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (Self::RangeNotSatisfiable, 416, "RANGE_NOT_SATISFIABLE"),
         (Self::QuotaExceeded, 429, "QUOTA_EXCEEDED"),
         (Self::Server, 500, "SERVER_ERROR"),
         (Self::NotImplemented, 501, "NOT_IMPLEMENTED"),

@@ -1,12 +1,14 @@
 //! Sandboxes: their life cycle, commands and files.
 
 mod create;
+mod git;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 pub use create::{CreateProject, CreateSandbox, ProjectContainer, Resources, UpdateSandbox};
+pub use git::{GitAuth, GitSource};
 
 use super::{
     Extra, FileMode,

@@ -53,7 +53,8 @@ pub enum InputPart {
 }
 
 /// Which agent runs the turn, on which model. Reads the model flat as well: `model` as a name, and
-/// `provider`, `apiKey`, `baseUrl`, `mode` beside it.
+/// `provider`, `apiKey`, `baseUrl`, `mode` beside it. A `model` that a profile names is read as if it
+/// stood here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackendChoice {
@@ -69,6 +70,8 @@ pub struct BackendChoice {
 
 /// Fields of a model that may stand beside it.
 const BESIDE_MODEL: [&str; 4] = ["provider", "apiKey", "baseUrl", "mode"];
+/// Fields that may hold a profile.
+const PROFILES: [&str; 2] = ["profile", "inlineProfile"];
 
 impl BackendChoice {
     fn from_fields(mut fields: Extra) -> serde_json::Result<Self> {
@@ -93,12 +96,22 @@ impl BackendChoice {
             }
             other => other,
         };
-        Ok(Self {
-            kind: optional(&mut fields, "type")?,
-            model: model.map(serde_json::from_value).transpose()?,
-            extra: fields,
-        })
+        let mut model: Option<ModelChoice> = model.map(serde_json::from_value).transpose()?;
+        for profile in PROFILES {
+            if let Some(name) = named_in(&mut fields, profile) {
+                model = Some(model.unwrap_or_default().called(name)?);
+            }
+        }
+        Ok(Self { kind: optional(&mut fields, "type")?, model, extra: fields })
     }
+}
+
+/// Takes the name of the model out of a profile. Anything else in its place stays there.
+fn named_in(fields: &mut Extra, profile: &str) -> Option<String> {
+    let profile = fields.get_mut(profile)?.as_object_mut()?;
+    let name = profile.get("model")?.as_str()?.to_owned();
+    profile.remove("model");
+    Some(name).filter(|name| !name.is_empty())
 }
 
 impl<'de> Deserialize<'de> for BackendChoice {
@@ -128,6 +141,25 @@ pub struct ModelChoice {
     pub base_url: Option<String>,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl ModelChoice {
+    /// The same by a name that stands elsewhere, with its provider before it or without. It must not
+    /// be another one's.
+    fn called(mut self, name: String) -> serde_json::Result<Self> {
+        let plain =
+            self.provider.as_ref().and_then(|provider| name.strip_prefix(provider.as_str()));
+        let plain = plain.and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+        match &self.model {
+            None => self.model = Some(plain.unwrap_or(name)),
+            Some(own) if *own == name || plain.as_ref() == Some(own) => {}
+            Some(_) => {
+                let words = "model and the model that the profile names are not the same";
+                return Err(serde_json::Error::custom(words));
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// Without what may be secret: the key, and whatever else came.

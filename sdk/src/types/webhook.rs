@@ -6,6 +6,7 @@ use super::{Extra, TokenUsage, TurnState};
 
 /// Body of a webhook. It is a nudge: the receiver asks the orchestrator for the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookBody {
     /// Unique; the same again is the same event.
@@ -26,6 +27,7 @@ impl WebhookBody {
 
 /// A turn has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookEvent {
     #[serde(default)]

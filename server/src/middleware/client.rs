@@ -14,12 +14,14 @@ pub(crate) async fn client_address(
     mut request: Request,
     next: Next,
 ) -> Response {
-    // A request that came over no socket comes from this process.
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip());
-    let client = state.web().proxies.client(peer, request.headers());
+    let client = state.web().proxies.client(peer(&request), request.headers());
     request.extensions_mut().insert(ClientAddress(client));
     next.run(request).await
+}
+
+/// Who has the other end of the connection. A request that came over no socket comes from this
+/// process.
+pub(super) fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip())
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
+use backend::TraceParent;
 use tracing::Instrument;
 
 use super::RequestId;
@@ -19,7 +20,9 @@ pub(crate) async fn log_request(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map_or("none", RequestId::as_str).to_owned();
     let method = request.method().clone();
     let path: String = request.uri().path().chars().take(MAX_PATH).collect();
-    let span = tracing::info_span!("request", request.id = id);
+    let trace = request.extensions().get::<TraceParent>();
+    let trace = trace.map(|parent| format!("{:032x}", parent.trace()));
+    let span = tracing::info_span!("request", request.id = id, trace.id = trace);
     let response = next.run(request).instrument(span).await;
 
     let status = response.status().as_u16();
@@ -30,6 +33,7 @@ pub(crate) async fn log_request(request: Request, next: Next) -> Response {
     } else {
         tracing::info!(
             request.id = id,
+            trace.id = trace,
             http.method = %method,
             http.path = path,
             http.status = status,

@@ -97,6 +97,34 @@ async fn a_request_is_one_line_with_its_id_and_status() {
     assert_eq!(line["request.id"], answer.header("x-request-id"));
 }
 
+/// The trace that is named in the line of a request whose caller says that it belongs to another.
+async fn trace_of_a_request(app: &TestApp, caller: &str) -> String {
+    let log = Log::default();
+    let listening = listen("info", &log);
+    let asked = request(Method::GET, "/nothing").header("traceparent", caller);
+    app.send(asked.body(Body::empty()).unwrap()).await;
+    drop(listening);
+    let text = log.text();
+    let line = text.lines().find(|line| line.contains("http.path")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    line["trace.id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_requests_line_names_its_trace_which_only_a_proxy_of_ours_can_have_begun() {
+    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let behind = TestApp::builder().proxy("127.0.0.1").start().await;
+    let trace = trace_of_a_request(&behind, CALLER).await;
+    assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c");
+    let open = TestApp::start().await;
+    let mut traces = vec![trace];
+    for (app, caller) in [(&open, CALLER), (&open, CALLER), (&behind, "nonsense")] {
+        let own = trace_of_a_request(app, caller).await;
+        assert!(own.len() == 32 && !traces.contains(&own), "{own} after {traces:?}");
+        traces.push(own);
+    }
+}
+
 #[test]
 fn a_filter_that_cannot_be_read_is_refused() {
     let refused = subscriber("server=noisy=", Format::Text, std::io::sink);

@@ -99,6 +99,7 @@ pub(super) const ROWS: &[Row] = &[
     row("gateway_fan_out_1", "  events to 1 viewer", Rate, None, ""),
     row("gateway_fan_out_100", "  events to 100 viewers, all together", Rate, None, ""),
     row("gateway_fan_out_1000", "  events to 1000 viewers, all together", Rate, None, ""),
+    row("gateway_breadth", "  events to 1000 viewers of 200 sessions", Rate, None, ""),
     row("gateway_replay_rate", "  replay, events", Rate, Some(100.0), ""),
     row("log_append_p50", "append to a log p50", Microseconds, None, ""),
     row("log_append_p99", "append to a log p99", Microseconds, None, ""),

@@ -1,10 +1,12 @@
 //! The crates' own tests.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
 
+use super::engines::ENGINES;
 use super::summary::{Layer, Summary};
 use crate::agents::{AGENTS, agents_folder};
 use crate::job;
@@ -19,6 +21,7 @@ const SKIPPED: &str = "skipped: ";
 pub(super) fn run(
     workspace: &Workspace,
     postgres: &str,
+    engines: Option<&Path>,
     filter: &[String],
     summary: &mut Summary,
 ) -> Result<()> {
@@ -26,6 +29,9 @@ pub(super) fn run(
     let mut command = workspace.cargo();
     command.args(["test", "--no-fail-fast"]).args(with_output(filter));
     command.env(POSTGRES_URL, postgres).env(AGENTS, agents_folder()?);
+    if let Some(engines) = engines {
+        command.env(ENGINES, engines);
+    }
     let mut reader = Reader::default();
     let status = job::pass_through(&mut command, |line| reader.line(line))?;
     let mut failed = 0;

@@ -54,7 +54,7 @@ impl Backend {
             SandboxStatus::Running | SandboxStatus::Other(_) => {}
         }
         let row = row.in_sandbox(sandbox.id);
-        match self.map_session(self.client(), &row).await {
+        match self.map_session(&self.client(), &row).await {
             Ok(()) => {}
             Err(error) if error.is_not_found() => {
                 return Err(Trouble::again("the sandbox vanished"));

@@ -12,8 +12,9 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -55,6 +56,8 @@ struct Inner {
 #[derive(Default)]
 struct Book {
     log: Vec<String>,
+    /// The trace that each call came with, by its method and path.
+    traces: Vec<(String, Option<String>)>,
     faults: BTreeMap<&'static str, Fault>,
     sandboxes: BTreeMap<String, Made>,
     mappings: BTreeMap<String, SessionMapping>,
@@ -97,6 +100,7 @@ impl Orchestrator {
             .route(&format!("{runtime}/abort"), post(abort))
             .route(&format!("{runtime}/turns/{{turn}}"), get(record))
             .route(&format!("{runtime}/interactions"), get(waiting).post(answer))
+            .layer(from_fn_with_state(inner.clone(), note_trace))
             .with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, inner }
@@ -164,6 +168,14 @@ impl Orchestrator {
     /// Calls that are about sandboxes and turns.
     pub(crate) fn log(&self) -> Vec<String> {
         self.book().log.iter().filter(|line| !line.starts_with("agents")).cloned().collect()
+    }
+
+    /// The traces that calls came with, of those whose method and path begin and end so.
+    pub(crate) fn traces(&self, begin: &str, end: &str) -> Vec<Option<String>> {
+        let book = self.book();
+        let is = |call: &str| call.starts_with(begin) && call.ends_with(end);
+        let traces = book.traces.iter().filter(|(call, _)| is(call));
+        traces.map(|(_, trace)| trace.clone()).collect()
     }
 
     pub(crate) fn sandboxes(&self) -> usize {
@@ -314,6 +326,14 @@ fn error(code: ErrorCode, message: &str) -> Response {
 
 fn sandbox(id: &str, status: &SandboxStatus) -> Sandbox {
     serde_json::from_value(json!({ "id": id, "status": status.as_str() })).unwrap()
+}
+
+async fn note_trace(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> Response {
+    let call = format!("{} {}", request.method(), request.uri().path());
+    let trace = request.headers().get("traceparent").and_then(|trace| trace.to_str().ok());
+    let trace = trace.map(str::to_owned);
+    inner.state.lock().unwrap().traces.push((call, trace));
+    next.run(request).await
 }
 
 async fn agents(State(inner): Shared, headers: HeaderMap) -> Response {

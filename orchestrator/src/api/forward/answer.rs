@@ -7,8 +7,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue,
         header::{
-            ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-            X_CONTENT_TYPE_OPTIONS,
+            ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+            CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::Response,
@@ -47,6 +47,8 @@ pub(super) fn of(
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind(&head.headers)));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Should a browser show it after all, it is no page of this origin and runs nothing.
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     let disposition = head.headers.get(CONTENT_DISPOSITION);
     if let Some(value) = disposition.filter(|value| value.as_bytes().starts_with(b"attachment")) {
         headers.insert(CONTENT_DISPOSITION, value.clone());

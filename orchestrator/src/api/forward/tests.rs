@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::driver::launch::SOCKET;
+use crate::driver::bubblewrap::launch::SOCKET;
 
 /// Nothing waits this long that works.
 const FOR_EVER: Duration = Duration::from_secs(60);
@@ -98,7 +98,13 @@ async fn of_an_answers_head_only_what_a_client_needs_comes_through() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["content-length", "content-range", "content-type", "x-content-type-options"]
+        [
+            "content-length",
+            "content-range",
+            "content-security-policy",
+            "content-type",
+            "x-content-type-options",
+        ]
     );
     assert_eq!(answer.headers()["content-type"], "application/octet-stream");
     assert_eq!(text(answer).await.unwrap(), "hello");

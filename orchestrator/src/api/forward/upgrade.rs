@@ -17,7 +17,7 @@ use futures::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use sandbox_sdk::types::{ErrorBody, close_code};
+use sandbox_sdk::types::{ErrorBody, SUBPROTOCOL, close_code};
 use tokio::{
     net::UnixStream,
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout},
@@ -67,9 +67,7 @@ pub(in crate::api) async fn run(
     let lease = app.sandboxes.lease(id).await?;
     let inside = open(lease.sidecar(), path).await?;
     let draining = app.gateway.draining();
-    // A browser insists on one of those that it offered.
-    let bearer = |name: &&HeaderValue| name.as_bytes().starts_with(b"bearer.");
-    let selected = upgrade.requested_protocols().find(bearer).cloned();
+    let selected = selected(&upgrade.requested_protocols().collect::<Vec<_>>());
     let mut upgrade = upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
@@ -83,6 +81,14 @@ pub(in crate::api) async fn run(
         relay(client, inside, until, draining).await;
         drop(lease);
     }))
+}
+
+/// The subprotocol that is answered, as at the gateway. A browser insists on one of those that it
+/// offered; the token is answered only where nothing else was.
+fn selected(offered: &[&HeaderValue]) -> Option<HeaderValue> {
+    let named = offered.iter().find(|name| name.as_bytes() == SUBPROTOCOL.as_bytes());
+    let bearer = || offered.iter().find(|name| name.as_bytes().starts_with(b"bearer."));
+    named.or_else(bearer).map(|name| (*name).clone())
 }
 
 /// The sandbox's end.

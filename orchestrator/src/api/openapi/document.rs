@@ -6,8 +6,9 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{
+    beside,
     operation::{Answer, Body, Opens, Operation},
-    product, sessions, surface,
+    product, sessions, surface, webhooks,
 };
 use crate::api::{
     guard::{self, Capability},
@@ -71,9 +72,14 @@ pub(super) fn document(base_url: &str) -> Value {
         }
     }
     let Parts { mut asked, mut answered, paths } = parts;
+    let webhooks = webhooks::webhooks(&mut answered);
+    let beside = beside::fields(&mut asked, &mut answered);
     // What is in both is the same in both: a test looks.
     let mut schemas = asked.take_definitions(true);
     schemas.extend(answered.take_definitions(true));
+    for (name, fields) in beside {
+        beside::add(&mut schemas, name, fields);
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -84,6 +90,7 @@ pub(super) fn document(base_url: &str) -> Value {
         },
         "servers": [{"url": base_url}],
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
             "schemas": schemas,
             "securitySchemes": security_schemes(),

@@ -7,7 +7,10 @@ use serde_json::json;
 
 use super::{
     operation::{BYTES, FORM, GZIP, Operation, delete, get, post, put, tagged},
-    shape::{Shape, always, data, done, fields, flag, list, maybe, of, or_null, text, whole, word},
+    shape::{
+        Shape, always, data, done, fields, flag, list, maybe, object, of, or_null, text, whole,
+        word,
+    },
 };
 
 pub(super) fn operations() -> impl Iterator<Item = Operation> {
@@ -87,6 +90,12 @@ fn files() -> impl Iterator<Item = Operation> {
                 .query("recursive", switch())
                 .gives(200, changed()),
             delete("/fs/{*path}", "Removes a file or folder.")
+                .query("recursive", switch())
+                .gives(200, changed()),
+            get("/fs/{*path}", "Answers about a path without a slash before it.")
+                .query("all", switch())
+                .gives(200, object()),
+            post("/fs/{*path}", "Makes a folder whose path has no slash before it.")
                 .query("recursive", switch())
                 .gives(200, changed()),
             post("/search", "Finds lines of files that fit a regular expression.")

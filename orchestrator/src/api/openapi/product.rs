@@ -6,12 +6,14 @@ use sandbox_sdk::types::{
 };
 
 use super::{
+    drivers,
     operation::{Opens, Operation, delete, get, patch, post, tagged},
     shape::{
         Shape, always, date, done, fields, flag, list, maybe, named, number, object, of, or_null,
-        text, whole, word,
+        text, told, whole, word,
     },
 };
+use crate::api::sandboxes::STATUSES;
 
 pub(super) fn operations() -> Vec<Operation> {
     sandboxes()
@@ -35,7 +37,7 @@ fn sandboxes() -> impl Iterator<Item = Operation> {
                 .gives(201, of::<Sandbox>())
                 .gives(200, of::<Sandbox>()),
             get("/v1/sandboxes", "Lists sandboxes.")
-                .query("status", list(text()))
+                .query("status", list(word(STATUSES)))
                 .query("limit", whole())
                 .query("offset", whole())
                 .gives(200, page),
@@ -53,7 +55,7 @@ fn sandboxes() -> impl Iterator<Item = Operation> {
                 .header("Last-Event-ID")
                 .streams(),
             get("/v1/sandboxes/{id}/driver", "Tells what isolates it, and how hard.")
-                .gives(200, object()),
+                .gives(200, drivers::of_sandbox()),
             get("/v1/sandboxes/{id}/checkpoints", "Lists its checkpoints: always none.")
                 .gives(200, fields([always("checkpoints", list(object()))])),
         ],
@@ -221,13 +223,11 @@ fn machine() -> impl Iterator<Item = Operation> {
             get("/openapi.json", "Shows this document.")
                 .opened_by(Opens::Nobody)
                 .gives(200, object()),
-            get("/session", "Opens the session gateway, a WebSocket for viewers.")
-                .opened_by(Opens::ReadToken)
-                .upgrades(),
+            gateway(),
             get("/metrics", "Shows figures that Prometheus reads.")
                 .gives_media(200, "application/openmetrics-text"),
-            get("/drivers", "Tells of the one driver and what it can do.")
-                .gives(200, fields([always("drivers", list(object()))])),
+            get("/drivers", "Tells of the drivers and what they can do.")
+                .gives(200, fields([always("drivers", list(drivers::listed()))])),
             get("/v1/system/criu-status", "Tells that there is no CRIU, and why.")
                 .gives(200, fields([always("available", flag()), always("reason", text())])),
             get("/v1/agents", "Lists agents and models, with the defaults.")
@@ -236,4 +236,21 @@ fn machine() -> impl Iterator<Item = Operation> {
             get("/v1/backends/{type}", "Shows one of the agents.").gives(200, backend()),
         ],
     )
+}
+
+fn gateway() -> Operation {
+    let token = "The read token of a page that can't put it into a header. One in a header counts.";
+    let channels = "Names with commas between them. The session's own channel, if there are none.";
+    let since = "What came after this number is sent first.";
+    let alias = "`1`: an event's data stands in `properties` as well. Not together with `flat`.";
+    let flat = "`flat`: frames are the events themselves, with their channel in a field.";
+    get("/session", "Opens the session gateway, a WebSocket for viewers.")
+        .opened_by(Opens::ReadToken)
+        .query("token", told(text(), token))
+        .query("sessionId", text())
+        .query("channels", told(text(), channels))
+        .query("since", told(whole(), since))
+        .query("alias", told(word(["1"]), alias))
+        .query("format", told(word(["flat"]), flat))
+        .upgrades()
 }

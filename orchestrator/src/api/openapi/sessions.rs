@@ -135,7 +135,8 @@ fn sessions() -> impl Iterator<Item = Operation> {
             status.at("/agents/sessions/{sid}/status"),
             status,
             delete("/agents/sessions/{sid}", "Ends a session and forgets it.").gives(200, done()),
-            followed(get("/agents/sessions/{sid}/events", "Follows the log of a session.")),
+            followed(get("/agents/sessions/{sid}/events", "Follows the log of a session."))
+                .query("executionId", text()),
         ],
     )
 }

@@ -16,6 +16,12 @@ pub(super) enum Shape {
     /// An object with names that nobody can know.
     Named(Box<Self>),
     OrNull(Box<Self>),
+    /// One of several forms.
+    Either(Vec<Self>),
+    /// Two forms at once.
+    Both(Box<[Self; 2]>),
+    /// With words about it.
+    Told(Box<Self>, &'static str),
 }
 
 /// A field of an object.
@@ -78,6 +84,18 @@ pub(super) fn or_null(shape: Shape) -> Shape {
     Shape::OrNull(Box::new(shape))
 }
 
+pub(super) fn either<const N: usize>(forms: [Shape; N]) -> Shape {
+    Shape::Either(forms.into())
+}
+
+pub(super) fn both(one: Shape, other: Shape) -> Shape {
+    Shape::Both(Box::new([one, other]))
+}
+
+pub(super) fn told(shape: Shape, words: &'static str) -> Shape {
+    Shape::Told(Box::new(shape), words)
+}
+
 pub(super) fn fields<const N: usize>(fields: [Field; N]) -> Shape {
     Shape::Fields(fields.into())
 }
@@ -113,6 +131,21 @@ impl Shape {
             }
             Self::OrNull(shape) => {
                 json!({"anyOf": [shape.schema(generator), {"type": "null"}]})
+            }
+            Self::Either(forms) => {
+                let forms: Vec<_> = forms.iter().map(|form| form.schema(generator)).collect();
+                json!({"anyOf": forms})
+            }
+            Self::Both(forms) => {
+                let forms: Vec<_> = forms.iter().map(|form| form.schema(generator)).collect();
+                json!({"allOf": forms})
+            }
+            Self::Told(shape, words) => {
+                let mut schema = shape.schema(generator);
+                if let Value::Object(keywords) = &mut schema {
+                    keywords.insert("description".to_owned(), (*words).into());
+                }
+                schema
             }
             Self::Fields(fields) => {
                 let properties = fields

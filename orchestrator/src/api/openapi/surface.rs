@@ -10,8 +10,8 @@ use super::{
     files,
     operation::{EVENTS, Operation, delete, get, patch, post, tagged},
     shape::{
-        always, data, date, fields, flag, integer, list, maybe, named, object, of, or_null, text,
-        whole, word,
+        Shape, always, both, data, date, fields, flag, integer, list, maybe, named, object, of,
+        or_null, text, whole, word,
     },
 };
 
@@ -57,7 +57,7 @@ fn about() -> impl Iterator<Item = Operation> {
         [
             get("/health", "Tells whether it answers; a stopped one is resumed.")
                 .gives(200, data(object())),
-            get("/capabilities", "Tells what clients may count on.").gives(200, object()),
+            get("/capabilities", "Tells what clients may count on.").gives(200, counted_on()),
             get("/backend/status", "Tells which agent it has, and whether it is there.")
                 .gives(200, status),
             get("/backend/capabilities", "Tells what the agent and its model can do.")
@@ -72,6 +72,26 @@ fn about() -> impl Iterator<Item = Operation> {
                 .gives(404, of::<ErrorBody>()),
         ],
     )
+}
+
+/// What the protocol's clients look at before they begin.
+fn counted_on() -> Shape {
+    let interactions = [always("responseDedupe", flag()), always("kinds", list(text()))];
+    let cancel = ["byExecutionId", "bySession", "noopIsNoError"].map(|name| always(name, flag()));
+    fields([
+        always("schema", whole()),
+        always(
+            "dispatch",
+            fields(["runControlRef", "executionIdOnAdmission"].map(|name| always(name, flag()))),
+        ),
+        always("cancel", fields(cancel)),
+        always(
+            "runs",
+            fields(["eventReplay", "executionScopedStatus"].map(|name| always(name, flag()))),
+        ),
+        always("interactions", fields(interactions)),
+        always("interactiveAgent", fields([always("supported", flag())])),
+    ])
 }
 
 fn commands() -> impl Iterator<Item = Operation> {
@@ -129,12 +149,20 @@ fn processes() -> impl Iterator<Item = Operation> {
 }
 
 fn terminals() -> impl Iterator<Item = Operation> {
-    // The same fields stand beside the envelope.
-    let opened = || data(of::<TerminalInfo>());
+    let resized = data(of::<TerminalInfo>());
+    // The same fields stand in the envelope and beside it.
+    let opened = || both(data(of::<TerminalInfo>()), of::<TerminalInfo>());
     let input = post("/terminals/{terminal}/input", "Types into a terminal.")
         .takes(of::<TerminalInput>())
         .gives(200, data(fields([always("sessionId", text())])));
-    let closed = fields([always("deleted", flag()), always("sessionId", text())]);
+    let gone = || {
+        fields([
+            always("deleted", flag()),
+            always("sessionId", text()),
+            always("session_id", text()),
+        ])
+    };
+    let closed = both(data(gone()), gone());
     tagged(
         "Terminals",
         [
@@ -145,8 +173,8 @@ fn terminals() -> impl Iterator<Item = Operation> {
             get("/terminals/{terminal}", "Shows a terminal.").gives(200, opened()),
             patch("/terminals/{terminal}", "Gives a terminal another size.")
                 .takes(of::<ResizeTerminal>())
-                .gives(200, opened()),
-            delete("/terminals/{terminal}", "Ends a terminal.").gives(200, data(closed)),
+                .gives(200, resized),
+            delete("/terminals/{terminal}", "Ends a terminal.").gives(200, closed),
             get("/terminals/{terminal}/stream", "Streams what a terminal shows.").streams(),
             input.at("/terminals/{terminal}/execute"),
             input,

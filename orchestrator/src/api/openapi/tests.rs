@@ -114,6 +114,19 @@ fn what_is_asked_and_what_is_answered_by_one_name_is_the_same() {
 }
 
 #[test]
+fn the_product_learns_how_it_is_told_of_a_turns_end() {
+    let document = document(BASE);
+    let ended = &document["webhooks"]["turn.ended"]["post"];
+    assert_eq!(ended["parameters"][0]["name"], "x-tangle-signature");
+    let body = &ended["requestBody"]["content"]["application/json"]["schema"]["allOf"];
+    assert_eq!(body[0], json!({"$ref": "#/components/schemas/WebhookBody"}));
+    let data = &document["components"]["schemas"]["WebhookEvent"]["properties"];
+    for field in ["sandboxId", "sessionId", "turnId", "outcome", "tokenUsage"] {
+        assert!(data[field].is_object(), "{data}");
+    }
+}
+
+#[test]
 fn a_refused_route_says_so_with_its_reason() {
     let document = document(BASE);
     let fork = &document["paths"]["/v1/sandboxes/{id}/fork"]["post"];

@@ -11,13 +11,17 @@ use axum::{
     response::Response,
     routing::{delete, get, post, put},
 };
+use sandbox_sdk::types::ErrorCode;
 
 use super::super::{
     App, Shared,
     extract::BODY_LIMIT,
     forward::{Bounds, Forward},
 };
-use crate::{error::ApiError, sidecar};
+use crate::{
+    error::ApiError,
+    sidecar::{self, WORKSPACE},
+};
 
 /// A small question and the largest file, as base64 in JSON; or a long listing.
 const READ: Bounds = Bounds { body: BODY_LIMIT as u64, answer: 32 << 20, patience: PATIENCE };
@@ -27,6 +31,9 @@ const WRITE: Bounds =
 const PATIENCE: Duration = Duration::from_secs(60);
 /// An archive is unpacked, and a folder removed, before there is an answer.
 const FOLDER_PATIENCE: Duration = Duration::from_secs(600);
+const DOWNLOAD: &str = "download";
+/// What is asked about a path. Of two words with the same beginning the longer one is first.
+const QUESTIONS: [&str; 5] = ["list", "stat", "exists", "download-dir", DOWNLOAD];
 /// What a form has around its file.
 const FORM: u64 = 64 << 10;
 
@@ -44,7 +51,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/fs/stat/{*path}", get(read))
         .route("/fs/exists/{*path}", get(read))
         .route("/fs/mkdir/{*path}", post(read))
-        .route("/fs/{*path}", delete(remove))
+        .route("/fs/{*path}", delete(remove).get(ask_unparted).post(make_unparted))
 }
 
 async fn read(uri: Uri, forward: Forward) -> Result<Response, ApiError> {
@@ -78,7 +85,62 @@ async fn download(State(app): Shared, uri: Uri, forward: Forward) -> Result<Resp
     forward.run(below(&uri), bounds).await
 }
 
+/// Some clients put a path right behind the last word of a route. A relative one has no slash there
+/// then, and of the root there is nothing but its slash.
+async fn ask_unparted(
+    State(app): Shared,
+    uri: Uri,
+    forward: Forward,
+) -> Result<Response, ApiError> {
+    let (word, path) = parted(&uri, &QUESTIONS)?;
+    let answer = if word.starts_with(DOWNLOAD) { app.max_transfer } else { READ.answer };
+    forward.run(&path, Bounds { answer, ..READ }).await
+}
+
+async fn make_unparted(uri: Uri, forward: Forward) -> Result<Response, ApiError> {
+    let (_, path) = parted(&uri, &["mkdir"])?;
+    forward.run(&path, READ).await
+}
+
+/// The word that a path begins with, and the path in the workspace that is meant, with the query.
+fn parted(uri: &Uri, words: &[&'static str]) -> Result<(&'static str, String), ApiError> {
+    let all = uri.path().strip_prefix("/fs/").unwrap_or_default();
+    let found = words.iter().find_map(|word| Some((*word, all.strip_prefix(word)?)));
+    let (word, path) = found.ok_or_else(|| {
+        ApiError::new(ErrorCode::MethodNotAllowed, "This route does not take that method.")
+    })?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Ok((word, format!("/fs/{word}{WORKSPACE}/{}{query}", path.trim_start_matches('/'))))
+}
+
 /// Path and query as the sandbox knows them.
 fn below(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |path| path.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_without_its_slash_is_one_of_the_workspace() {
+        let meant = |uri: &'static str| {
+            let parted = parted(&Uri::from_static(uri), &QUESTIONS).ok();
+            parted.map(|(_, path)| path)
+        };
+        for (uri, path) in [
+            ("/fs/statsrc/a%20b.ts", "/fs/stat/workspace/src/a%20b.ts"),
+            ("/fs/status", "/fs/stat/workspace/us"),
+            ("/fs/list", "/fs/list/workspace/"),
+            ("/fs/list/?all=true", "/fs/list/workspace/?all=true"),
+            ("/fs/existsa?x=/fs/", "/fs/exists/workspace/a?x=/fs/"),
+            ("/fs/downloada.bin", "/fs/download/workspace/a.bin"),
+            ("/fs/download-dira", "/fs/download-dir/workspace/a"),
+        ] {
+            assert_eq!(meant(uri).as_deref(), Some(path), "{uri}");
+        }
+        for uri in ["/fs/a", "/fs/mkdira", "/fs/upload/a", "/files/read"] {
+            assert_eq!(meant(uri), None, "{uri}");
+        }
+    }
 }

@@ -17,7 +17,10 @@ use super::super::{
     extract::{BODY_LIMIT, Json, Path},
     forward::{Bounds, Forward},
 };
-use crate::{error::ApiError, toolchain};
+use crate::{
+    error::ApiError,
+    toolchain::{self, Tool},
+};
 
 /// Arguments, and two full outputs of control characters. It takes as long as a command may.
 const RUN: Bounds =
@@ -38,10 +41,12 @@ struct Wanted {
     version: String,
 }
 
-/// Sandboxes see this machine's own tools, each in the one version there is.
+/// Each in the one version there is.
 async fn list(State(app): Shared, Path(id): Path<String>) -> Result<JsonBody<Value>, ApiError> {
-    app.sandboxes.get(&id)?;
-    let tools = toolchain::list().await;
+    let tools = match inside(&app, &id).await? {
+        Some(tools) => tools,
+        None => toolchain::list().await,
+    };
     let tools = tools.into_iter().map(|tool| {
         let (name, version, path) = (tool.name, tool.version, tool.path);
         json!({"name": name, "version": version, "path": path, "active": true})
@@ -54,10 +59,23 @@ async fn have(
     Path(id): Path<String>,
     Json(wanted): Json<Wanted>,
 ) -> Result<JsonBody<Value>, ApiError> {
-    app.sandboxes.get(&id)?;
-    let there = toolchain::check(&wanted.tool, &wanted.version).await;
+    let there = match inside(&app, &id).await? {
+        Some(tools) => toolchain::check_among(&tools, &wanted.tool, &wanted.version),
+        None => toolchain::check(&wanted.tool, &wanted.version).await,
+    };
     let version = there.map_err(|reason| ApiError::not_implemented("tools", &reason))?;
     Ok(JsonBody(json!({"success": true, "tool": wanted.tool, "version": version})))
+}
+
+/// The tools of the sandbox's image, which it is resumed for if it has to. `None`: it has none, and
+/// sees this machine's own.
+async fn inside(app: &App, id: &str) -> Result<Option<Vec<Tool>>, ApiError> {
+    if !app.sandboxes.is_container(id)? {
+        return Ok(None);
+    }
+    let lease = app.sandboxes.lease(id).await?;
+    let told = lease.sidecar().exec(&toolchain::inside::question()).await?;
+    Ok(Some(toolchain::inside::told(&told.stdout)))
 }
 
 async fn run(forward: Forward) -> Result<Response, ApiError> {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use futures::future::join_all;
 
-use super::Stage;
+use super::{Stage, breadth::Crowd};
 use crate::{
     figures::{quantile, report},
     log::tests::event,
@@ -81,4 +81,6 @@ async fn figures_of_the_session_gateway() {
     for viewers in [1, 100, 1000] {
         fan_out(&stage, viewers).await;
     }
+    let crowd = Crowd { sessions: 200, viewers: 1000, events: 100 };
+    report("gateway_breadth", crowd.run(&stage).await);
 }

@@ -5,9 +5,10 @@ use sandbox_sdk::types::TurnState;
 
 use super::*;
 use crate::{
+    clock::{TestClock, now_ms},
     log::{
         Appended, Page, SessionLog, TurnChange,
-        tests::{Bench, event, next_events},
+        tests::{Bench, event, next_events, the_box},
     },
     store::{Bounds, EndedTurn, NewTurn, Store, token_usage},
 };
@@ -148,6 +149,56 @@ async fn what_is_young_stays_and_what_is_old_goes() {
     assert_eq!(bounds(&bench, &log).await.cut, 4);
     bench.logs.cut_old(hours, after + 2 * HOUR_MS + 1).await.unwrap();
     assert_eq!(bounds(&bench, &log).await.cut, 5);
+}
+
+const FEW: Retention = Retention { events: Some(1), hours: None };
+
+/// A log of which one event is kept, in a folder.
+async fn short_bench(folder: &std::path::Path) -> Bench {
+    let store = Store::open(&folder.join("o.db")).await.unwrap();
+    store.insert_sandbox(&the_box(), "{}", None).await.unwrap();
+    Bench::keeping(store, FEW).await
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_cuts_no_turn_that_is_young() {
+    // It was an hour slow while the turn ran, or is an hour fast after it.
+    for (meanwhile, then) in [(-HOUR_MS, 0), (0, HOUR_MS)] {
+        let clock = TestClock;
+        let dir = tempfile::tempdir().unwrap();
+        let bench = short_bench(dir.path()).await;
+        let log = bench.session("s", "u").await;
+        clock.set_by(meanwhile);
+        assert_eq!(change(&bench, &log, begin("a")).await, 1);
+        assert_eq!(change(&bench, &log, end("a")).await, 2);
+        assert_eq!(change(&bench, &log, begin("b")).await, 3);
+        say(&bench, &log, 2).await;
+        clock.set_by(then);
+        bench.logs.look().await.unwrap();
+        assert_eq!(bounds(&bench, &log).await, Bounds { cut: 0, last: 5 });
+        // By the clock it is long over, but the turn that runs stays even so.
+        bench.logs.cut_old(FEW, now_ms()).await.unwrap();
+        assert_eq!(bounds(&bench, &log).await.cut, 2, "nothing was to be feared");
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_goes_where_nobody_has_set_the_clock() {
+    let clock = TestClock;
+    let dir = tempfile::tempdir().unwrap();
+    clock.set_by(-HOUR_MS);
+    let bench = short_bench(dir.path()).await;
+    let log = bench.session("s", "u").await;
+    say(&bench, &log, 5).await;
+    bench.logs.look().await.unwrap();
+    assert_eq!(bounds(&bench, &log).await.cut, 0, "it is young");
+    drop(log);
+    bench.close(true).await;
+    clock.set_by(0);
+    let bench = short_bench(dir.path()).await;
+    let log = bench.session("s", "u").await;
+    bench.logs.look().await.unwrap();
+    assert_eq!(bounds(&bench, &log).await.cut, 4);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sandbox_sdk::types::{CreateSandbox, UpdateSandbox};
 use serde_json::Value;
 
-use super::{super::SandboxError, NetworkAsk, invalid, limits, refused};
+use super::{super::SandboxError, NetworkAsk, Repository, invalid, limits, refused};
 use crate::{profile::Profile, sidecar::is_variable_name};
 
 /// In a sandbox's environment, names and values together.
@@ -33,6 +33,7 @@ pub(in super::super) fn check(request: &CreateSandbox) -> Result<(), SandboxErro
     }
     refused::check(request)?;
     NetworkAsk::of(request)?;
+    Repository::of(request)?;
     Profile::of(request.backend.as_ref()).map_err(SandboxError::Invalid)?;
     limits(request.resources.as_ref()).map(drop)
 }

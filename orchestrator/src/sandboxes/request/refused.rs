@@ -3,7 +3,7 @@
 use sandbox_sdk::types::{CreateSandbox, Extra};
 use serde_json::Value;
 
-use super::{super::SandboxError, invalid};
+use super::{super::SandboxError, driver, invalid};
 
 /// What would let a sandbox reach out of itself. Compared without case, `-` and `_`.
 const REACHING_OUT: &[&str] = &[
@@ -35,17 +35,8 @@ const REACHING_OUT: &[&str] = &[
 const IMPOSSIBLE: &[(&str, &str, &str)] = &[
     ("bare", "bare sandboxes", "Every sandbox has its sidecar, and the agents that are installed."),
     ("permissions", "users", "A sandbox has one user, who owns everything in it."),
-    (
-        "git",
-        "git",
-        "No repository is cloned when a sandbox is made. Allow its host in network, and clone it \
-         with a command.",
-    ),
     ("authFiles", "auth files", "No provider's credentials enter a sandbox here."),
 ];
-
-/// What `driver` may be: this one, by its name and by the protocol's word for its kind.
-const DRIVERS: [&str; 2] = ["host-agent", "bubblewrap"];
 
 pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
     let nested = ["driver", "container"].into_iter().filter_map(|field| request.extra.get(field));
@@ -60,7 +51,7 @@ pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
             }
         }
     }
-    check_driver(request.extra.get("driver"))
+    driver(request).map(drop)
 }
 
 fn check_reach(fields: &Extra) -> Result<(), SandboxError> {
@@ -73,18 +64,6 @@ fn check_reach(fields: &Extra) -> Result<(), SandboxError> {
         }
     }
     Ok(())
-}
-
-fn check_driver(driver: Option<&Value>) -> Result<(), SandboxError> {
-    let kind = match driver {
-        Some(Value::Object(fields)) => fields.get("type"),
-        kind => kind,
-    };
-    match kind.filter(|kind| asks(kind)) {
-        None => Ok(()),
-        Some(Value::String(kind)) if DRIVERS.contains(&kind.as_str()) => Ok(()),
-        Some(_) => Err(SandboxError::DriverNotAllowed),
-    }
 }
 
 /// Whether a value asks for anything.
@@ -140,36 +119,11 @@ mod tests {
         for (field, value) in [
             ("bare", json!(true)),
             ("permissions", json!({"users": [{}]})),
-            ("git", json!({"url": "https://example.com/a.git"})),
             ("backend", json!({"type": "codex", "authFiles": [{"path": "a", "content": "b"}]})),
         ] {
             let refused = checked(json!({field: value}));
             assert!(matches!(refused, Err(SandboxError::NotImplemented { .. })), "{field}");
         }
         assert!(checked(json!({"git": null, "bare": false, "permissions": {}})).is_ok());
-    }
-
-    #[test]
-    fn another_driver_is_not_allowed() {
-        for driver in [
-            json!("host-agent"),
-            json!({"type": "bubblewrap"}),
-            json!({"type": null, "zone": "a"}),
-            json!(null),
-            json!({}),
-        ] {
-            assert!(checked(json!({"driver": driver})).is_ok(), "{driver}");
-        }
-        for driver in [
-            json!("docker"),
-            json!({"type": "firecracker"}),
-            json!({"type": {"x": 1}}),
-            json!({"type": ["host-agent"]}),
-            json!(["host-agent"]),
-            json!(7),
-        ] {
-            let refused = checked(json!({"driver": driver}));
-            assert!(matches!(refused, Err(SandboxError::DriverNotAllowed)), "{driver}");
-        }
     }
 }

@@ -6,15 +6,16 @@ use super::{network, refused::asks};
 use crate::{builtin::MAX_THINKING_TOKENS, profile};
 
 /// Fields that are read elsewhere, or were refused if they asked for anything.
-const READ: &[&str] = &["tools", "bare", "permissions", "git", "fromSnapshot", "storage"];
+pub(crate) const READ: &[&str] =
+    &["driver", "network", "tools", "bare", "permissions", "fromSnapshot", "storage"];
 /// Names of unknown fields that are told.
 const MAX_NAMES: usize = 16;
 const MAX_NAME: usize = 64;
 
-/// What makes no difference, in words for people.
-pub(in super::super) fn warnings(request: &CreateSandbox) -> Vec<String> {
+/// What makes no difference, in words for people. `uses_image`: the sandbox is made of one.
+pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> Vec<String> {
     let mut warnings = Vec::new();
-    if request.image.is_some() {
+    if request.image.is_some() && !uses_image {
         // Said rather than kept quiet: who asks for an image expects what is in it.
         warnings.push(
             "the image is not used: sandboxes here run on this machine's own system".to_owned(),
@@ -51,6 +52,10 @@ pub(in super::super) fn warnings(request: &CreateSandbox) -> Vec<String> {
     unknown.extend(inner("backend", backend.map(|backend| &backend.extra), &profile::FIELDS));
     let model = backend.and_then(|backend| backend.model.as_ref()).map(|model| &model.extra);
     unknown.extend(inner("backend.model", model, &[MAX_THINKING_TOKENS]));
+    let git = request.git.as_ref();
+    unknown.extend(inner("git", git.map(|git| &git.extra), &[]));
+    let auth = git.and_then(|git| git.auth.as_ref()).map(|auth| &auth.extra);
+    unknown.extend(inner("git.auth", auth, &[]));
     let more = unknown.len().saturating_sub(MAX_NAMES);
     for field in unknown.iter().take(MAX_NAMES) {
         let field: String = field.chars().take(MAX_NAME).collect();
@@ -77,7 +82,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn warned(body: Value) -> Vec<String> {
-        warnings(&serde_json::from_value(body).unwrap())
+        warnings(&serde_json::from_value(body).unwrap(), false)
     }
 
     #[test]
@@ -86,6 +91,9 @@ mod tests {
             "image": "node:22", "sshEnabled": true, "sshPublicKey": "value",
             "webTerminalEnabled": true, "agentIdentifier": "value", "flavour": "value",
             "resources": {"gpu": "value"}, "driver": {"type": "host-agent", "zone": "value"},
+            "git": {"url": "value", "submodules": "value", "auth": {
+                "token": "value", "sshKey": "value",
+            }},
             "backend": {"type": "demo", "profile": "careful", "server": {"port": 1}, "model": {
                 "model": "m", "mode": "value", "apikey": "value", "maxThinkingTokens": 1,
             }},
@@ -99,14 +107,23 @@ mod tests {
             "flavour",
             "resources.gpu",
             "driver.zone",
+            "git.submodules",
+            "git.auth.sshKey",
             "backend.server",
             "backend.model.mode",
             "backend.model.apikey",
         ] {
             assert_eq!(told.iter().filter(|words| words.contains(name)).count(), 1, "{name}");
         }
-        assert_eq!(told.len(), 11, "{told:?}");
+        assert_eq!(told.len(), 13, "{told:?}");
         assert!(!told.iter().any(|words| words.contains("value")), "{told:?}");
+    }
+
+    #[test]
+    fn an_image_is_warned_of_only_where_there_is_none() {
+        let request = serde_json::from_value(json!({"image": "node:22"})).unwrap();
+        assert_eq!(warnings(&request, false).len(), 1);
+        assert_eq!(warnings(&request, true), Vec::<String>::new());
     }
 
     #[test]

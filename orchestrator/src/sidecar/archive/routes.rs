@@ -58,7 +58,7 @@ async fn put_archive(
     query: Result<Query<Target>, QueryRejection>,
     body: Body,
 ) -> Result<Json<DataEnvelope<Unpacked>>, Problem> {
-    let Query(into) = query.map_err(|error| Problem::invalid(error.body_text()))?;
+    let Query(into) = query?;
     let clear = is_on("clear", into.clear.as_deref())?;
     let target = match into.path.as_str() {
         "/" => Path::new("/").to_owned(),

@@ -15,9 +15,10 @@ use axum::{
             X_CONTENT_TYPE_OPTIONS,
         },
     },
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sandbox_sdk::types::ErrorCode;
 
 use super::{
     super::{
@@ -53,10 +54,7 @@ pub(super) async fn file(
         Wanted::Part(part) => {
             (StatusCode::PARTIAL_CONTENT, *part.start(), part.end() - part.start() + 1)
         }
-        Wanted::Beyond => {
-            let message = format!("the range begins beyond the file's end at {size} bytes");
-            return Err(Problem::invalid(message));
-        }
+        Wanted::Beyond => return Ok(beyond(size)),
     };
     let (mut writer, body) = outward();
     tokio::task::spawn_blocking(move || {
@@ -82,6 +80,15 @@ pub(super) async fn file(
         headers.extend(HeaderValue::from_str(&range).map(|range| (CONTENT_RANGE, range)));
     }
     Ok(answer)
+}
+
+/// Says how long the file is, for who asks for more than there is.
+fn beyond(size: u64) -> Response {
+    let message = format!("the range begins beyond the file's end at {size} bytes");
+    let mut refusal = Problem::new(ErrorCode::RangeNotSatisfiable, message).into_response();
+    let range = HeaderValue::from_str(&format!("bytes */{size}"));
+    refusal.headers_mut().extend(range.map(|range| (CONTENT_RANGE, range)));
+    refusal
 }
 
 /// What is in a folder, as a gzip tar. Names in it begin below the folder.

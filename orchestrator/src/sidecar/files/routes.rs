@@ -74,7 +74,7 @@ pub(in super::super) fn is_on(name: &str, value: Option<&str>) -> Result<bool, P
 
 impl Switches {
     fn of(query: Result<Query<Self>, QueryRejection>) -> Result<Self, Problem> {
-        query.map(|Query(query)| query).map_err(|error| Problem::invalid(error.body_text()))
+        Ok(query?.0)
     }
 }
 

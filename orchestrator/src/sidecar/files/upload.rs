@@ -61,7 +61,7 @@ pub(super) async fn raw(
     query: Result<Query<Options>, QueryRejection>,
     body: Body,
 ) -> Answer<Written> {
-    let Query(options) = query.map_err(|error| Problem::invalid(error.body_text()))?;
+    let Query(options) = query?;
     let (existing, mode) = (options.existing()?, options.mode()?);
     let path = in_route(path)?;
     let seat = services.files.seat()?;

@@ -11,8 +11,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Git, diff::Diff, log::Commit, status::Status};
-use crate::sidecar::api::{Body, Problem, Services};
+use super::{Git, clone, diff::Diff, log::Commit, status::Status};
+use crate::sidecar::{
+    api::{Body, Problem, Services},
+    message::CloneRepository,
+};
 
 pub(in crate::sidecar) fn routes() -> Router<Services> {
     Router::new()
@@ -25,6 +28,7 @@ pub(in crate::sidecar) fn routes() -> Router<Services> {
         .route("/git/push", post(push))
         .route("/git/pull", post(pull))
         .route("/git/checkout", post(checkout))
+        .route("/git/clone", post(begin))
 }
 
 /// What can be asked for. Each route looks at what it knows.
@@ -71,7 +75,7 @@ type Questions = Result<Query<Asked>, QueryRejection>;
 type Done = Result<Json<Value>, Problem>;
 
 fn asked(services: Services, questions: Questions) -> Result<(Git, Asked), Problem> {
-    let Query(asked) = questions.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Query(asked) = questions?;
     Ok((Git { commands: services.commands, cwd: asked.cwd.clone() }, asked))
 }
 
@@ -138,6 +142,13 @@ async fn pull(State(services): State<Services>, body: Body<Far>) -> Done {
 async fn checkout(State(services): State<Services>, body: Body<Checkout>) -> Done {
     let Json(Checkout { cwd, r#ref, create }) = body?;
     git(services, cwd).checkout(&r#ref, create).await?;
+    Ok(done())
+}
+
+/// Fills the workspace of a sandbox that nobody has used yet. It is for the orchestrator alone.
+async fn begin(State(services): State<Services>, body: Body<CloneRepository>) -> Done {
+    let Json(order) = body?;
+    clone::clone(&services.commands, &order).await?;
     Ok(done())
 }
 

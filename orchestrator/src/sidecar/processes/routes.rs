@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::{
     Json, Router,
     body::Body as HttpBody,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderValue, header::CONTENT_TYPE},
     response::Response,
     routing::{get, post},
@@ -129,8 +129,9 @@ struct Since {
 async fn logs(
     State(services): State<Services>,
     Path(pid): Path<i32>,
-    Query(Since { since }): Query<Since>,
+    since: Result<Query<Since>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let Query(Since { since }) = since?;
     let process = services.processes.find(pid)?;
     let news = process.log.news();
     let start = (process, news, since, false);

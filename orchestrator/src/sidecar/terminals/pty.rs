@@ -3,8 +3,9 @@
 use std::{io, os::fd::OwnedFd};
 
 use rustix::{
-    fs::OFlags,
-    pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt},
+    fs::{Mode, OFlags},
+    io::Errno,
+    pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
 use tokio::{io::unix::AsyncFd, task::coop::consume_budget};
@@ -19,6 +20,12 @@ pub(super) struct Size {
 #[derive(Debug)]
 pub(super) struct Pty(AsyncFd<OwnedFd>);
 
+/// The program's side, by its name in `/dev/pts`.
+fn open_named(own: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(ptsname(own, Vec::new())?, flags, Mode::empty())?)
+}
+
 impl Pty {
     /// A new one, and the program's side of it.
     #[expect(
@@ -29,7 +36,11 @@ impl Pty {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let own = openpt(flags)?;
         unlockpt(&own)?;
-        let programs = ioctl_tiocgptpeer(&own, flags)?;
+        let programs = match ioctl_tiocgptpeer(&own, flags) {
+            // Early gVisor knows it by its name only.
+            Err(Errno::NOTTY) => open_named(&own)?,
+            programs => programs?,
+        };
         rustix::fs::fcntl_setfl(&own, OFlags::RDWR | OFlags::NONBLOCK)?;
         let pty = Self(AsyncFd::new(own)?);
         pty.resize(size)?;

@@ -12,7 +12,7 @@ const NOT_EXECUTABLE: u8 = 126;
 /// reaches it.
 pub(in crate::sidecar) fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, String> {
     let program = arguments.next().ok_or("a program is needed")?;
-    rustix::process::setsid().map_err(|error| error.to_string())?;
+    nix::unistd::setsid().map_err(|error| error.to_string())?;
     rustix::process::ioctl_tiocsctty(io::stdin()).map_err(|error| error.to_string())?;
     let error = Command::new(&program).args(arguments).exec();
     eprintln!("{}: {error}", program.display());

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     extract::{
         Path, Query, State,
+        rejection::QueryRejection,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
     },
     response::Response,
@@ -60,13 +61,14 @@ enum Said {
 pub(super) async fn attach(
     State(services): State<Services>,
     Path(connection): Path<String>,
-    Query(wishes): Query<Wishes>,
+    wishes: Result<Query<Wishes>, QueryRejection>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if connection.len() > MAX_NAME || !connection.bytes().all(named) {
         return Err(Problem::invalid("the connection's id is not valid"));
     }
+    let Query(wishes) = wishes?;
     let size = wishes.cols.zip(wishes.rows);
     let wanted = OpenTerminal {
         cols: wishes.cols,

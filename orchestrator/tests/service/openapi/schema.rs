@@ -34,6 +34,15 @@ impl Document {
         body
     }
 
+    /// No field of an answer is one that the schema of that name is silent about.
+    #[track_caller]
+    pub(super) fn names_all(&self, schema: &str, answer: &Value) {
+        let named = self.0["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        let silent = |name: &&String| !named.contains_key(*name);
+        let unnamed: Vec<_> = answer.as_object().unwrap().keys().filter(silent).collect();
+        assert!(unnamed.is_empty(), "{schema} says nothing of {unnamed:?}");
+    }
+
     /// Why a body is not what the operation takes.
     pub(super) fn problem(&self, method: &str, path: &str, body: &Value) -> Option<String> {
         let content = &self.operation(method, path)["requestBody"]["content"];

@@ -6,6 +6,7 @@ use std::{
 };
 
 use orchestrator::Secrets;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use super::{Product, eventually};
 
@@ -23,7 +24,17 @@ impl Process {
 
     /// The same with more in its environment.
     pub(crate) async fn start_with(data: &Path, pace_ms: u64, env: &[(&str, &str)]) -> Self {
-        Self::spawn(data, pace_ms, env, Stdio::inherit()).await
+        Self::spawn(binary(), data, pace_ms, env, Stdio::inherit()).await
+    }
+
+    /// The same on a disk that can be filled: see [`set_file_limit`](Self::set_file_limit).
+    pub(crate) async fn start_on_a_disk_that_fills(data: &Path, pace_ms: u64) -> Self {
+        let mut command = Command::new("sh");
+        // Without the signal that ends who writes more than it may: then the write fails.
+        let script = r#"trap '' XFSZ; exec "$0""#;
+        command.args(["-c", script, env!("CARGO_BIN_EXE_orchestrator")]);
+        // What it logs may go into a file.
+        Self::spawn(command, data, pace_ms, &[], Stdio::null()).await
     }
 
     /// The same with all that it can log, in a file.
@@ -35,16 +46,22 @@ impl Process {
     pub(crate) async fn start_logging_with(data: &Path, log: &Path, env: &[(&str, &str)]) -> Self {
         let log = Stdio::from(std::fs::File::create(log).unwrap());
         let all = [&[("SKEIN_LOG", "info,orchestrator=trace")][..], env].concat();
-        Self::spawn(data, 0, &all, log).await
+        Self::spawn(binary(), data, 0, &all, log).await
     }
 
-    async fn spawn(data: &Path, pace_ms: u64, env: &[(&str, &str)], log: Stdio) -> Self {
+    async fn spawn(
+        mut command: Command,
+        data: &Path,
+        pace_ms: u64,
+        env: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
         let secrets = Secrets::load_or_create(data).unwrap();
         // Free a moment ago; another test can't have taken it, since it asks the kernel as well.
         let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = probe.local_addr().unwrap();
         drop(probe);
-        let child = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+        let child = command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("SKEIN_DATA", data)
@@ -80,6 +97,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Lets it write files up to so many bytes, or as far as this process may.
+    pub(crate) fn set_file_limit(&self, bytes: Option<u64>) {
+        let pid = Pid::from_child(&self.child);
+        let usual = getrlimit(Resource::Fsize);
+        let limit = Rlimit { current: bytes.or(usual.current), ..usual };
+        prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+    }
+
     /// The processes it has started, and those that they have.
     pub(crate) fn descendants(&self) -> Vec<u32> {
         let parents: Vec<_> = std::fs::read_dir("/proc")
@@ -105,8 +130,7 @@ impl Process {
 
     /// Asks it to end, as a service manager does, and waits until it has.
     pub(crate) async fn terminate(mut self) -> std::process::ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         eventually("the orchestrator ends", async || self.child.try_wait().unwrap()).await
     }
 }
@@ -117,6 +141,10 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_orchestrator"))
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{BackendChoice, Extra};
+use super::{
+    super::{BackendChoice, Extra},
+    git::{self, GitSource},
+};
 
 /// Body of `POST /v1/sandboxes`. Everything has a default.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +44,9 @@ pub struct CreateSandbox {
     /// Names of stored secrets, each an environment variable with its value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// Cloned into its workspace before its first use.
+    #[serde(default, deserialize_with = "git::asked", skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitSource>,
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -57,6 +63,7 @@ impl fmt::Debug for CreateSandbox {
             .field("max_lifetime_seconds", &self.max_lifetime_seconds)
             .field("idempotency_key", &self.idempotency_key)
             .field("secrets", &self.secrets)
+            .field("git", &self.git)
             .finish_non_exhaustive()
     }
 }

@@ -144,6 +144,7 @@ impl TestAppBuilder {
             origins: Origins::new(&self.origins, HOST.parse().unwrap()),
             gateway_url: "ws://127.0.0.1:4095/session".into(),
             proxies: TrustedProxies::parse(&self.proxies).unwrap(),
+            traces_share: 1.0,
             guests_per_hour: self.guests_per_hour,
         };
         let state = AppState::new(backend.clone(), Site::open(&site, None).unwrap(), web);

@@ -127,3 +127,16 @@ async fn whoever_is_there_when_the_orchestrator_goes_is_told_to_come_back() {
     drop(inside);
     assert_eq!(closed(&mut client).await, close_code::INTERNAL);
 }
+
+#[test]
+fn the_token_is_answered_only_where_nothing_else_was_offered() {
+    let answered = |offered: &[&'static str]| {
+        let offered: Vec<_> = offered.iter().copied().map(HeaderValue::from_static).collect();
+        let answer = selected(&offered.iter().collect::<Vec<_>>());
+        answer.map(|name| name.to_str().unwrap().to_owned())
+    };
+    assert_eq!(answered(&["bearer.dA", SUBPROTOCOL]).as_deref(), Some(SUBPROTOCOL));
+    assert_eq!(answered(&[SUBPROTOCOL, "bearer.dA"]).as_deref(), Some(SUBPROTOCOL));
+    assert_eq!(answered(&["bearer.dA"]).as_deref(), Some("bearer.dA"));
+    assert_eq!(answered(&["something.else"]), None);
+}

@@ -67,6 +67,9 @@ pub(super) const TABLE: &[Row] = &[
     work(PUT, "/fs/upload/{*}"),
     work(POST, "/fs/upload-dir"),
     work(DELETE, "/fs/{*}"),
+    // Paths without the slash before them: the same questions as above, and a folder to be made.
+    read(GET, "/fs/{*}"),
+    work(POST, "/fs/{*}"),
     read(GET, "/git/status"),
     read(GET, "/git/log"),
     read(GET, "/git/diff"),

@@ -7,14 +7,14 @@ use std::{
 
 use sandbox_sdk::auth::{IssueRequest, IssuerConfig, ProductTokenIssuer, Tier};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     super::{
         SECRET,
         viewer::{Offer, Viewer},
     },
-    Counters, Plan, Random,
+    Counters, Plan, Random, fault,
     producer::SPAN,
     server::Server,
     session,
@@ -45,7 +45,10 @@ pub(super) async fn run(
     while (watcher.seen.len() as u64) < plan.events {
         let url = format!("ws://{}/session?since={}", server.address().await, watcher.seen.len());
         let offer = Offer { receive_buffer: Some(4096), ..Offer::bearer(&token) };
-        let Ok(mut viewer) = Viewer::open(&url, offer).await else {
+        let began = Instant::now();
+        let opened = Viewer::open(&url, offer).await;
+        watcher.note_wait(began);
+        let Ok(mut viewer) = opened else {
             sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -77,10 +80,19 @@ impl Watcher {
                 self.counters.pauses.fetch_add(1, Relaxed);
                 sleep(Duration::from_millis(random.below(100))).await;
             }
-            let Ok(Ok(frame)) = timeout(SILENCE, viewer.next()).await else { return Ok(()) };
+            let began = Instant::now();
+            let next = timeout(SILENCE, viewer.next()).await;
+            self.note_wait(began);
+            let Ok(Ok(frame)) = next else { return Ok(()) };
             self.look_at(&frame)?;
         }
         Ok(())
+    }
+
+    fn note_wait(&self, began: Instant) {
+        if began.elapsed() > fault::STANDSTILL / 2 {
+            self.counters.waits.fetch_add(1, Relaxed);
+        }
     }
 
     fn look_at(&mut self, frame: &Value) -> Result<(), String> {
@@ -116,7 +128,7 @@ impl Watcher {
     }
 }
 
-fn token(session: &str) -> String {
+pub(super) fn token(session: &str) -> String {
     let issuer = ProductTokenIssuer::new(IssuerConfig::new("skein", SECRET)).unwrap();
     let request = IssueRequest {
         user_id: "alice".to_owned(),

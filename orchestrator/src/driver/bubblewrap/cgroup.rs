@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DriverError, Enforcement, Limits};
+use crate::driver::{DriverError, Enforcement, Limits};
 
 /// Where groups for sandboxes can be made.
 #[derive(Clone, Debug, Default)]

@@ -27,9 +27,8 @@ use rustix::{
 use super::{
     folders,
     plan::{self, Bind, Handed, LaunchPlan, Payload, Sources},
-    seccomp,
 };
-use crate::sidecar;
+use crate::{driver::seccomp, sidecar};
 
 /// Name of the socket in the sandbox's run folder on the host.
 pub(crate) const SOCKET: &str = "sidecar.sock";

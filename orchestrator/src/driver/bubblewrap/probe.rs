@@ -1,7 +1,6 @@
 //! Finds bubblewrap and proves that it isolates, by a sandbox that looks around in itself.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,14 +8,16 @@ use std::{
 use tokio::{process::Command, time::timeout};
 
 use super::{
-    DriverError, DriverOptions, DriverReport, Enforcement, LimitsInForce, Shared,
+    DriverError, DriverReport, Ground, Lease, Shared,
     cgroup::Hierarchy,
     plan::{LaunchPlan, Payload},
     running::Launched,
     spawner::Spawner,
-    uids::{Lease, UidPool},
 };
-use crate::sidecar::Findings;
+use crate::{
+    driver::{DriverKind, Enforcement, LimitsInForce},
+    sidecar::{Findings, Kernel},
+};
 
 const PLACES: &[&str] =
     &["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap", "/run/current-system/sw/bin/bwrap"];
@@ -24,26 +25,14 @@ const PLACES: &[&str] =
 const OLDEST: (u32, u32) = (0, 8);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn probe(options: DriverOptions) -> Result<Shared, DriverError> {
+pub(super) async fn probe(ground: Ground) -> Result<Shared, DriverError> {
     let bwrap = PLACES.iter().map(PathBuf::from).find(|path| path.exists());
     let bwrap = bwrap.ok_or(DriverError::BubblewrapMissing)?;
     let version = version(&bwrap).await?;
-    let sidecar_binary = match options.sidecar_binary {
-        Some(path) => fs::canonicalize(path),
-        None => std::env::current_exe(),
-    }
-    .map_err(DriverError::io("the sidecar's program cannot be found"))?;
-    let uids = if rustix::process::geteuid().is_root() {
-        let map = fs::read_to_string("/proc/self/uid_map")
-            .map_err(DriverError::io("/proc/self/uid_map cannot be read"))?;
-        Some(UidPool::choose(options.uid_pool, &map)?)
-    } else {
-        None
-    };
     let cgroups = Hierarchy::detect();
     let spawner = Spawner::new().map_err(DriverError::io("the spawner cannot be started"))?;
-    let report = report(version, uids.is_some(), &cgroups);
-    let shared = Shared { bwrap, sidecar_binary, uids, cgroups, report, spawner };
+    let report = report(version, ground.has_pool(), &cgroups);
+    let shared = Shared { bwrap, ground, cgroups, report, spawner };
     self_test(&shared).await?;
     Ok(shared)
 }
@@ -66,10 +55,10 @@ async fn version(bwrap: &Path) -> Result<String, DriverError> {
 }
 
 async fn self_test(shared: &Shared) -> Result<(), DriverError> {
-    let lease = shared.uids.as_ref().map(|pool| pool.take(None)).transpose()?;
+    let lease = shared.ground.any()?;
     let plan = LaunchPlan {
         bwrap: shared.bwrap.clone(),
-        sidecar_binary: shared.sidecar_binary.clone(),
+        sidecar_binary: shared.ground.sidecar_binary.clone(),
         parent: std::process::id(),
         uid: lease.as_ref().map(Lease::uid),
         cgroups: Vec::new(),
@@ -81,7 +70,7 @@ async fn self_test(shared: &Shared) -> Result<(), DriverError> {
         .map_err(|_| DriverError::Start("the self-test does not end".into()))?;
     let findings = output.iter().find_map(|line| serde_json::from_str::<Findings>(line).ok());
     match findings {
-        Some(findings) => findings.verdict().map_err(DriverError::NotIsolated),
+        Some(findings) => findings.verdict(Kernel::Shared).map_err(DriverError::NotIsolated),
         None => Err(DriverError::from_output(&errors)),
     }
 }
@@ -98,7 +87,7 @@ fn report(version: String, root: bool, cgroups: &Hierarchy) -> DriverReport {
         time: Enforcement::Sidecar,
     };
     DriverReport {
-        kind: "bubblewrap",
+        kind: DriverKind::Bubblewrap,
         version,
         isolation: "namespaces",
         uid: if root { "pool" } else { "own" },

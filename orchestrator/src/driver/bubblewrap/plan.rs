@@ -15,11 +15,6 @@ use crate::{
     sidecar::{self, SidecarConfig},
 };
 
-/// Names of sockets in the sandbox's run folder on the host: of the model gateway, and of the proxy to
-/// the network.
-const MODELS: &str = "models.sock";
-const NETWORK: &str = "network.sock";
-
 /// Everything a launcher needs; it arrives on its standard input, where no other process can read it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LaunchPlan {
@@ -216,8 +211,10 @@ impl Sources {
             sidecar: plan.sidecar_binary.clone(),
             workspace: root.join(folders::WORKSPACE),
             home: root.join(folders::HOME),
-            models: Some(root.join(folders::RUN).join(MODELS)).filter(|path| path.exists()),
-            network: Some(root.join(folders::RUN).join(NETWORK)).filter(|path| path.exists()),
+            models: Some(root.join(folders::RUN).join(folders::MODELS))
+                .filter(|path| path.exists()),
+            network: Some(root.join(folders::RUN).join(folders::NETWORK))
+                .filter(|path| path.exists()),
             agents: match &plan.payload {
                 Payload::Serve { agents, .. } => agents.clone(),
                 Payload::Probe => Vec::new(),
