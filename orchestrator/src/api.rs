@@ -34,7 +34,7 @@ use axum::{
     Router,
     extract::State,
     middleware::{from_fn, from_fn_with_state},
-    routing::{any, get},
+    routing::get,
 };
 use serde_json::json;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::RequestBodyTimeoutLayer};
@@ -117,7 +117,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(cors::layer(app.gateway.origins()));
     Router::new()
         .route("/health", get(health))
-        .route("/session", any(gateway::upgrade))
+        .route("/session", get(gateway::upgrade))
         .merge(openapi::routes(&app.base_url))
         .merge(product)
         .merge(sidecar)

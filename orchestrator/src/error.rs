@@ -3,16 +3,25 @@
 use std::time::Duration;
 
 use axum::{
-    extract::rejection::{PathRejection, QueryRejection},
+    extract::{
+        path::ErrorKind,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use sandbox_sdk::types::{ErrorBody, ErrorCode, TurnError as Problem};
+use sandbox_sdk::types::{ErrorBody, ErrorCode, Extra, TurnError as Problem};
 use serde_json::Value;
 
 use crate::{
-    log::LogError, sandboxes::SandboxError, sealed::SealError, sidecar::SidecarError,
-    store::StoreError, turns::TurnError, vault::VaultError,
+    flaw::Flaw,
+    log::LogError,
+    sandboxes::SandboxError,
+    sealed::SealError,
+    sidecar::SidecarError,
+    store::StoreError,
+    turns::TurnError,
+    vault::{MAX_SECRETS, VaultError},
 };
 
 /// A request that was not done. What it says may be shown to anyone who could make the request.
@@ -33,10 +42,40 @@ impl ApiError {
         Self::new(ErrorCode::Validation, message)
     }
 
+    /// A part of the request, and what is wrong with it.
+    pub(crate) fn flawed(part: &str, flaw: &Flaw) -> Self {
+        Self::invalid(not_valid(part, flaw)).about_fields(flaw.fields())
+    }
+
+    /// What is wrong with single fields, by name.
+    fn about_fields(self, fields: Option<Extra>) -> Self {
+        match fields {
+            Some(fields) => self.with("fields", fields),
+            None => self,
+        }
+    }
+
+    /// `id` may be empty, where none was asked for.
     pub(crate) fn not_found(kind: &str, id: &str) -> Self {
-        Self::new(ErrorCode::NotFound, format!("{kind} not found"))
-            .with("resourceType", kind)
-            .with("resourceId", id.chars().take(200).collect::<String>())
+        let missing = Self::new(ErrorCode::NotFound, format!("{kind} not found"));
+        let missing = missing.with("resourceType", kind);
+        match id {
+            "" => missing,
+            id => missing.with("resourceId", id.chars().take(200).collect::<String>()),
+        }
+    }
+
+    /// There are as many of these as there may be; what there are is counted by `quota`.
+    pub(crate) fn too_many(
+        quota: &str,
+        current: usize,
+        limit: usize,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::new(ErrorCode::QuotaExceeded, message)
+            .with("quotaType", quota)
+            .with("current", current)
+            .with("limit", limit)
     }
 
     /// Adds a field to the envelope's top level.
@@ -99,21 +138,30 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What is wrong with a part of a request, without the extractor's own words for it.
-pub(crate) fn not_valid(what: &str, rejection: &dyn std::error::Error) -> String {
-    let cause = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
-    format!("The {what} is not valid: {cause}.")
+/// What is wrong with a part of a request, as a sentence.
+pub(crate) fn not_valid(part: &str, flaw: &Flaw) -> String {
+    format!("The {part} is not valid: {flaw}.")
 }
 
 impl From<PathRejection> for ApiError {
-    fn from(_: PathRejection) -> Self {
-        Self::invalid("The path could not be read.")
+    fn from(rejection: PathRejection) -> Self {
+        let PathRejection::FailedToDeserializePathParams(failed) = &rejection else {
+            return Self::invalid("The path could not be read.");
+        };
+        match failed.kind() {
+            ErrorKind::ParseErrorAtKey { value, expected_type, .. }
+            | ErrorKind::ParseErrorAtIndex { value, expected_type, .. }
+            | ErrorKind::ParseError { value, expected_type } => {
+                Self::flawed("path", &Flaw::of_path(value, expected_type))
+            }
+            _ => Self::invalid("The path is not UTF-8."),
+        }
     }
 }
 
 impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
-        Self::invalid(not_valid("query", &rejection))
+        Self::flawed("query", &Flaw::of(&rejection))
     }
 }
 
@@ -129,10 +177,11 @@ impl From<SandboxError> for ApiError {
         match error {
             SandboxError::NotFound { id } => Self::not_found("sandbox", &id),
             SandboxError::Invalid(_) => Self::invalid(message),
+            SandboxError::Flawed(flaw) => Self::invalid(message).about_fields(flaw.fields()),
             SandboxError::NotImplemented { feature, reason } => {
                 Self::not_implemented(feature, &reason)
             }
-            SandboxError::DriverNotAllowed | SandboxError::NetworkNotAllowed => {
+            SandboxError::DriverNotAllowed(_) | SandboxError::NetworkNotAllowed => {
                 Self::new(ErrorCode::Forbidden, message)
             }
             SandboxError::NotHard(limits) => {
@@ -149,13 +198,15 @@ impl From<SandboxError> for ApiError {
                 Self::new(ErrorCode::InvalidState, message).with("currentState", "stopped")
             }
             SandboxError::Unreadable(_) => Self::new(ErrorCode::InvalidState, message),
-            SandboxError::Quota { what, limit } => Self::new(ErrorCode::QuotaExceeded, message)
-                .with("quotaType", what)
-                .with("limit", limit),
-            SandboxError::TooManyPorts(limit) => Self::new(ErrorCode::QuotaExceeded, message)
-                .with("quotaType", "ports")
-                .with("limit", limit),
+            SandboxError::TooMany { current, limit } => {
+                Self::too_many("sandboxes", current, limit, message)
+            }
+            SandboxError::NoRoom(limit) => {
+                Self::too_many("concurrent_sandboxes", limit, limit, message)
+            }
+            SandboxError::TooManyPorts(limit) => Self::too_many("ports", limit, limit, message),
             SandboxError::Start(_) | SandboxError::ShuttingDown => Self::unavailable(message),
+            SandboxError::NotCloned { wait, .. } => Self::unavailable(message).retry_after(wait),
             SandboxError::Seal(error) => Self::internal(&error),
             SandboxError::Store(error) => error.into(),
         }
@@ -171,8 +222,8 @@ impl From<VaultError> for ApiError {
                 Self::new(ErrorCode::InvalidState, message)
             }
             VaultError::NotFound { name } => Self::not_found("secret", &name),
-            VaultError::Full => {
-                Self::new(ErrorCode::QuotaExceeded, message).with("quotaType", "secrets")
+            VaultError::Full { current } => {
+                Self::too_many("secrets", current, MAX_SECRETS, message)
             }
             VaultError::Sealed(error) => Self::internal(&error),
             VaultError::Store(error) => error.into(),
@@ -221,7 +272,7 @@ impl From<TurnError> for ApiError {
 impl From<SidecarError> for ApiError {
     fn from(error: SidecarError) -> Self {
         match error {
-            SidecarError::Refused { status, code, message } => {
+            SidecarError::Refused { status, code, message, about, fields } => {
                 // The sandbox may say no in words of its own, but only with codes that fit.
                 let code = match status {
                     404 => ErrorCode::NotFound,
@@ -236,7 +287,9 @@ impl From<SidecarError> for ApiError {
                     500.. => ErrorCode::of_status(status).unwrap_or(ErrorCode::Server),
                     _ => ErrorCode::Validation,
                 };
-                Self::new(code, message.chars().take(500).collect::<String>())
+                let error = Self::new(code, message.chars().take(500).collect::<String>())
+                    .about_fields(fields);
+                about.into_iter().fold(error, |error, (name, value)| error.with(name, value))
             }
             SidecarError::Unreachable(_) | SidecarError::Nonsense(_) => {
                 tracing::warn!(%error, "a sandbox did not answer as it should");
@@ -248,21 +301,60 @@ impl From<SidecarError> for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn what_there_is_too_much_of_is_named() {
-        let quota = |error: ApiError| error.body.extra["quotaType"].as_str().map(str::to_owned);
-        assert_eq!(quota(VaultError::Full.into()).as_deref(), Some("secrets"));
-        let running = SandboxError::Quota { what: "run", limit: 1 };
-        assert_eq!(quota(running.into()).as_deref(), Some("run"));
+    fn what_there_is_too_much_of_is_named_and_counted() {
+        let said = |error: ApiError| {
+            ["quotaType", "current", "limit"].map(|field| error.body.extra[field].clone())
+        };
+        let full = VaultError::Full { current: MAX_SECRETS };
+        assert_eq!(said(full.into()), [json!("secrets"), json!(MAX_SECRETS), json!(MAX_SECRETS)]);
+        let existing = SandboxError::TooMany { current: 3, limit: 2 };
+        assert_eq!(said(existing.into()), [json!("sandboxes"), json!(3), json!(2)]);
+        let running = SandboxError::NoRoom(1);
+        assert_eq!(said(running.into()), [json!("concurrent_sandboxes"), json!(1), json!(1)]);
+        let ports = SandboxError::TooManyPorts(16);
+        assert_eq!(said(ports.into()), [json!("ports"), json!(16), json!(16)]);
+    }
+
+    #[test]
+    fn what_is_not_there_in_a_sandbox_and_what_it_can_not_do_is_named() {
+        let told = |name: &str, value: &str| {
+            let mut body = ErrorBody::new(ErrorCode::NotFound, "no");
+            body.extra.insert(name.to_owned(), value.into());
+            ApiError::from(SidecarError::refused(404, body)).body.extra
+        };
+        assert_eq!(told("resourceType", "file")["resourceType"], "file");
+        assert_eq!(told("reason", &"x".repeat(5000))["reason"].as_str().map(str::len), Some(500));
+        assert!(told("quotaType", "run").is_empty(), "it is not the sandbox's to say");
+    }
+
+    #[test]
+    fn what_a_sandbox_says_of_single_fields_is_bounded() {
+        let mut body = ErrorBody::new(ErrorCode::Validation, "no");
+        let mut fields = Extra::new();
+        for n in 0..100 {
+            fields.insert(format!("{n}{}", "x".repeat(5000)), "y".repeat(5000).into());
+        }
+        fields.insert("!".to_owned(), json!({"deep": 1}));
+        body.extra.insert("fields".to_owned(), fields.into());
+        let told = ApiError::from(SidecarError::refused(400, body)).body.extra;
+        let told = told["fields"].as_object().unwrap();
+        assert!((1..=16).contains(&told.len()) && !told.contains_key("!"), "{}", told.len());
+        let short = |text: &str| text.len() <= 500;
+        assert!(told.iter().all(|(name, words)| short(name) && words.as_str().is_some_and(short)));
     }
 
     #[test]
     fn what_a_sandbox_could_not_do_is_not_the_callers_fault() {
         let code = |status| {
             let (code, message) = (String::new(), "no".to_owned());
-            ApiError::from(SidecarError::Refused { status, code, message }).code.status()
+            let (about, fields) = (Vec::new(), None);
+            let refused = SidecarError::Refused { status, code, message, about, fields };
+            ApiError::from(refused).code.status()
         };
         let cases = [(400, 400), (418, 400), (404, 404), (500, 500), (501, 501), (503, 503)];
         for (theirs, ours) in cases {

@@ -13,6 +13,7 @@ mod error;
 mod exchange;
 #[cfg(test)]
 mod figures;
+mod flaw;
 mod flow;
 mod gateway;
 mod interactions;
@@ -38,6 +39,7 @@ mod tools;
 pub mod traces;
 mod tree;
 mod turns;
+mod unread;
 mod vault;
 mod webhook;
 

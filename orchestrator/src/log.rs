@@ -54,6 +54,17 @@ struct Inner {
     figures: LogFigures,
 }
 
+/// Whose events the viewers of a session see.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// Its own.
+    Own,
+    /// Those of the session that it is mapped to, which runs in the same sandbox.
+    Runtime(Arc<SessionLog>),
+    /// It is mapped to a session that is gone, or that now runs elsewhere.
+    Nothing,
+}
+
 /// Pages that viewers read, by where they came from.
 #[derive(Debug, Default)]
 struct Reads {
@@ -131,6 +142,16 @@ impl EventLog {
         let log = self.known_session(&row).await?;
         // It may have been made again elsewhere meanwhile.
         Ok((log.key() == Some(row.key)).then_some(log))
+    }
+
+    /// Whose events the viewers of a session see now. One step: where the other one is mapped to does
+    /// not matter.
+    pub(crate) async fn shown(&self, id: &str) -> Result<Shown, StoreError> {
+        let Some((sandbox, runtime)) = self.0.store.runtime_session(id).await? else {
+            return Ok(Shown::Own);
+        };
+        let log = self.session_of(&runtime, &[sandbox]).await?;
+        Ok(log.map_or(Shown::Nothing, Shown::Runtime))
     }
 
     /// Ids of a sandbox's agent sessions, the newest first.

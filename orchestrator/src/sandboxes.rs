@@ -6,6 +6,7 @@
 //! or turn resumes it.
 
 mod change;
+mod clones;
 mod drivers;
 mod end;
 mod events;
@@ -18,7 +19,9 @@ mod open;
 mod repository;
 mod request;
 mod slot;
+mod spawn;
 mod stop;
+mod supervise;
 mod usage;
 
 use std::{
@@ -40,6 +43,7 @@ pub(crate) use slot::{Lease, Snapshot};
 use crate::{
     agents::Patience,
     driver::Drivers,
+    flaw::Flaw,
     log::EventLog,
     metrics::SandboxFigures,
     models::ModelGateway,
@@ -124,23 +128,36 @@ pub(crate) enum SandboxError {
     NotFound { id: String },
     #[error("{0}")]
     Invalid(String),
+    /// One field alone is to blame.
+    #[error("{0}")]
+    Flawed(Flaw),
     #[error("{reason}")]
     NotImplemented { feature: &'static str, reason: String },
-    #[error("the driver is not allowed here, or there is no such driver")]
-    DriverNotAllowed,
+    /// With the names that would do.
+    #[error("the driver may not be had here: driver must be one of {0}")]
+    DriverNotAllowed(String),
     #[error("no more than {0} ports of a sandbox may be open at once")]
     TooManyPorts(usize),
-    #[error("sandboxes may not have this much of the network here")]
+    #[error(
+        "SKEIN_NETWORK_ALLOWED of this orchestrator lets no sandbox have this much of the network: \
+         ask for less in network, or for none with blockOutbound"
+    )]
     NetworkNotAllowed,
     #[error("limits that the kernel does not keep here: {}", .0.join(", "))]
     NotHard(Vec<&'static str>),
     /// No turn could be run with the backend that was asked for.
     #[error("{}", .0.message)]
     NotAvailable(Problem),
-    #[error("no more than {limit} sandboxes may {what} at once")]
-    Quota { what: &'static str, limit: usize },
+    /// `current`: how many there are.
+    #[error("no more than {limit} sandboxes may exist at once")]
+    TooMany { current: usize, limit: usize },
+    #[error("no more than {0} sandboxes may run at once")]
+    NoRoom(usize),
     #[error("the sandbox could not be started: {0}")]
     Start(String),
+    /// `wait`: when it may be tried again.
+    #[error("the sandbox could not be started: {why}")]
+    NotCloned { why: String, wait: Duration },
     #[error("a sandbox of this name is just being deleted")]
     BeingDeleted,
     #[error("the sandbox's lifetime is over")]

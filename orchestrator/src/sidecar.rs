@@ -25,8 +25,9 @@ mod probe;
 mod process_tree;
 mod processes;
 mod reaper;
-mod search;
+pub(crate) mod search;
 mod serve;
+mod shared_memory;
 mod signal;
 mod supervisor;
 mod terminals;
@@ -40,13 +41,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use api::{MAX_BODY, Problem};
+pub(crate) use client::Packed;
 pub use client::{SidecarClient, SidecarError};
 pub(crate) use commands::{CommandRunner, PATH};
-pub(crate) use files::{Entry as FileEntry, FileStore};
+pub(crate) use files::{Entry as FileEntry, FileStore, place::resolve as resolve_path};
 pub use message::{AGENT_FINISHED, AgentFinished, AgentRun, FileContent, Health, ModelAccess};
 pub(crate) use message::{CloneRepository, Revision};
 pub(crate) use probe::{Findings, Kernel};
-pub(crate) use search::Search;
 
 use crate::{
     agents::{Cli, Patience},

@@ -98,6 +98,9 @@ pub(crate) struct Kept {
     pub(crate) size: u64,
     /// Of the object.
     pub(crate) sha256: String,
+    /// Entries that it could not have. Only who takes it is told.
+    #[serde(skip)]
+    pub(crate) left_out: u64,
 }
 
 /// Where snapshots of a sandbox are.
@@ -116,7 +119,7 @@ struct Claim {
 impl Kept {
     fn new(tags: Vec<String>, paths: Vec<String>) -> Self {
         let (id, created_at) = (request::new_id(), now_ms());
-        Self { id, created_at, tags, paths, size: 0, sha256: String::new() }
+        Self { id, created_at, tags, paths, size: 0, sha256: String::new(), left_out: 0 }
     }
 
     /// What it was asked for with.
@@ -134,7 +137,19 @@ impl Kept {
             paths: serde_json::from_str(&row.paths).ok()?,
             size: u64::try_from(row.size).ok()?,
             sha256: row.digest.clone(),
+            left_out: 0,
         })
+    }
+
+    /// What whoever takes it should know, in words.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        match self.left_out {
+            0 => Vec::new(),
+            count => vec![format!(
+                "{count} entries are not in it: FIFOs, sockets and devices, what can't be read, and \
+                 what has a path of over 4 KB"
+            )],
+        }
     }
 }
 

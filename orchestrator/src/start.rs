@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     driver::{DriverError, DriverOptions, Drivers},
     gateway::Gateway,
-    log::{EventLog, Retention},
+    log::{EventLog, LogError, Retention},
     metrics::Metrics,
     models::ModelGateway,
     network::Networks,
@@ -31,11 +31,13 @@ use crate::{
     serve::{self, Ends},
     snapshots::Snapshots,
     store::{Store, StoreError},
-    turns::Turns,
+    turns::{TurnError, Turns},
     vault::Vault,
     webhook::Webhooks,
 };
-use ground::{claim_folder, in_words, raise_open_files, reachable, report, secrets, secrets_file};
+use ground::{
+    claim_folder, full_disk, in_words, raise_open_files, reachable, report, secrets, secrets_file,
+};
 
 /// A running orchestrator. It runs until [`shutdown`](Self::shutdown), or until the process ends.
 #[derive(Debug)]
@@ -87,6 +89,12 @@ pub enum StartError {
     Driver(#[from] DriverError),
     #[error("the orchestrator's database cannot be used")]
     Store(#[from] StoreError),
+    #[error(
+        "the disk of {path} takes no more, {free_mb} MB are free there: {why}. Make room on it, then \
+         start again",
+        path = path.display()
+    )]
+    FullDisk { path: PathBuf, free_mb: u64, why: String },
     #[error("read tokens cannot be verified: {0}")]
     Tokens(#[from] KeyError),
     #[error("webhooks cannot be sent: {0}")]
@@ -134,8 +142,11 @@ pub async fn start(config: Config) -> Result<Orchestrator, StartError> {
     let preview = Preview::parse(&config.preview_domain, local_addr.port());
     let preview = preview.ok_or_else(|| StartError::Preview(config.preview_domain.clone()))?;
     let ports = Ports::new(preview, &secrets.signing_secret);
-    let (app, webhooks, writer) =
-        assemble(config, secrets, &folder, drivers, base_url, ports).await?;
+    let assembled = assemble(config, secrets, &folder, drivers, base_url, ports).await;
+    let (app, webhooks, writer) = assembled.map_err(|error| match &error {
+        StartError::Store(why) if why.is_of_the_disk() => full_disk(&folder, why),
+        _ => error,
+    })?;
     let ends = Ends::default();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(serve::serve(
@@ -235,7 +246,11 @@ async fn assemble(
         max_turn,
     );
     // Before anyone is let in: nobody shall see a turn that says it runs and does not.
-    turns.recover().await.map_err(|error| StartError::Recovery(in_words(&error)))?;
+    turns.recover().await.map_err(|error| match &error {
+        TurnError::Store(why) if why.is_of_the_disk() => full_disk(folder, why),
+        TurnError::Log(LogError::Store(why)) if why.is_of_the_disk() => full_disk(folder, why),
+        _ => StartError::Recovery(in_words(&error)),
+    })?;
     let gateway = Gateway::new(
         logs.clone(),
         secrets.verifier(&config.product_id),

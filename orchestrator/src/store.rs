@@ -21,7 +21,7 @@ use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::D
 use futures::FutureExt;
 use sqlx::{
     ConnectOptions, Connection, SqlitePool,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -60,7 +60,7 @@ pub enum StoreError {
     #[error("the database failed")]
     Database(#[source] sqlx::Error),
     #[error("the database could not be brought to this version")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    Migration(#[source] MigrateError),
     #[error("a value could not be written as JSON, or read from it")]
     Json(#[source] serde_json::Error),
 }
@@ -69,7 +69,14 @@ impl StoreError {
     /// Whether the disk is full, or takes no more for another reason. Nothing was written; later it may
     /// be.
     pub(crate) fn is_of_the_disk(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        let error = match self {
+            Self::Database(error) => error,
+            Self::Migration(
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+            ) => error,
+            _ => return false,
+        };
+        let sqlx::Error::Database(error) = error else { return false };
         let code = error.code().and_then(|code| code.parse::<i32>().ok());
         code.is_some_and(|code| DISK_CODES.contains(&code))
     }

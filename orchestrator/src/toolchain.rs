@@ -16,6 +16,7 @@ use crate::sidecar;
 
 /// Tools by the names they are asked for by, the program that tells the version, and how.
 const KNOWN: &[(&str, &str, &str)] = &[
+    ("bash", "bash", "--version"),
     ("bun", "bun", "--version"),
     ("deno", "deno", "--version"),
     ("git", "git", "--version"),
@@ -130,14 +131,28 @@ pub(crate) async fn list() -> Vec<Tool> {
 }
 
 /// The program behind a tool's name, where the tool is known.
-pub(crate) fn program(tool: &str) -> Option<&'static str> {
-    KNOWN.iter().find(|(name, ..)| *name == tool).map(|(_, program, _)| *program)
+fn program(tool: &str) -> Option<&'static str> {
+    known(tool).ok().map(|(program, _)| program)
+}
+
+/// The same inside a sandbox, where it stands in one of the folders of a `PATH`.
+///
+/// # Errors
+/// In words, that it does not.
+pub(crate) fn runnable(tool: &str, path: &str) -> Result<&'static str, String> {
+    let (program, _) = known(tool)?;
+    let there = place_in(path, program).map(|_| program);
+    there.ok_or_else(|| format!("Nothing is installed into a sandbox, and {tool} is not there."))
 }
 
 /// Where sandboxes see a program.
 fn place(program: &str) -> Option<PathBuf> {
-    let places = sidecar::PATH.split(':').map(|folder| PathBuf::from(folder).join(program));
-    places.into_iter().find(|path| path.is_file())
+    place_in(sidecar::PATH, program)
+}
+
+fn place_in(path: &str, program: &str) -> Option<PathBuf> {
+    let mut places = path.split(':').map(|folder| PathBuf::from(folder).join(program));
+    places.find(|path| path.is_file())
 }
 
 /// What the program that sandboxes see says of its version.
@@ -208,6 +223,9 @@ mod tests {
         }
         assert_eq!(program("nodejs"), Some("node"));
         assert_eq!(program("fortran"), None);
+        assert!(tools.iter().all(|tool| runnable(tool.name, sidecar::PATH).is_ok()));
+        assert!(runnable("printf", sidecar::PATH).unwrap_err().contains("not known"));
+        assert!(runnable("git", "/none").unwrap_err().contains("not there"));
     }
 
     #[tokio::test]

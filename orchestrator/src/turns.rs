@@ -5,10 +5,13 @@
 //! process dies in between.
 
 mod answers;
+mod asked;
+mod claim;
 mod ingest;
 mod lookup;
 mod meter;
 mod outcome;
+mod posture;
 mod recovery;
 mod runner;
 
@@ -18,31 +21,31 @@ use std::{
     time::Duration,
 };
 
-use sandbox_sdk::types::{
-    Aborted, Dispatch, DispatchReceipt, Event, ExecutionStarted, InputPart, InvalidAnswer,
-    TurnError as Problem, event_type,
-};
+use sandbox_sdk::types::{Aborted, Dispatch, DispatchReceipt, InvalidAnswer, TurnError as Problem};
 use tokio::sync::{broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, field::Empty};
 
 use crate::{
-    log::{Appended, EventLog, LogError, SessionLog, TurnChange},
+    log::{EventLog, LogError},
     models::{Choice, ModelGateway},
     sandboxes::{SandboxError, Sandboxes},
     sidecar::SidecarError,
-    store::{NewTurn, Store, StoreError, token_usage},
+    store::{Store, StoreError},
     traces::TARGET,
     webhook::Webhooks,
 };
+use asked::Asked;
 use meter::prompt_tokens;
+use posture::Posture;
 use runner::{InquiriesHandle, Turn, inquiries};
 
 pub(crate) use ingest::shorten;
 pub(crate) use lookup::Begun;
-pub(crate) use outcome::Stop;
 #[cfg(test)]
 pub(crate) use outcome::tests::last_events_of;
+pub(crate) use outcome::{Stop, ending_of};
+pub(crate) use posture::FIELD as INTERACTIONS;
 
 /// Pauses while a turn that has begun waits for its runner.
 const ABORT_PAUSES: [Duration; 6] = [Duration::from_millis(20); 6];
@@ -91,9 +94,9 @@ pub(crate) enum TurnError {
     NotAvailable(Problem),
     #[error("another turn runs in this session")]
     Busy { turn_id: String },
-    #[error("the session runs in another sandbox")]
+    #[error("a session of this id runs in another sandbox: choose another id")]
     OtherSandbox,
-    #[error("another session of the sandbox has a turn of this id")]
+    #[error("another session of the sandbox has a turn of this id: choose another id")]
     OtherSession,
     #[error("there is no such {kind}")]
     NotFound { kind: &'static str, id: String },
@@ -150,22 +153,21 @@ impl Turns {
         session_id: &str,
         mut dispatch: Dispatch,
     ) -> Result<DispatchReceipt, TurnError> {
-        let prompt = check(session_id, &dispatch)?;
+        let asked = check(session_id, &dispatch)?;
         dispatch.backend = self.0.sandboxes.backend(sandbox_id, dispatch.backend)?;
-        let choice = match self.0.models.choose(&dispatch.backend.clone().unwrap_or_default()).await
-        {
+        let choice = match self.choose(dispatch.backend.as_ref()).await {
             Ok(choice) => choice,
             // A turn that runs or has run is known, whatever is available now.
             Err(problem) => {
                 let known = self.known(sandbox_id, session_id, &dispatch.turn_id).await?;
-                return known.ok_or(TurnError::NotAvailable(problem));
+                return known.ok_or(problem);
             }
         };
         let turns = self.clone();
         let (sandbox_id, session_id) = (sandbox_id.to_owned(), session_id.to_owned());
         // In a task of its own: a caller that goes away must not leave a row without a runner.
         let begun =
-            async move { turns.begin(sandbox_id, session_id, dispatch, prompt, choice).await };
+            async move { turns.begin(sandbox_id, session_id, dispatch, asked, choice).await };
         let begun = self.0.tasks.spawn(begun.in_current_span());
         begun.await.unwrap_or(Err(TurnError::ShuttingDown))
     }
@@ -175,25 +177,27 @@ impl Turns {
         sandbox_id: String,
         session_id: String,
         dispatch: Dispatch,
-        prompt: String,
+        asked: Asked,
         choice: Choice,
     ) -> Result<DispatchReceipt, TurnError> {
         if self.0.tasks.is_closed() {
             return Err(TurnError::ShuttingDown);
         }
+        self.check_turn_id(&sandbox_id, &session_id, &dispatch.turn_id).await?;
         let row = self.0.store.open_session(&session_id, &sandbox_id).await?;
         if row.sandbox_id != sandbox_id {
             return Err(TurnError::OtherSandbox);
         }
         let log = self.0.logs.known_session(&row).await?;
         let Dispatch { turn_id, backend, limits, .. } = dispatch;
+        let Asked { prompt, files, posture } = asked;
         let input_tokens = if choice.is_metered() { 0 } else { prompt_tokens(&prompt) };
         let receipt = self.claim(&log, &turn_id, &choice, &prompt, input_tokens).await?;
         if receipt.already_existed {
             return Ok(receipt);
         }
         let (stop, stopped) = watch::channel(None);
-        let (inquiries, handle) = inquiries();
+        let (inquiries, handle) = inquiries(posture);
         let ended = CancellationToken::new();
         let active = Active {
             turn_id: turn_id.clone(),
@@ -211,7 +215,8 @@ impl Turns {
         self.active().insert(session_id, active);
         // There may be nobody who wants to know.
         self.0.begun.send(begun).ok();
-        let turn = Turn { id: turn_id, sandbox_id, log, prompt, backend, limits, input_tokens };
+        let turn =
+            Turn { id: turn_id, sandbox_id, log, prompt, files, backend, limits, input_tokens };
         let turns = self.clone();
         let traced = tracing::info_span!(
             target: TARGET,
@@ -228,58 +233,6 @@ impl Turns {
         };
         self.0.tasks.spawn(run.instrument(traced));
         Ok(receipt)
-    }
-
-    /// The receipt of a turn that is known already.
-    async fn known(
-        &self,
-        sandbox_id: &str,
-        session_id: &str,
-        turn_id: &str,
-    ) -> Result<Option<DispatchReceipt>, TurnError> {
-        let session = self.0.store.session(session_id).await?;
-        let Some(session) = session.filter(|session| session.sandbox_id == sandbox_id) else {
-            return Ok(None);
-        };
-        let row = self.0.store.turn(session.key, turn_id).await?;
-        Ok(row.and_then(|row| Appended::InTheWay(Box::new(row)).receipt(session_id, turn_id)))
-    }
-
-    /// Writes the turn's row and its first event, unless the turn is known.
-    async fn claim(
-        &self,
-        log: &Arc<SessionLog>,
-        turn_id: &str,
-        choice: &Choice,
-        prompt: &str,
-        input_tokens: u64,
-    ) -> Result<DispatchReceipt, TurnError> {
-        let model = choice.model_name();
-        let usage = choice.is_metered().then(|| token_usage(0, 0));
-        let turn = NewTurn {
-            id: turn_id.to_owned(),
-            model: model.clone(),
-            prompt: prompt.to_owned(),
-            input_tokens,
-            usage,
-        };
-        let mut started = ExecutionStarted {
-            execution_id: turn_id.to_owned(),
-            session_id: log.id().to_owned(),
-            model: Some(model),
-            ..ExecutionStarted::default()
-        };
-        started.extra.insert("agent".to_owned(), choice.agent.clone().into());
-        let started = Event::new(event_type::EXECUTION_STARTED, &started);
-        let started = vec![started.map_err(StoreError::from)?];
-        let appended = self.0.logs.append(log, started, Some(TurnChange::Begin(turn))).await?;
-        appended.receipt(log.id(), turn_id).ok_or_else(|| match appended {
-            Appended::InTheWay(row) => TurnError::Busy { turn_id: row.id },
-            Appended::Elsewhere => TurnError::OtherSession,
-            Appended::Written { .. } | Appended::AlreadyEnded => {
-                TurnError::missing("turn", turn_id)
-            }
-        })
     }
 
     /// Asks the running turn of a session to stop. What it said until then stands.
@@ -359,8 +312,8 @@ impl Active {
     }
 }
 
-/// Refuses what can't be run; gives the prompt.
-fn check(session_id: &str, dispatch: &Dispatch) -> Result<String, TurnError> {
+/// Refuses what can't be run.
+fn check(session_id: &str, dispatch: &Dispatch) -> Result<Asked, TurnError> {
     let invalid = |message: String| Err(TurnError::Invalid(message));
     if !is_id(session_id, 128) {
         return invalid("the session id must be 1 to 128 characters of [A-Za-z0-9:_-]".to_owned());
@@ -368,20 +321,9 @@ fn check(session_id: &str, dispatch: &Dispatch) -> Result<String, TurnError> {
     if !is_id(&dispatch.turn_id, 160) {
         return invalid("turnId must be 1 to 160 characters of [A-Za-z0-9:_-]".to_owned());
     }
-    let mut texts = Vec::with_capacity(dispatch.parts.len());
-    for part in &dispatch.parts {
-        match part {
-            InputPart::Text { text } => texts.push(text.as_str()),
-            InputPart::Other(_) => {
-                return invalid("parts must all be of type text in this version".to_owned());
-            }
-        }
-    }
-    let prompt = texts.join("\n\n");
-    if prompt.trim().is_empty() {
-        return invalid("parts must hold some text".to_owned());
-    }
-    Ok(prompt)
+    let posture = Posture::read(&dispatch.extra)?;
+    let asked = Asked::read(&dispatch.turn_id, &dispatch.parts)?;
+    Ok(Asked { posture, ..asked })
 }
 
 /// Whether the text is an id as sessions and turns have them.

@@ -18,7 +18,7 @@ use crate::{
 const MAX_VALUE: usize = 32 * 1024;
 const MAX_NAME: usize = 255;
 /// Secrets that may be kept.
-const MAX_SECRETS: usize = 1000;
+pub(crate) const MAX_SECRETS: usize = 1000;
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub(crate) enum VaultError {
     #[error("there is no such secret")]
     NotFound { name: String },
     #[error("no more than {MAX_SECRETS} secrets are kept")]
-    Full,
+    Full { current: usize },
     #[error("the secret can't be opened: {0}. Set it again.")]
     Sealed(#[from] SealError),
     #[error(transparent)]
@@ -71,8 +71,9 @@ impl Vault {
     ) -> Result<SecretInfo, VaultError> {
         check_name(name)?;
         let (sealed, now) = (self.seal(name, value)?, now_ms());
-        if self.store.secrets().await?.len() >= MAX_SECRETS {
-            return Err(VaultError::Full);
+        let current = self.store.secrets().await?.len();
+        if current >= MAX_SECRETS {
+            return Err(VaultError::Full { current });
         }
         if !self.store.insert_secret(name, &sealed, now).await? {
             return Err(VaultError::Exists);
@@ -158,6 +159,10 @@ fn check_name(name: &str) -> Result<(), VaultError> {
     if name.starts_with("LD_") {
         return Err(VaultError::Invalid("name must not be one of the dynamic linker's (LD_…)"));
     }
+    // Hardly a command works with another value for these, and none that works is a secret.
+    if matches!(name, "PATH" | "HOME") {
+        return Err(VaultError::Invalid("name must not be PATH or HOME; they can stand in env"));
+    }
     Ok(())
 }
 
@@ -190,6 +195,17 @@ mod tests {
         assert!(second.environment(&names).await.unwrap().is_empty());
         second.change("TOKEN", &"new".into()).await.unwrap();
         assert_eq!(second.environment(&names).await.unwrap()["TOKEN"], "new");
+    }
+
+    #[tokio::test]
+    async fn no_secret_stands_in_the_place_of_what_every_command_needs() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = vault(dir.path(), "one").await;
+        for name in ["PATH", "HOME", "LD_PRELOAD"] {
+            let refused = vault.add(name, &"x".into()).await;
+            assert!(matches!(refused, Err(VaultError::Invalid(_))), "{name}");
+        }
+        vault.add("PATHS", &"x".into()).await.unwrap();
     }
 
     #[tokio::test]

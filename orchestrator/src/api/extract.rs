@@ -5,7 +5,10 @@ use std::time::Duration;
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
 };
 use bytes::BytesMut;
 use http_body_util::BodyExt;
@@ -15,7 +18,7 @@ use tokio::time::timeout;
 use tower_http::timeout::TimeoutError;
 
 use super::BODY_PATIENCE;
-use crate::error::ApiError;
+use crate::{error::ApiError, flaw::Flaw, unread};
 
 /// Largest body of most requests, in bytes.
 pub(super) const BODY_LIMIT: usize = 256 * 1024;
@@ -27,6 +30,9 @@ const WHOLE_BODY: Duration = Duration::from_secs(300);
 
 /// A JSON body of at most so many bytes.
 pub(super) struct Json<T, const LIMIT: usize = BODY_LIMIT>(pub(super) T);
+
+/// A JSON body, and the names in it that nobody reads.
+pub(super) struct Known<T>(pub(super) T, pub(super) Vec<String>);
 
 /// A JSON body that may be missing.
 pub(super) struct OptionalJson<T>(pub(super) T);
@@ -49,13 +55,27 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let is_json = is_json(request.headers());
-        let body = read(request.into_body(), LIMIT).await?;
-        if !is_json {
-            let words = "The body must be application/json.";
-            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, words));
-        }
-        parse(&body).map(Self)
+        parse(&json(request, LIMIT).await?).map(Self)
+    }
+}
+
+/// A body that says it is JSON.
+async fn json(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = read(fitting(&parts.headers, body, limit as u64)?, limit).await?;
+    if !is_json(&parts.headers) {
+        let words = "The body must be application/json.";
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, words));
+    }
+    Ok(body)
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Known<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let body = json(request, BODY_LIMIT).await?;
+        Ok(Self(parse(&body)?, unread::names::<T>(&body)))
     }
 }
 
@@ -64,7 +84,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJ
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let body = read(body, BODY_LIMIT).await?;
+        let body = read(fitting(&parts.headers, body, BODY_LIMIT as u64)?, BODY_LIMIT).await?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -80,15 +100,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application/json")
 }
 
-/// The parser's words name the field and the place, which a person who wrote the request needs. It
-/// does not go deeper than 128 levels.
+/// What is wrong is told by the field, which a person who wrote the request needs. The parser does not
+/// go deeper than 128 levels.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // An array would be taken for the fields of an object in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApiError::invalid("The body must be a JSON object."));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::invalid(format!("The body is not valid: {error}.")))
+    Flaw::read(body).map_err(|flaw| ApiError::flawed("body", &flaw))
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
@@ -124,13 +143,28 @@ pub(super) fn too_large(limit: u64) -> ApiError {
     ApiError::new(ErrorCode::TooLarge, words).with("limit", limit)
 }
 
+/// The body, unless it says itself that it is longer than `most` bytes: then it is refused at once,
+/// and what comes of it is read meanwhile, for the same reason as `DRAIN_LIMIT`.
+pub(super) fn fitting(headers: &HeaderMap, body: Body, most: u64) -> Result<Body, ApiError> {
+    if declared_length(headers).is_some_and(|length| length > most) {
+        tokio::spawn(drain(body));
+        return Err(too_large(most));
+    }
+    Ok(body)
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
 /// Reads a body that is not taken, for the same reason as `DRAIN_LIMIT`.
 pub(super) async fn drain(body: Body) {
     // What is wrong with it is told by its refusal.
     drop(read(body, 0).await);
 }
 
-fn too_slow(time: Duration) -> ApiError {
+/// Why a body is not waited for any longer, after so long.
+pub(super) fn too_slow(time: Duration) -> ApiError {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     ApiError::new(ErrorCode::Timeout, "The body took too long to come.").with("timeoutMs", millis)
 }
@@ -155,6 +189,24 @@ mod tests {
     use futures::{StreamExt, stream};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_says_it_is_too_large_is_refused_before_any_of_it_comes() {
+        let withheld = || {
+            let request = Request::builder().header(CONTENT_TYPE, "application/json");
+            let body = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+            request.header(CONTENT_LENGTH, BODY_LIMIT + 1).body(body).unwrap()
+        };
+        let json = Json::<serde_json::Value>::from_request(withheld(), &());
+        let optional = OptionalJson::<serde_json::Value>::from_request(withheld(), &());
+        let known = Known::<serde_json::Value>::from_request(withheld(), &());
+        let refused = timeout(Duration::from_secs(60), async {
+            [json.await.err(), optional.await.err(), known.await.err()]
+        });
+        for refused in refused.await.expect("it is waited for") {
+            assert_eq!(refused.unwrap().into_response().status(), 413);
+        }
+    }
 
     #[tokio::test]
     async fn a_body_without_an_end_is_not_read_for_ever() {

@@ -2,11 +2,25 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use sandbox_sdk::types::ErrorCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{App, Shared, extract::Path, refusals::NO_CRIU};
-use crate::{clock::iso, error::ApiError, sidecar::HOME};
+use super::{
+    App, Shared,
+    extract::{self, Path},
+    refusals::NO_CRIU,
+};
+use crate::{
+    clock::iso,
+    error::ApiError,
+    sidecar::{HOME, resolve_path},
+};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -19,6 +33,7 @@ pub(super) fn in_sandbox() -> Router<Arc<App>> {
         .route("/permissions/users", get(users))
         .route("/permissions/users/agent", get(user))
         .route("/permissions/users/agent/policies", get(policies))
+        .route("/permissions/users/agent/check", post(check))
         .route("/permissions/users/{*rest}", get(nobody))
 }
 
@@ -47,13 +62,44 @@ async fn policies(State(app): Shared, Path(id): Path<String>) -> Result<Json<Val
     Ok(Json(json!({"rules": [{"pattern": "**", "permission": "write"}]})))
 }
 
+#[derive(Deserialize)]
+struct Wish {
+    path: String,
+    /// What may be read may be written.
+    #[serde(rename = "action")]
+    _action: Action,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Read,
+    Write,
+}
+
+/// Whether the file routes take a path. What lies there does not matter, nor whether anything does.
+async fn check(
+    State(app): Shared,
+    Path(id): Path<String>,
+    extract::Json(wish): extract::Json<Wish>,
+) -> Result<Json<Value>, ApiError> {
+    app.sandboxes.get(&id)?;
+    let allowed = match resolve_path(&wish.path) {
+        Ok(_) => true,
+        Err(problem) if problem.code == ErrorCode::Forbidden => false,
+        Err(problem) => return Err(ApiError::invalid(problem.message)),
+    };
+    Ok(Json(json!({"allowed": allowed})))
+}
+
 /// Clients that ask for somebody take this for an answer, and a refusal for a failure.
 async fn nobody(
     State(app): Shared,
-    Path((id, user)): Path<(String, String)>,
+    Path((id, rest)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     app.sandboxes.get(&id)?;
-    Err(ApiError::not_found("user", &user))
+    let user = rest.split('/').next().unwrap_or_default();
+    Err(ApiError::not_found("user", user))
 }
 
 /// It is there for as long as its sandbox.

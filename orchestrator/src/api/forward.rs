@@ -13,10 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{
-        HeaderMap,
-        header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE},
-    },
+    http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE},
     response::Response,
 };
 use tokio::time::{Instant, sleep_until};
@@ -37,6 +34,8 @@ pub(super) struct Bounds {
     pub(super) answer: u64,
     /// From the last byte of the request to the answer's head, and between two pieces of its body.
     pub(super) patience: Duration,
+    /// The operator's setting that bounds the answer, where an honest sandbox may have a larger one.
+    pub(super) setting: Option<&'static str>,
 }
 
 /// A request for a sandbox, whether or not it runs.
@@ -52,7 +51,7 @@ impl FromRequest<Arc<App>> for Forward {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let params = RawPathParams::from_request_parts(&mut parts, app).await;
-        let params = params.map_err(|_| ApiError::invalid("The path could not be read."))?;
+        let params = params.map_err(|_| ApiError::invalid("The path is not UTF-8."))?;
         let id = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, id)| id);
         let (app, id) = (app.clone(), id.to_owned());
         Ok(Self { app, id, request: Request::from_parts(parts, body) })
@@ -65,30 +64,24 @@ impl Forward {
     /// ends what it asked for.
     ///
     /// # Errors
-    /// What the sandbox refuses, in the API's words; 413, 408 for the request's body; 503 for an
-    /// answer that does not come or is out of bounds.
+    /// What the sandbox refuses, in the API's words; 413, 408 for the request's body; 413 for an
+    /// answer that says itself that it is larger than a setting permits; 503 for any other that is
+    /// out of bounds or does not come.
     pub(super) async fn run(self, path: &str, bounds: Bounds) -> Result<Response, ApiError> {
         let Self { app, id, request } = self;
         // No sandbox is resumed for a request that it will not get.
-        let request = fitting(request, bounds.body).await?;
+        let (parts, body) = request.into_parts();
+        let body = extract::fitting(&parts.headers, body, bounds.body)?;
+        let request = Request::from_parts(parts, body);
         let lease = app.sandboxes.lease(&id).await?;
         let sidecar = lease.sidecar().clone();
-        pass(&sidecar, request, path, bounds, lease).await
+        pass((id.as_str(), &sidecar), request, path, bounds, lease).await
     }
-}
-
-/// The request, unless its body says itself that it is longer than `most` bytes.
-async fn fitting(request: Request, most: u64) -> Result<Request, ApiError> {
-    if declared_length(request.headers()).is_some_and(|length| length > most) {
-        extract::drain(request.into_body()).await;
-        return Err(extract::too_large(most));
-    }
-    Ok(request)
 }
 
 /// `kept` is held until the answer has been read.
 async fn pass(
-    sidecar: &SidecarClient,
+    (id, sidecar): (&str, &SidecarClient),
     request: Request,
     path: &str,
     bounds: Bounds,
@@ -113,7 +106,7 @@ async fn pass(
         }
     };
     match answered {
-        Ok(theirs) => answer::of(theirs, bounds, kept),
+        Ok(theirs) => answer::of(id, theirs, bounds, kept),
         // What was wrong with the request is known better on this side.
         Err(error) => Err(sending.refused().unwrap_or_else(|| error.into())),
     }
@@ -128,8 +121,4 @@ async fn silence(sending: &Sending, patience: Duration) {
         }
         sleep_until(due).await;
     }
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

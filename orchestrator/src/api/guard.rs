@@ -16,7 +16,7 @@ use axum::{
 use sandbox_sdk::types::ErrorCode;
 use subtle::ConstantTimeEq;
 
-use super::App;
+use super::{App, layers};
 use crate::{clock::now_ms, error::ApiError};
 pub(super) use access::{Capability, MAX_SECONDS, Wanted};
 pub(crate) use keys::Keys;
@@ -53,8 +53,9 @@ pub(super) async fn product(
     next: Next,
 ) -> Result<Response, ApiError> {
     if !app.keys.are_products(bearer(request.headers())) {
-        return Err(refused());
+        return Err(wrong("It must be the product's key: a sandbox's token opens its sidecarUrl."));
     }
+    layers::join_callers_trace(&request);
     app.rates.product_request()?;
     app.calls.count(now_ms());
     request.extensions_mut().insert(Pass::KEY);
@@ -80,6 +81,7 @@ pub(super) async fn sidecar(
     if app.sandboxes.get(id).is_ok_and(|sandbox| sandbox.row.created_at != made_at) {
         return Err(refused());
     }
+    layers::join_callers_trace(&request);
     app.rates.sandbox_request(id)?;
     request.extensions_mut().insert(Pass::OF_SANDBOX);
     Ok(next.run(request).await)
@@ -99,5 +101,13 @@ fn same(token: &[u8], secret: &str) -> bool {
 }
 
 fn refused() -> ApiError {
-    ApiError::new(ErrorCode::Auth, "The bearer token is missing or wrong.")
+    wrong(
+        "It must be the sandbox's own token, connection.authToken, or a scoped one: the product's \
+         key opens /v1/sandboxes/{id}/runtime.",
+    )
+}
+
+/// `hint`: what would be right. Who asks learns from it only where to look.
+fn wrong(hint: &str) -> ApiError {
+    ApiError::new(ErrorCode::Auth, format!("The bearer token is missing or wrong. {hint}"))
 }

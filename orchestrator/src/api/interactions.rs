@@ -14,7 +14,10 @@ use super::{
     App, Shared,
     extract::{Json, Path},
 };
-use crate::error::ApiError;
+use crate::{error::ApiError, turns::TurnError};
+
+/// Characters of a request's id that are told.
+const MAX_ID: usize = 200;
 
 pub(super) fn in_sandbox() -> Router<Arc<App>> {
     Router::new()
@@ -61,6 +64,10 @@ async fn take(
         let words = "An answer is {id, outcome: accepted | declined | cancelled, data?}.";
         ApiError::new(ErrorCode::InvalidInteractionAnswer, words)
     })?;
-    app.turns.answer(sid, answer).await?;
+    let asked: String = answer.id.chars().take(MAX_ID).collect();
+    app.turns.answer(sid, answer).await.map_err(|error| match error {
+        error @ TurnError::NobodyWaits => ApiError::from(error).with("resourceId", asked),
+        error => error.into(),
+    })?;
     Ok(JsonBody(json!({"success": true})))
 }

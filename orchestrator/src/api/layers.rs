@@ -48,7 +48,6 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
 
 /// What traces tell of a request: no path, no query, and no word of the caller's.
 fn traced(request: &Request, route: Option<&str>) -> Span {
-    let caller = request.headers().get("traceparent").and_then(|caller| caller.to_str().ok());
     tracing::info_span!(
         target: traces::TARGET,
         "http.request",
@@ -56,8 +55,17 @@ fn traced(request: &Request, route: Option<&str>) -> Span {
         http.route = route,
         http.response.status_code = Empty,
         failed = Empty,
-        traceparent = caller,
+        traceparent = Empty,
     )
+}
+
+/// Puts a request that was let in into its caller's trace, which says whether that is sent. Anybody
+/// else would have a say in how much goes to the collector, and below what.
+pub(super) fn join_callers_trace(request: &Request) {
+    let caller = request.headers().get("traceparent").and_then(|caller| caller.to_str().ok());
+    if let Some(caller) = caller {
+        Span::current().record("traceparent", caller);
+    }
 }
 
 /// The caller's own id, if it is harmless; else a fresh one.

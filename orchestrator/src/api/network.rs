@@ -85,8 +85,13 @@ async fn expose(
     Path(id): Path<String>,
     Json(asked): Json<Expose>,
 ) -> Result<JsonBody<Value>, ApiError> {
-    let exposed = app.sandboxes.expose(&id, check_port(asked.port)?).await?;
-    Ok(JsonBody(json!({"port": exposed.port, "url": app.ports.url(&exposed)})))
+    let port = check_port(asked.port)?;
+    // In a task of its own, as above: what is opened is told of.
+    let exposed = tokio::spawn(async move {
+        let exposed = app.sandboxes.expose(&id, port).await?;
+        Ok(JsonBody(json!({"port": exposed.port, "url": app.ports.url(&exposed)})))
+    });
+    exposed.await.map_err(|error| ApiError::internal(&error))?
 }
 
 async fn close(

@@ -146,8 +146,7 @@ fn methods(handlers: &str) -> Vec<&'static str> {
     let called = handlers.split('(').filter_map(|before| before.rsplit(is_no_name).next());
     called
         .filter_map(|name| match name {
-            // A socket is upgraded from a GET.
-            "get" | "looking" | "any" => Some("GET"),
+            "get" | "looking" => Some("GET"),
             "post" | "changing" => Some("POST"),
             "put" => Some("PUT"),
             "patch" => Some("PATCH"),

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use super::{
     App, Shared,
     extract::{Json, Path},
-    sandboxes,
+    sandboxes, view,
 };
-use crate::{error::ApiError, sandboxes::Order};
+use crate::{error::ApiError, flaw::Flaw, sandboxes::Order};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -38,10 +38,16 @@ async fn create(
     let id = project.project_ref.clone();
     let mut request = request(project)?;
     sandboxes::read_key(&headers, &mut request)?;
-    let order = Order { id, request, ..Order::default() };
+    let order = Order { id: id.clone(), request: request.clone(), ..Order::default() };
     let (snapshot, new) = app.make(order).await?;
+    let mut project = app.project(&snapshot);
+    if !new {
+        view::warn(&mut project.extra, snapshot.differs_from(id.as_deref(), &request));
+    }
+    let outcome = if new { "created" } else { "idempotent_replay" };
+    project.extra.insert("outcome".to_owned(), outcome.into());
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, JsonBody(json!({"project": app.project(&snapshot)}))))
+    Ok((status, JsonBody(json!({"project": project}))))
 }
 
 /// The project's sandbox in the words of `/v1/sandboxes`. Its fields may stand in a `config`, in
@@ -55,11 +61,8 @@ fn request(project: CreateProject) -> Result<CreateSandbox, ApiError> {
     };
     fields.extend(extra);
     fields.extend(container.extra);
-    // The parser's own words may quote a secret.
-    let request = serde_json::from_value::<CreateSandbox>(fields.into());
-    let mut request = request.map_err(|_| {
-        ApiError::invalid("a field of the project, of its config or of its container is not valid")
-    })?;
+    let mut request: CreateSandbox = serde_path_to_error::deserialize(Value::from(fields))
+        .map_err(|found| ApiError::flawed("body", &Flaw::of_json(&found)))?;
     request.image = container.image.or(request.image);
     request.env.extend(container.env);
     request.backend = backend.or(request.backend);

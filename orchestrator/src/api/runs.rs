@@ -105,6 +105,7 @@ async fn run(
     headers: HeaderMap,
     Json(run): Json<Run, DISPATCH_LIMIT>,
 ) -> Result<JsonBody<Value>, ApiError> {
+    let warnings = sessions::warnings(&run.extra);
     let place = app.start_run(&pass, &id, &headers, run).await?;
     if place.last.is_none() {
         app.follow_run(&id, &place, place.since).await?.ended().await;
@@ -116,7 +117,11 @@ async fn run(
             .with("executionId", record.turn_id)
             .with("sessionId", record.session_id));
     }
-    Ok(JsonBody(result(&record)))
+    let mut result = result(&record);
+    if !warnings.is_empty() {
+        result["warnings"] = warnings.into();
+    }
+    Ok(JsonBody(result))
 }
 
 /// Stops an execution by its id, or whatever runs in a session. Nothing to stop is no error.
@@ -156,6 +161,9 @@ async fn dispatch(
         return Err(ApiError::invalid("sessionId must be that of the path"));
     }
     run.turn_id.get_or_insert_with(|| header_id(&headers).ok().flatten().unwrap_or(sid));
+    // It never waits.
+    run.extra.retain(|name, value| name != "detach" || value != true);
+    let warnings = sessions::warnings(&run.extra);
     let place = app.start_run(&pass, &id, &headers, run).await?;
     let record = app.turns.record(&place.session_id, &place.execution_id).await?;
     let status = if place.is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -165,6 +173,8 @@ async fn dispatch(
         already_existed: !place.is_new,
         state: record.state,
         since: place.since,
+        processing: !record.state.is_final(),
+        warnings,
         extra: Default::default(),
     };
     Ok((status, JsonBody(receipt)))
@@ -234,9 +244,14 @@ impl App {
     ) -> Result<Execution, ApiError> {
         let log = self.log_of(sandbox_id, &place.session_id).await?;
         // What stands before its first event is another's.
-        let cursor = self.logs.cursor(log, after.max(place.since));
-        let id = place.execution_id.clone();
-        Ok(Execution::new(id, cursor, place.last, self.gateway.draining()))
+        let cursor = self.logs.cursor(log.clone(), after.max(place.since));
+        let (id, store) = (place.execution_id.clone(), self.store.clone());
+        let mut execution = Execution::new(id, store, log, cursor, self.gateway.draining());
+        if !place.is_new || after > place.since {
+            // After the cursor was made, which no number brings beyond the end that the log has then.
+            execution.look_up().await?;
+        }
+        Ok(execution)
     }
 }
 

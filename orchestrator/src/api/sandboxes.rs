@@ -16,6 +16,7 @@ use super::{
     App, Shared,
     extract::{Json, OptionalJson, Path, Query},
     sse::{self, Since},
+    view,
 };
 use crate::{
     error::ApiError,
@@ -50,8 +51,12 @@ async fn create(
     OptionalJson(mut request): OptionalJson<CreateSandbox>,
 ) -> Result<(StatusCode, JsonBody<Sandbox>), ApiError> {
     read_key(&headers, &mut request)?;
+    let asked = request.clone();
     let (snapshot, new) = app.make(Order { request, ..Order::default() }).await?;
     let mut sandbox = app.sandbox(&snapshot);
+    if !new {
+        view::warn(&mut sandbox.extra, snapshot.differs_from(None, &asked));
+    }
     let outcome = if new { "created" } else { "idempotent_replay" };
     sandbox.extra.insert("outcome".to_owned(), outcome.into());
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };

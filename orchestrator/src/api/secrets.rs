@@ -9,9 +9,14 @@ use serde_json::{Value, json};
 
 use super::{
     App, Shared,
-    extract::{Json, Path},
+    extract::{Known, Path},
 };
-use crate::{clock::iso, error::ApiError, vault::SecretInfo};
+use crate::{
+    clock::iso,
+    error::ApiError,
+    unread::{self, Warned},
+    vault::SecretInfo,
+};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -32,10 +37,10 @@ struct NewValue {
 
 async fn create(
     State(app): Shared,
-    Json(secret): Json<NewSecret>,
-) -> Result<(StatusCode, JsonBody<Value>), ApiError> {
+    Known(secret, unread): Known<NewSecret>,
+) -> Result<(StatusCode, JsonBody<Warned<Value>>), ApiError> {
     let info = app.vault.add(&secret.name, &secret.value).await?;
-    Ok((StatusCode::CREATED, JsonBody(shown(&info))))
+    Ok((StatusCode::CREATED, warned(&info, &unread)))
 }
 
 async fn list(State(app): Shared) -> Result<JsonBody<Value>, ApiError> {
@@ -52,14 +57,19 @@ async fn get(State(app): Shared, Path(name): Path<String>) -> Result<JsonBody<Va
 async fn update(
     State(app): Shared,
     Path(name): Path<String>,
-    Json(new): Json<NewValue>,
-) -> Result<JsonBody<Value>, ApiError> {
-    Ok(JsonBody(shown(&app.vault.change(&name, &new.value).await?)))
+    Known(new, unread): Known<NewValue>,
+) -> Result<JsonBody<Warned<Value>>, ApiError> {
+    Ok(warned(&app.vault.change(&name, &new.value).await?, &unread))
 }
 
 async fn delete(State(app): Shared, Path(name): Path<String>) -> Result<JsonBody<Value>, ApiError> {
     app.vault.remove(&name).await?;
     Ok(JsonBody(json!({"success": true})))
+}
+
+/// `unread`: names of the request that nobody reads.
+fn warned(info: &SecretInfo, unread: &[String]) -> JsonBody<Warned<Value>> {
+    JsonBody(Warned { answer: shown(info), warnings: unread::warnings(unread) })
 }
 
 fn shown(info: &SecretInfo) -> Value {

@@ -22,10 +22,16 @@ use serde_json::{Value, json};
 
 use super::{
     App, DISPATCH_LIMIT, Shared,
-    extract::{Json, OptionalJson, Path},
+    extract::{Json, Known, OptionalJson, Path},
     guard::Pass,
 };
-use crate::{error::ApiError, log::SessionLog, sandboxes::SandboxError, turns::is_id};
+use crate::{
+    error::ApiError,
+    log::SessionLog,
+    sandboxes::SandboxError,
+    turns::{INTERACTIONS, is_id},
+    unread::{self, Warned},
+};
 
 /// Longest id of a session.
 pub(super) const MAX_SESSION: usize = 128;
@@ -49,15 +55,21 @@ pub(super) fn in_sandbox() -> Router<Arc<App>> {
         .merge(history::routes())
 }
 
-/// Says whose the session is. It must be known before a viewer is let in.
+/// Says whose the session is, and which one its viewers see. It must be known before a viewer is
+/// let in.
 async fn map(
     State(app): Shared,
     Path(sid): Path<String>,
-    Json(mapping): Json<SessionMapping>,
-) -> Result<JsonBody<Value>, ApiError> {
+    Known(mapping, unread): Known<SessionMapping>,
+) -> Result<JsonBody<Warned<Value>>, ApiError> {
     let user = &mapping.user_id;
     if !is_id(&sid, MAX_SESSION) {
         return Err(ApiError::invalid(SESSION_RULE));
+    }
+    let named = mapping.runtime_session_id.as_deref();
+    if named.is_some_and(|runtime| !is_id(runtime, MAX_SESSION)) {
+        let words = "runtimeSessionId must be 1 to 128 characters of [A-Za-z0-9:_-]";
+        return Err(ApiError::invalid(words));
     }
     if user.is_empty() || user.len() > MAX_USER || user.chars().any(char::is_control) {
         return Err(ApiError::invalid(format!("userId must be 1 to {MAX_USER} plain bytes")));
@@ -70,16 +82,23 @@ async fn map(
         found => found?,
     };
     app.admit_session(None, &sid).await?;
-    let runtime = mapping.runtime_session_id.as_deref();
-    let row = app.store.map_session(&sid, &mapping.sandbox_id, user, runtime).await?;
-    let Some(row) = row else {
-        return Err(ApiError::new(
-            ErrorCode::InvalidState,
-            "The session belongs to another user or runs in another sandbox.",
-        ));
+    if let Some(runtime) = other_session(&sid, &mapping) {
+        app.admit_session(None, runtime).await?;
+    }
+    let answer = match named {
+        Some(runtime) => json!({"success": true, "runtimeSessionId": runtime}),
+        None => json!({"success": true}),
     };
-    app.logs.known_session(&row).await?;
-    Ok(JsonBody(json!({"success": true})))
+    // In a task of its own: viewers hear of what was written even if the caller goes away.
+    tokio::spawn(async move { app.register(&sid, &mapping).await })
+        .await
+        .map_err(|error| ApiError::internal(&error))??;
+    Ok(JsonBody(Warned { answer, warnings: unread::warnings(&unread) }))
+}
+
+/// The session whose events the viewers are to see, where it is another one.
+fn other_session<'a>(sid: &str, mapping: &'a SessionMapping) -> Option<&'a str> {
+    mapping.runtime_session_id.as_deref().filter(|runtime| *runtime != sid)
 }
 
 async fn dispatch(
@@ -99,6 +118,8 @@ struct Prompt {
     session_id: Option<String>,
     turn_id: Option<String>,
     backend: Option<BackendChoice>,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 async fn prompt(
@@ -113,7 +134,7 @@ async fn prompt(
         parts: vec![InputPart::Text { text: prompt.message }],
         backend: prompt.backend,
         limits: TurnLimits::default(),
-        extra: Extra::new(),
+        extra: prompt.extra,
     };
     let sid = prompt.session_id.unwrap_or_else(fresh);
     accepted(start(&app, &pass, &id, &sid, dispatch).await?)
@@ -127,9 +148,19 @@ pub(super) async fn start(
     sid: &str,
     mut dispatch: Dispatch,
 ) -> Result<DispatchReceipt, ApiError> {
-    caller::check(app, pass, id, &mut dispatch)?;
+    caller::check(app, pass, id, &mut dispatch).await?;
     app.admit_session(pass.counts_for(id), sid).await?;
-    Ok(app.turns.dispatch(id, sid, dispatch).await?)
+    let warnings = warnings(&dispatch.extra);
+    let mut receipt = app.turns.dispatch(id, sid, dispatch).await?;
+    receipt.warnings = warnings;
+    Ok(receipt)
+}
+
+/// What of a request for a turn makes no difference, in words for people.
+pub(super) fn warnings(unnamed: &Extra) -> Vec<String> {
+    let names = unnamed.iter().filter(|(name, value)| *name != INTERACTIONS && !value.is_null());
+    let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+    unread::warnings(&names)
 }
 
 fn accepted(receipt: DispatchReceipt) -> Result<(StatusCode, JsonBody<DispatchReceipt>), ApiError> {
@@ -153,6 +184,30 @@ async fn abort(
 }
 
 impl App {
+    /// Writes a mapping down, and tells the viewers who see another session than before.
+    async fn register(&self, sid: &str, mapping: &SessionMapping) -> Result<(), ApiError> {
+        let SessionMapping { user_id, sandbox_id, .. } = mapping;
+        let other = other_session(sid, mapping);
+        let Some(mapped) = self.store.map_session(sid, sandbox_id, user_id, other).await? else {
+            let words = match other {
+                None => "The session belongs to another user or runs in another sandbox.",
+                Some(_) => {
+                    "The session, or the one that runtimeSessionId names, belongs to another user \
+                     or runs in another sandbox."
+                }
+            };
+            return Err(ApiError::new(ErrorCode::InvalidState, words));
+        };
+        if let Some(runtime) = &mapped.runtime {
+            self.logs.known_session(runtime).await?;
+        }
+        let log = self.logs.known_session(&mapped.session).await?;
+        if mapped.is_moved {
+            log.set_moved();
+        }
+        Ok(())
+    }
+
     /// A session is found only through its own sandbox. A sandbox's own log is none.
     pub(super) async fn session_in(&self, id: &str, sid: &str) -> Result<(), ApiError> {
         self.sandboxes.get(id)?;

@@ -23,6 +23,7 @@ use crate::{
     error::ApiError,
     sandboxes::SandboxError,
     snapshots::{Found, Kept, Place, SnapshotError, Snapshots},
+    unread,
 };
 
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -45,12 +46,16 @@ async fn take(
     OptionalJson(request): OptionalJson<TakeSnapshot>,
 ) -> Result<JsonBody<SnapshotTaken>, ApiError> {
     let place = app.place(&id)?;
+    let unread = unread::kept(&request.extra);
     let kept = app.take_snapshot(&id, place, request).await?;
+    let mut warnings = kept.warnings();
+    warnings.extend(unread::warnings(&unread));
     Ok(JsonBody(SnapshotTaken {
         snapshot_id: kept.id,
         created_at: iso(kept.created_at),
         size_bytes: Some(kept.size),
         tags: kept.tags,
+        warnings,
     }))
 }
 
@@ -85,7 +90,7 @@ async fn restore(
 }
 
 /// Names the snapshot that is not there.
-fn missing(id: &str) -> impl FnOnce(SnapshotError) -> ApiError {
+pub(super) fn missing(id: &str) -> impl FnOnce(SnapshotError) -> ApiError {
     move |error| match error {
         SnapshotError::NotFound => ApiError::not_found("snapshot", id),
         error => error.into(),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     App, Shared,
-    extract::{Json, Path},
+    extract::{Known, Path},
     guard::{Capability, MAX_SECONDS, Wanted},
 };
 use crate::{
@@ -29,13 +29,19 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/projects/{id}/tokens", post(mint))
 }
 
-/// A token that asks for more time gets the most there is.
+/// A token that asks for more time gets the most there is. One that asks for what nobody knows is not
+/// made: it would open more than was meant, or for longer.
 async fn mint(
     State(app): Shared,
     Path(id): Path<String>,
-    Json(wish): Json<MintToken>,
+    Known(wish, unread): Known<MintToken>,
 ) -> Result<(StatusCode, JsonBody<Value>), ApiError> {
     app.sandboxes.get(&id)?;
+    if let Some(field) = unread.first() {
+        let field: String = field.chars().take(64).collect();
+        let words = format!("{field:?} is not known here; a token lasts for ttlMinutes");
+        return Err(ApiError::invalid(words));
+    }
     if wish.ttl_minutes == Some(0) {
         return Err(ApiError::invalid("ttlMinutes must be at least 1"));
     }

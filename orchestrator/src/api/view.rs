@@ -1,6 +1,7 @@
 //! How the API shows a sandbox.
 
 use sandbox_sdk::types::{Connection, Extra, Project, Sandbox, SandboxStatus};
+use serde_json::json;
 
 use super::App;
 use crate::{
@@ -51,6 +52,15 @@ impl App {
                 sidecar_url,
             }
         })
+    }
+}
+
+/// Adds to the warnings of what is shown.
+pub(super) fn warn(shown: &mut Extra, warning: Option<String>) {
+    let Some(warning) = warning else { return };
+    let warnings = shown.entry("warnings").or_insert_with(|| json!([]));
+    if let Some(warnings) = warnings.as_array_mut() {
+        warnings.push(warning.into());
     }
 }
 

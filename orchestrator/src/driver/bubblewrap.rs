@@ -2,7 +2,7 @@
 //!
 //! A sandbox sees the host's `/usr` read-only and a few files of `/etc`.
 
-mod cgroup;
+pub(super) mod cgroup;
 pub(crate) mod launch;
 mod plan;
 mod probe;

@@ -23,7 +23,7 @@ pub enum DriverError {
     NotIsolated(String),
     #[error("{0}")]
     UidPool(String),
-    #[error("all {0} uids for sandboxes are in use. Stop a sandbox first.")]
+    #[error("all {0} uids for sandboxes are in use on this machine. Stop a sandbox first.")]
     NoFreeUid(usize),
     #[error("the sandbox cannot be made: {0}")]
     InvalidSpec(String),
@@ -39,6 +39,12 @@ pub enum DriverError {
          socket: their folders are here, and whoever reaches an engine over a network has its machine"
     )]
     EngineElsewhere { engine: &'static str, endpoint: String },
+    #[error(
+        "docker has the users of all containers be others outside (`userns-remap`), and a sandbox's \
+         folders would not be its own. Take that out of Docker's daemon.json and restart Docker, or use \
+         rootless Docker or Podman"
+    )]
+    EngineRemapsUsers,
     /// What the engine's program complained of.
     #[error("{engine}: {said}")]
     Engine { engine: &'static str, said: String },

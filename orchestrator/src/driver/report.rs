@@ -47,7 +47,8 @@ pub enum Enforcement {
     CgroupV1,
     /// The kernel, by resource limits: exact.
     Rlimit,
-    /// The sidecar looks several times a second and kills what is over: can be overshot for a moment.
+    /// The sidecar looks several times a second and kills what is over: can be overshot for a moment,
+    /// and by what it can't see for longer.
     Watchdog,
     /// The sidecar: it ends a command with all that it started, and keeps no more of what it prints
     /// than it may.
@@ -62,7 +63,8 @@ impl LimitsInForce {
         if self.memory == Enforcement::Watchdog {
             warnings.push(
                 "Memory is limited by a watchdog, because control groups are not delegated to this \
-                 user: a sandbox can exceed its limit for a moment."
+                 user: a sandbox can exceed its limit for a moment, and by what its sockets and \
+                 pipes hold for longer."
                     .to_owned(),
             );
         }
@@ -84,7 +86,8 @@ impl LimitsInForce {
             warnings.push("The share of the processor is not limited.".to_owned());
         }
         warnings.push(
-            "Disk use is limited by a watchdog: a sandbox can exceed its limit for a moment."
+            "Disk use is limited by a watchdog: a sandbox can exceed its limit for a moment, and by \
+             deleted files that it hides for longer."
                 .to_owned(),
         );
         warnings

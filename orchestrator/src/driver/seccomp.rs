@@ -5,9 +5,14 @@ use std::{collections::BTreeMap, io};
 
 use libc::c_long;
 use seccompiler::{
-    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    sock_filter,
+    BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, sock_filter,
 };
+
+/// Calls that libc has no names for yet. The numbers are the same on every architecture.
+const STATMOUNT: c_long = 457;
+const LISTMOUNT: c_long = 458;
+const OPEN_TREE_ATTR: c_long = 467;
 
 /// Refused with "operation not permitted", whatever the arguments.
 const DENIED: &[c_long] = &[
@@ -23,6 +28,9 @@ const DENIED: &[c_long] = &[
     libc::SYS_fsmount,
     libc::SYS_fspick,
     libc::SYS_mount_setattr,
+    OPEN_TREE_ATTR,
+    STATMOUNT,
+    LISTMOUNT,
     libc::SYS_swapon,
     libc::SYS_swapoff,
     libc::SYS_quotactl,
@@ -71,6 +79,20 @@ const DENIED_HERE: &[c_long] =
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_HERE: &[c_long] = &[];
 
+/// Process id of the sandbox's init, which is the sidecar.
+const INIT: u64 = 1;
+
+/// Calls that say by their first argument whose place among those that run they change.
+const SCHEDULING: &[c_long] = &[
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+];
+
+/// The same with what is meant first: a process, a group, or all of a user, which is this number.
+const PRIORITIES: &[(c_long, u64)] = &[(libc::SYS_setpriority, 2), (libc::SYS_ioprio_set, 3)];
+
 const NEW_NAMESPACES: &[i32] = &[
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,
@@ -112,9 +134,29 @@ fn compile() -> Result<Vec<sock_filter>, seccompiler::Error> {
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
         rules.insert(call, vec![none_of(0, SOCKET_FAMILIES)?]);
     }
+    spare_init(&mut rules)?;
     let arch = std::env::consts::ARCH.try_into()?;
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     Ok(SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?.try_into()?)
+}
+
+/// Refuses what would cripple the sidecar, whom all that runs in the sandbox shares the uid with.
+fn spare_init(rules: &mut BTreeMap<i64, Vec<SeccompRule>>) -> Result<(), BackendError> {
+    let is = |argument, value| any_of(argument, &[value], |_| SeccompCmpOp::Eq);
+    for call in SCHEDULING {
+        rules.insert(*call, is(0, INIT)?);
+    }
+    for (call, of_a_user) in PRIORITIES {
+        let mut refused = is(1, INIT)?;
+        refused.extend(is(0, *of_a_user)?);
+        rules.insert(*call, refused);
+    }
+    // Limits are those of a whole process, and any of its threads stands for it. Nobody knows their
+    // ids beforehand, so the limits of all others can be read but not set.
+    let another = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)?;
+    let sets = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![another, sets])?]);
+    Ok(())
 }
 
 /// One rule for each value: they are alternatives.
@@ -122,7 +164,7 @@ fn any_of(
     argument: u8,
     values: &[u64],
     operator: impl Fn(u64) -> SeccompCmpOp,
-) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+) -> Result<Vec<SeccompRule>, BackendError> {
     let rule = |value: &u64| {
         let length = SeccompCmpArgLen::Dword;
         let condition = SeccompCondition::new(argument, length, operator(*value), *value)?;
@@ -132,7 +174,7 @@ fn any_of(
 }
 
 /// One rule with all values: it fits when the argument is none of them.
-fn none_of(argument: u8, values: &[i32]) -> Result<SeccompRule, seccompiler::BackendError> {
+fn none_of(argument: u8, values: &[i32]) -> Result<SeccompRule, BackendError> {
     let other = |value: &i32| {
         let value = u64::from(value.cast_unsigned());
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)

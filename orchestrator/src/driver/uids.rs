@@ -1,13 +1,16 @@
 //! One unprivileged uid for each live sandbox, so that sandboxes are strangers to each other also
 //! where namespaces do not reach: file owners, per-user limits, signals.
 
+mod claims;
+
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::DriverError;
+use claims::{Claim, Claims};
 
 /// Above what distributions give to people, system services and subordinate ids by default.
 pub(super) const DEFAULT_POOL: Range<u32> = 400_000..400_512;
@@ -17,7 +20,9 @@ const NARROW_POOL: Range<u32> = 64_000..64_512;
 #[derive(Clone, Debug)]
 pub(super) struct UidPool {
     range: Range<u32>,
-    taken: Arc<Mutex<BTreeSet<u32>>>,
+    taken: Arc<Mutex<BTreeMap<u32, Claim>>>,
+    /// What other orchestrators have.
+    claims: Claims,
 }
 
 /// A uid that is given back when this is dropped.
@@ -30,6 +35,14 @@ pub(super) struct Lease {
 impl UidPool {
     /// `uid_map` is the text of `/proc/self/uid_map`.
     pub(super) fn choose(wanted: Range<u32>, uid_map: &str) -> Result<Self, DriverError> {
+        Self::beside(Claims::common, wanted, uid_map)
+    }
+
+    fn beside(
+        claims: impl FnOnce() -> Claims,
+        wanted: Range<u32>,
+        uid_map: &str,
+    ) -> Result<Self, DriverError> {
         if wanted.is_empty() || wanted.contains(&0) {
             return Err(DriverError::UidPool(
                 "running as root needs a pool of unprivileged uids for the sandboxes, and the one \
@@ -40,7 +53,9 @@ impl UidPool {
         let candidates = [wanted.clone(), NARROW_POOL];
         let allowed = if wanted == DEFAULT_POOL { &candidates[..] } else { &candidates[..1] };
         match allowed.iter().find(|range| is_mapped(uid_map, range)) {
-            Some(range) => Ok(Self { range: range.clone(), taken: Arc::default() }),
+            Some(range) => {
+                Ok(Self { range: range.clone(), taken: Arc::default(), claims: claims() })
+            }
             None => Err(DriverError::UidPool(format!(
                 "the uids {}–{} for sandboxes do not exist in this container. Give it a larger \
                  range of subordinate uids, or run as an ordinary user.",
@@ -53,13 +68,20 @@ impl UidPool {
     /// Takes a free uid, `preferred` when it is one: files that belong to it need no new owner.
     pub(super) fn take(&self, preferred: Option<u32>) -> Result<Lease, DriverError> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = |uid: &u32| self.range.contains(uid) && !taken.contains(uid);
-        let uid = preferred.filter(free).or_else(|| self.range.clone().find(free));
-        let Some(uid) = uid else {
-            return Err(DriverError::NoFreeUid(self.range.len()));
-        };
-        taken.insert(uid);
-        Ok(Lease { uid, pool: self.clone() })
+        let preferred = preferred.filter(|uid| self.range.contains(uid));
+        for uid in preferred.into_iter().chain(self.range.clone()) {
+            if taken.contains_key(&uid) {
+                continue;
+            }
+            let claim = self.claims.take(uid);
+            let claim =
+                claim.map_err(DriverError::io(format!("the uid {uid} cannot be locked")))?;
+            if let Some(claim) = claim {
+                taken.insert(uid, claim);
+                return Ok(Lease { uid, pool: self.clone() });
+            }
+        }
+        Err(DriverError::NoFreeUid(self.range.len()))
     }
 }
 
@@ -93,9 +115,13 @@ mod tests {
     const HOST: &str = "         0          0 4294967295\n";
     const CONTAINER: &str = "0 1000 1\n1 100000 65536\n";
 
+    fn choose(wanted: Range<u32>, uid_map: &str) -> Result<UidPool, DriverError> {
+        UidPool::beside(Claims::default, wanted, uid_map)
+    }
+
     #[test]
     fn a_lease_is_exclusive_until_dropped() {
-        let pool = UidPool::choose(500..502, HOST).unwrap();
+        let pool = choose(500..502, HOST).unwrap();
         let first = pool.take(Some(501)).unwrap();
         assert_eq!(first.uid(), 501);
         let second = pool.take(Some(501)).unwrap();
@@ -106,20 +132,43 @@ mod tests {
     }
 
     #[test]
+    fn what_another_orchestrator_has_given_away_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let claims = || Claims::within(&folder.path().join("uids")).unwrap();
+        let pool = || UidPool::beside(claims, 500..502, HOST).unwrap();
+        let (one, other) = (pool(), pool());
+        let first = one.take(None).unwrap();
+        let second = other.take(Some(500)).unwrap();
+        assert_eq!((first.uid(), second.uid()), (500, 501));
+        assert!(one.take(None).is_err() && other.take(None).is_err());
+        drop(first);
+        assert_eq!(other.take(None).unwrap().uid(), 500);
+    }
+
+    #[test]
+    fn there_may_be_no_common_folder_and_none_is_taken_that_is_somebody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Claims::within(&folder.path().join("missing/uids")).is_err());
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink("/", &elsewhere).unwrap();
+        assert!(Claims::within(&elsewhere).is_err());
+    }
+
+    #[test]
     fn a_preferred_uid_outside_of_the_pool_is_not_taken() {
-        let pool = UidPool::choose(500..502, HOST).unwrap();
+        let pool = choose(500..502, HOST).unwrap();
         assert_eq!(pool.take(Some(0)).unwrap().uid(), 500);
     }
 
     #[test]
     fn the_default_pool_moves_into_a_narrow_container_but_a_chosen_one_does_not() {
-        assert_eq!(UidPool::choose(DEFAULT_POOL, CONTAINER).unwrap().range, NARROW_POOL);
-        assert!(UidPool::choose(300_000..300_010, CONTAINER).is_err());
+        assert_eq!(choose(DEFAULT_POOL, CONTAINER).unwrap().range, NARROW_POOL);
+        assert!(choose(300_000..300_010, CONTAINER).is_err());
     }
 
     #[test]
     fn a_pool_never_holds_root() {
-        assert!(UidPool::choose(0..10, HOST).is_err());
-        assert!(UidPool::choose(10..10, HOST).is_err());
+        assert!(choose(0..10, HOST).is_err());
+        assert!(choose(10..10, HOST).is_err());
     }
 }

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use sandbox_sdk::types::{ErrorCode, SUBPROTOCOL};
 
 use super::frames::Format;
-use crate::error::ApiError;
+use crate::{error::ApiError, flaw::Flaw};
 
 const BEARER: &str = "bearer.";
 
@@ -35,7 +35,7 @@ impl Admission {
         let mut admission = Self::default();
         let bearer = admission.read_headers(headers);
         check_origin(origins, headers, bearer)?;
-        admission.read_query(uri.query().unwrap_or_default());
+        admission.read_query(uri.query().unwrap_or_default())?;
         Ok(admission)
     }
 
@@ -63,7 +63,7 @@ impl Admission {
         self.token.is_some()
     }
 
-    fn read_query(&mut self, query: &str) {
+    fn read_query(&mut self, query: &str) -> Result<(), ApiError> {
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let value = value.replace('+', " ");
             let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
@@ -75,13 +75,21 @@ impl Admission {
                     self.channels = Some(channels.map(str::to_owned).collect());
                 }
                 "since" => self.since = Some(value.parse().map_err(drop)),
-                "format" if value == "flat" => self.format = Format::Flat,
+                "format" => match value.as_str() {
+                    "flat" => self.format = Format::Flat,
+                    "envelope" => {}
+                    _ => {
+                        let flaw = Flaw::new("format", "must be envelope or flat");
+                        return Err(ApiError::flawed("query", &flaw));
+                    }
+                },
                 "alias" if value == "1" && self.format == Format::Envelope => {
                     self.format = Format::Alias;
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 
@@ -113,16 +121,22 @@ pub(crate) fn normal_origin(origin: &str) -> String {
 /// that are no browsers send none; they must show their token in a header.
 fn check_origin(origins: &[String], headers: &HeaderMap, bearer: bool) -> Result<(), ApiError> {
     let mut sent = headers.get_all(header::ORIGIN).iter();
+    let refused = |words| Err(ApiError::new(ErrorCode::Forbidden, words));
     let allowed = match (sent.next(), sent.next()) {
-        (None, _) => bearer,
+        (None, _) if bearer => true,
+        (None, _) => {
+            return refused(
+                "Without an Origin the token has to stand in a header: send it as Authorization: \
+                 Bearer.",
+            );
+        }
         (Some(origin), None) => {
             let origin = origin.to_str().map(normal_origin);
             origin.is_ok_and(|origin| origins.contains(&origin))
         }
         (Some(_), Some(_)) => false,
     };
-    let refusal = || ApiError::new(ErrorCode::Forbidden, "This origin may not open the gateway.");
-    allowed.then_some(()).ok_or_else(refusal)
+    if allowed { Ok(()) } else { refused("This origin may not open the gateway.") }
 }
 
 #[cfg(test)]
@@ -160,7 +174,12 @@ mod tests {
 
     #[test]
     fn without_an_origin_the_token_must_stand_in_a_header() {
-        assert!(read(&[], "/session?token=t").is_err());
+        for uri in ["/session?token=t", "/session"] {
+            let refused = read(&[], uri).map(drop).unwrap_err();
+            assert!(format!("{refused:?}").contains("Authorization: Bearer"), "{refused:?}");
+        }
+        let page = read(&[("origin", "https://evil")], "/session?token=t").map(drop).unwrap_err();
+        assert!(format!("{page:?}").contains("This origin"), "{page:?}");
         assert!(read(&[("authorization", "Bearer t")], "/session").is_ok());
         assert!(read(&[("sec-websocket-protocol", "bearer.dA")], "/session").is_ok());
     }
@@ -179,5 +198,16 @@ mod tests {
         assert_eq!(admission.token.as_deref(), Some("a.b"));
         assert_eq!((admission.subprotocol, admission.since), (None, Some(Err(()))));
         assert_eq!(admission.channels.unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_format_that_there_is_not_is_refused_and_a_name_that_nobody_knows_is_left() {
+        let bearer = ("authorization", "Bearer t");
+        for query in ["format=nope", "format=", "format=Flat", "since=1&format=json"] {
+            assert!(read(&[bearer], &format!("/session?{query}")).is_err(), "{query}");
+        }
+        for query in ["format=flat", "format=envelope", "format=envelope&alias=1", "nope=1"] {
+            assert!(read(&[bearer], &format!("/session?{query}")).is_ok(), "{query}");
+        }
     }
 }

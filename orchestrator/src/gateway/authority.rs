@@ -1,14 +1,15 @@
 //! Which channels a token opens, and whose log each of them is.
 //!
-//! `session:{id}` and `agent:{id}` are a session's log, `project:{id}` is what happens to a sandbox,
-//! and on `system` nothing is sent in this version. Any other name is nobody's.
+//! `session:{id}` and `agent:{id}` are a session's log, or that of the session it is mapped to;
+//! `project:{id}` is what happens to a sandbox, and on `system` nothing is sent in this version. Any
+//! other name is nobody's.
 
 use std::sync::Arc;
 
 use sandbox_sdk::auth::{ReadClaims, Scope};
 
 use crate::{
-    log::{EventLog, SessionLog},
+    log::{EventLog, SessionLog, Shown},
     store::StoreError,
 };
 
@@ -19,28 +20,69 @@ const MAX_NAME: usize = 256;
 /// A channel, and its log if it has one.
 pub(super) type Channel = (String, Option<Arc<SessionLog>>);
 
+/// What a connection stands and falls with. It stays this if another log takes a name.
+#[derive(Clone, Debug)]
+pub(super) struct Anchor {
+    /// The session's, or the project's own.
+    pub(super) log: Arc<SessionLog>,
+    /// That of the session it is mapped to, whose events are shown in place of its own.
+    pub(super) runtime: Option<Arc<SessionLog>>,
+    /// From before the mapping was looked up: more moves mean that it is another one now.
+    pub(super) moves: u64,
+}
+
+impl Anchor {
+    fn new(log: Arc<SessionLog>) -> Self {
+        let moves = log.head().moves;
+        Self { log, runtime: None, moves }
+    }
+
+    fn shown(&self) -> Arc<SessionLog> {
+        self.runtime.as_ref().unwrap_or(&self.log).clone()
+    }
+}
+
 /// What a token says that its holder may watch.
 #[derive(Debug)]
 pub(super) struct Authority {
     scope: Scope,
-    /// The log that the connection stands and falls with: the session's, or the project's own. It
-    /// stays this one if another takes its name.
-    anchor: Option<Arc<SessionLog>>,
+    anchor: Option<Anchor>,
 }
 
 impl Authority {
-    pub(super) async fn of(claims: &ReadClaims, logs: &EventLog) -> Result<Self, StoreError> {
+    /// `None`: the session is mapped to one that is not there any more.
+    pub(super) async fn of(
+        claims: &ReadClaims,
+        logs: &EventLog,
+    ) -> Result<Option<Self>, StoreError> {
         let scope = claims.scope.clone();
         let anchor = match &scope {
-            Scope::Session(session) => Some(logs.session(session).await?),
-            Scope::Project(project) => Some(logs.session(&life_of(project)).await?),
+            Scope::Session(session) => {
+                let mut anchor = Anchor::new(logs.session(session).await?);
+                match logs.shown(session).await? {
+                    Shown::Own => {}
+                    Shown::Runtime(log) => anchor.runtime = Some(log),
+                    Shown::Nothing => return Ok(None),
+                }
+                Some(anchor)
+            }
+            Scope::Project(project) => Some(Anchor::new(logs.session(&life_of(project)).await?)),
             Scope::Projects(_) => None,
         };
-        Ok(Self { scope, anchor })
+        Ok(Some(Self { scope, anchor }))
     }
 
-    pub(super) fn anchor(&self) -> Option<Arc<SessionLog>> {
+    pub(super) fn anchor(&self) -> Option<Anchor> {
         self.anchor.clone()
+    }
+
+    /// Names the life of what is shown: another mapping has other numbers.
+    pub(super) fn epoch(&self, logs: &EventLog) -> String {
+        let runtime = self.anchor.as_ref().and_then(|anchor| anchor.runtime.as_ref());
+        match runtime.and_then(|log| log.key()) {
+            Some(key) => format!("{}.{key}", logs.epoch()),
+            None => logs.epoch().to_owned(),
+        }
     }
 
     /// What it is called in the first frame.
@@ -90,7 +132,8 @@ impl Authority {
                 let mut prefixes = ["session:", "agent:"].into_iter();
                 let own =
                     prefixes.any(|prefix| wish.strip_prefix(prefix) == Some(session.as_str()));
-                return Ok(own.then(|| vec![(wish.to_owned(), self.anchor())]));
+                let shown = self.anchor.as_ref().map(Anchor::shown);
+                return Ok(own.then(|| vec![(wish.to_owned(), shown)]));
             }
             Scope::Project(project) => (std::slice::from_ref(project), false),
             Scope::Projects(projects) => (projects.as_slice(), true),
@@ -110,7 +153,7 @@ impl Authority {
                 None => Ok(None),
             },
             Some(("session" | "agent", id)) => {
-                let log = logs.session_of(id, projects).await?;
+                let log = shown_of(logs, id, projects).await?;
                 Ok(log.map(|log| vec![(wish.to_owned(), Some(log))]))
             }
             _ => Ok(None),
@@ -127,7 +170,7 @@ impl Authority {
         let mut channels = Vec::new();
         for project in projects.iter().take(most) {
             let log = match &self.anchor {
-                Some(anchor) => anchor.clone(),
+                Some(anchor) => anchor.log.clone(),
                 None => logs.session(&life_of(project)).await?,
             };
             channels.push((format!("project:{project}"), Some(log)));
@@ -149,12 +192,27 @@ async fn sessions(
             if channels.len() >= most {
                 return Ok(channels);
             }
-            if let Some(log) = logs.session_of(&session, std::slice::from_ref(project)).await? {
+            if let Some(log) = shown_of(logs, &session, std::slice::from_ref(project)).await? {
                 channels.push((format!("{kind}:{session}"), Some(log)));
             }
         }
     }
     Ok(channels)
+}
+
+/// The log that is shown for a session of the projects.
+async fn shown_of(
+    logs: &EventLog,
+    id: &str,
+    projects: &[String],
+) -> Result<Option<Arc<SessionLog>>, StoreError> {
+    let Some(own) = logs.session_of(id, projects).await? else { return Ok(None) };
+    match logs.shown(id).await? {
+        Shown::Own => Ok(Some(own)),
+        // Looked up among the projects, too: the name may be another session's by now.
+        Shown::Runtime(log) => logs.session_of(log.id(), projects).await,
+        Shown::Nothing => Ok(None),
+    }
 }
 
 /// The log of what happens to a sandbox.

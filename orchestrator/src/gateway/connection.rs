@@ -142,7 +142,8 @@ impl Connection {
         admission: &Admission,
     ) -> Result<Self, (Outbox, Ending)> {
         let authority = match Authority::of(&claims, &gateway.0.logs).await {
-            Ok(authority) => authority,
+            Ok(Some(authority)) => authority,
+            Ok(None) => return Err((outbox, Ending::deleted())),
             Err(error) => {
                 tracing::error!(%error, "a session's log could not be opened");
                 return Err((outbox, Ending::internal()));
@@ -191,7 +192,7 @@ impl Connection {
             connection_id: self.id.clone(),
             session_id: claims.session_id().unwrap_or_default().to_owned(),
             server_instance_id: self.gateway.0.instance.clone(),
-            epoch: self.gateway.0.logs.epoch().to_owned(),
+            epoch: self.subscriptions.authority().epoch(&self.gateway.0.logs),
             expires_at: claims.expires_at,
             heartbeat_interval_ms: millis(self.gateway.0.tuning.heartbeat),
             subscribed: channels,
@@ -217,6 +218,7 @@ impl Connection {
                     Err(error) => Err(unread(&error)),
                 },
                 // Last, so that a viewer sees how its turn ended before it is sent away.
+                ending = self.guards.deleted(), if self.subscriptions.caught_up() => Err(ending),
                 () = draining.cancelled(), if self.subscriptions.caught_up() => {
                     Err(Ending::draining())
                 }
@@ -273,8 +275,8 @@ impl Connection {
                 self.send(ServerFrame::Subscribed { channels, denied }).await
             }
             Said::Frame(ClientFrame::Unsubscribe { channels }) => {
-                let channels = self.subscriptions.unsubscribe(&channels);
-                self.send(ServerFrame::Unsubscribed { channels }).await
+                let Granted { channels, denied } = self.subscriptions.unsubscribe(&channels);
+                self.send(ServerFrame::Unsubscribed { channels, denied }).await
             }
             Said::Frame(ClientFrame::Replay { since, channel }) => {
                 let channel = channel.unwrap_or_else(|| self.subscriptions.authority().own());

@@ -64,9 +64,6 @@ pub(super) struct Ending {
     pub(super) reason: &'static str,
 }
 
-/// A message larger than the gateway takes.
-const FRAME_TOO_LARGE: u16 = 4413;
-
 impl Ending {
     fn new(close: u16, reason: &'static str) -> Self {
         Self { frame: None, close, reason }
@@ -91,7 +88,8 @@ impl Ending {
 
     pub(super) fn too_large() -> Self {
         let message = "a message was larger than 64 KiB";
-        Self::with_error(FRAME_TOO_LARGE, "message too large", "MESSAGE_TOO_LARGE", message)
+        let (close, reason) = (close_code::TOO_LARGE, "message too large");
+        Self::with_error(close, reason, "MESSAGE_TOO_LARGE", message)
     }
 
     pub(super) fn rate() -> Self {
@@ -113,6 +111,11 @@ impl Ending {
 
     pub(super) fn deleted() -> Self {
         Self::new(close_code::UNKNOWN_SESSION, "session deleted")
+    }
+
+    /// What the viewer saw of the session goes no further; it comes back to see the other one.
+    pub(super) fn moved() -> Self {
+        Self::new(close_code::RESTART, "mapped to another session")
     }
 
     pub(super) fn unknown_session() -> Self {

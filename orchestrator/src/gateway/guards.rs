@@ -1,12 +1,12 @@
 //! What ends a connection from outside: the token's end, the session's end, a restart.
 
-use std::{sync::Arc, time::Duration};
+use std::{future, time::Duration};
 
 use sandbox_sdk::auth::ReadClaims;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::frames::Ending;
+use super::{authority::Anchor, frames::Ending};
 use crate::{
     clock::now_ms,
     log::{Head, Life, SessionLog},
@@ -20,7 +20,7 @@ const CLOCK_CHECK: Duration = Duration::from_secs(20);
 pub(super) struct Guards {
     claims: ReadClaims,
     /// Of one session or one project; `None` where the token is for several.
-    log: Option<Arc<SessionLog>>,
+    anchor: Option<Anchor>,
     /// Until then the session may stay unknown.
     grace_ends: Instant,
     closing: CancellationToken,
@@ -29,11 +29,11 @@ pub(super) struct Guards {
 impl Guards {
     pub(super) fn new(
         claims: ReadClaims,
-        log: Option<Arc<SessionLog>>,
+        anchor: Option<Anchor>,
         grace: Duration,
         closing: CancellationToken,
     ) -> Self {
-        Self { claims, log, grace_ends: Instant::now() + grace, closing }
+        Self { claims, anchor, grace_ends: Instant::now() + grace, closing }
     }
 
     pub(super) fn claims(&self) -> &ReadClaims {
@@ -51,19 +51,47 @@ impl Guards {
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 
-    /// Waits until the connection has to end.
+    /// Waits until the session is deleted. Its viewers may still be told how it ended.
+    pub(super) async fn deleted(&self) -> Ending {
+        let Some(anchor) = &self.anchor else { return future::pending().await };
+        let Some(runtime) = &anchor.runtime else { return end_of(&anchor.log).await };
+        tokio::select! {
+            ending = end_of(&anchor.log) => ending,
+            ending = end_of(runtime) => ending,
+        }
+    }
+
+    /// Waits until the connection has to end, whatever its viewer has seen.
     pub(super) async fn breached(&self) -> Ending {
-        let Some(log) = &self.log else { return self.ended().await };
+        let Some(anchor) = &self.anchor else { return self.ended().await };
+        let own = self.breach_of(&anchor.log, Some(anchor.moves));
+        let Some(runtime) = &anchor.runtime else { return own.await };
+        tokio::select! {
+            biased;
+            ending = own => ending,
+            // The other session may be somebody else's by now.
+            ending = self.breach_of(runtime, None) => ending,
+        }
+    }
+
+    /// `moves`: with more of them than these the connection has to end, too.
+    async fn breach_of(&self, log: &SessionLog, moves: Option<u64>) -> Ending {
         let mut head = log.watch();
         head.mark_changed();
         loop {
-            let known = match &head.borrow_and_update().life {
-                Life::Deleted => return Ending::deleted(),
-                Life::Known { user: Some(user), .. } if **user != *self.claims.user_id => {
-                    return Ending::forbidden("the session belongs to somebody else");
+            let known = {
+                let now = head.borrow_and_update();
+                let known = match &now.life {
+                    Life::Known { user: Some(user), .. } if **user != *self.claims.user_id => {
+                        return Ending::forbidden("the session belongs to somebody else");
+                    }
+                    Life::Known { .. } | Life::Deleted => true,
+                    Life::Unknown => false,
+                };
+                if is_moved(&now, moves) {
+                    return Ending::moved();
                 }
-                Life::Known { .. } => true,
-                Life::Unknown => false,
+                known
             };
             tokio::select! {
                 () = self.closing.cancelled() => return Ending::draining(),
@@ -74,7 +102,9 @@ impl Guards {
                 }
                 () = sleep_until(self.grace_ends), if !known => return Ending::unknown_session(),
                 // Every event moves the head; only a new life matters here.
-                changed = head.wait_for(|head| is_known(head) != known || is_over(head, self)) => {
+                changed = head.wait_for(|head| {
+                    is_known(head) != known || is_over(head, self) || is_moved(head, moves)
+                }) => {
                     if changed.is_err() {
                         return Ending::internal();
                     }
@@ -98,14 +128,25 @@ impl Guards {
     }
 }
 
+async fn end_of(log: &SessionLog) -> Ending {
+    let mut head = log.watch();
+    match head.wait_for(|head| head.life == Life::Deleted).await {
+        Ok(_) => Ending::deleted(),
+        Err(_) => Ending::internal(),
+    }
+}
+
 fn is_known(head: &Head) -> bool {
     head.life != Life::Unknown
 }
 
+fn is_moved(head: &Head, moves: Option<u64>) -> bool {
+    moves.is_some_and(|moves| head.moves != moves)
+}
+
 fn is_over(head: &Head, guards: &Guards) -> bool {
     match &head.life {
-        Life::Deleted => true,
         Life::Known { user: Some(user), .. } => **user != *guards.claims.user_id,
-        Life::Known { .. } | Life::Unknown => false,
+        Life::Known { .. } | Life::Unknown | Life::Deleted => false,
     }
 }

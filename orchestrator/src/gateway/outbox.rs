@@ -28,8 +28,8 @@ impl Outbox {
     }
 
     /// Writes messages and waits until the viewer's side has taken them, each in its time: a slow
-    /// viewer stays as long as it takes something. Meanwhile the guards keep
-    /// watch: a viewer that does not read must not stay longer than one that does.
+    /// viewer stays as long as it takes something. Meanwhile the guards keep watch: a viewer that
+    /// does not read must not stay longer than one that does.
     pub(super) async fn write(
         &mut self,
         guards: &Guards,

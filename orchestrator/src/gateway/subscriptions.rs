@@ -66,7 +66,7 @@ pub(super) enum Next {
     Events { channel: String, events: Vec<Arc<StoredEvent>>, replay: bool },
 }
 
-/// Answer to a wish for channels.
+/// Answer to a wish for channels, or to be rid of them.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
     pub(super) channels: Vec<String>,
@@ -128,13 +128,20 @@ impl Subscriptions {
         Ok(granted)
     }
 
-    /// Closes channels; gives those that were open.
-    pub(super) fn unsubscribe(&mut self, channels: &[String]) -> Vec<String> {
+    /// Closes channels; those that were not open can't be closed.
+    pub(super) fn unsubscribe(&mut self, channels: &[String]) -> Granted {
         let (closed, open) = std::mem::take(&mut self.open)
             .into_iter()
             .partition(|subscription: &Subscription| channels.contains(&subscription.channel));
         self.open = open;
-        closed.into_iter().map(|subscription| subscription.channel).collect()
+        let mut granted = Granted::default();
+        granted.channels.extend(closed.into_iter().map(|subscription| subscription.channel));
+        for channel in channels {
+            if !granted.channels.contains(channel) {
+                granted.deny(channel, "this channel is not subscribed");
+            }
+        }
+        granted
     }
 
     /// Replays an open channel again. `false`: it is not open.
@@ -224,11 +231,18 @@ impl Subscription {
             }
             let Some(cursor) = &mut self.cursor else { return Ok(None) };
             let until = self.replay.as_ref().map(|replay| replay.until);
+            let before = cursor.at();
             match cursor.page(PAGE, until).await? {
                 // It was behind when this was cut off: what is left is replayed, and says so.
                 Page::Cut { after, .. } => self.rewind(after),
-                Page::Events(events) if events.is_empty() => return Ok(None),
+                Page::Events(events) if events.is_empty() && cursor.at() == before => {
+                    return Ok(None);
+                }
                 Page::Events(events) => {
+                    if events.is_empty() {
+                        // The rest of a deleted session is nowhere: its replay never completes.
+                        self.replay = None;
+                    }
                     let (channel, replay) = (self.channel.clone(), until.is_some());
                     return Ok(Some(Next::Events { channel, events, replay }));
                 }

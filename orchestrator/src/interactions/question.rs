@@ -3,8 +3,8 @@
 use std::future::pending;
 
 use sandbox_sdk::types::{
-    AnswerField, AnswerKind, AnswerOption, AnswerSpec, Extra, InteractionKind, InteractionRequest,
-    Outcome,
+    AnswerField, AnswerKind, AnswerOption, AnswerSpec, Extra, InteractionAnswer, InteractionKind,
+    InteractionRequest, Outcome, grant,
 };
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ impl Asker {
         }
         let answer = match self.ask(request(questions), pending()).await {
             Ok(answer) if answer.outcome == Outcome::Accepted => answer,
-            Ok(_) => return Err("The user did not want to answer.".to_owned()),
+            Ok(answer) => return Err(unwilling(&answer)),
             Err(Unanswered::TooLong) => {
                 return Err("The question is too long to be asked.".to_owned());
             }
@@ -83,6 +83,15 @@ impl Asker {
             _ => Vec::new(),
         };
         Ok((0..questions.len()).map(given).collect())
+    }
+}
+
+/// What the agent is told of a no, with the words that came with it.
+fn unwilling(answer: &InteractionAnswer) -> String {
+    let said = answer.data.get(grant::FEEDBACK).and_then(Value::as_str).unwrap_or_default();
+    match said.trim() {
+        "" => "The user did not want to answer.".to_owned(),
+        said => format!("The user did not answer. {said}"),
     }
 }
 

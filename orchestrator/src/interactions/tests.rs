@@ -203,3 +203,18 @@ async fn what_is_too_long_for_a_person_is_not_asked() {
     assert!(refused.contains("too long"), "{refused}");
     assert!(heard.try_recv().is_err());
 }
+
+#[tokio::test]
+async fn an_agent_hears_the_words_that_come_with_a_no_to_its_question() {
+    for (data, expected) in [
+        (json!({}), "The user did not want to answer."),
+        (json!({"feedback": " Go on. "}), "The user did not answer. Go on."),
+    ] {
+        let (asker, mut heard) = asker(LONG);
+        let broker = asker.0.broker.clone();
+        let waits = tokio::spawn(async move { asker.question(&[colour()]).await });
+        let request = asked(&mut heard).await;
+        assert!(broker.answer("t", answer(&request.id, Outcome::Declined, data)));
+        assert_eq!(waits.await.unwrap(), Err(expected.to_owned()));
+    }
+}

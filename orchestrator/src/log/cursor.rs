@@ -51,7 +51,7 @@ impl Cursor {
     }
 
     /// The next events, as many as `max_bytes` hold, none after `until`. Of a deleted session there is
-    /// what is still in memory. Nothing is skipped when the future is dropped.
+    /// what is still in memory; a cursor before that goes to the end. Nothing is skipped when the future is dropped.
     pub(crate) async fn page(
         &mut self,
         max_bytes: usize,
@@ -79,7 +79,11 @@ impl Cursor {
                 reads.store.fetch_add(1, Ordering::Relaxed);
                 self.logs.0.store.events(key, self.at, until, max_bytes).await?
             }
-            (None, None) => Vec::new(),
+            // A deleted session's, and not in memory: nobody has to wait for them.
+            (None, None) => {
+                self.at = until;
+                Vec::new()
+            }
         };
         // What was cut while this was read may be missing in it.
         let cut = self.head.borrow().cut;

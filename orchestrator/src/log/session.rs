@@ -19,6 +19,8 @@ pub(crate) struct Head {
     pub(crate) seq: u64,
     /// Number of the last event that was cut off the beginning, 0 while the log is whole.
     pub(crate) cut: u64,
+    /// How often its viewers had to look again whose events they are shown.
+    pub(crate) moves: u64,
     pub(crate) life: Life,
 }
 
@@ -54,7 +56,7 @@ impl SessionLog {
         Self {
             id: id.into(),
             loaded: OnceCell::new(),
-            head: watch::Sender::new(Head { seq: 0, cut: 0, life: Life::Unknown }),
+            head: watch::Sender::new(Head { seq: 0, cut: 0, moves: 0, life: Life::Unknown }),
             recent: Mutex::default(),
         }
     }
@@ -118,6 +120,11 @@ impl SessionLog {
 
     pub(super) fn set_deleted(&self) {
         self.head.send_modify(|head| head.life = Life::Deleted);
+    }
+
+    /// Tells viewers that the session is mapped to another one than before.
+    pub(crate) fn set_moved(&self) {
+        self.head.send_modify(|head| head.moves += 1);
     }
 
     /// Makes committed events visible. Only the writer calls it, in the order of the log.

@@ -54,8 +54,8 @@ impl Bench {
     }
 
     pub(crate) async fn session(&self, id: &str, user: &str) -> Arc<SessionLog> {
-        let row = self.store.map_session(id, "box", user, None).await.unwrap().unwrap();
-        self.logs.known_session(&row).await.unwrap()
+        let mapped = self.store.map_session(id, "box", user, None).await.unwrap().unwrap();
+        self.logs.known_session(&mapped.session).await.unwrap()
     }
 
     pub(crate) async fn append(&self, log: &Arc<SessionLog>, events: Vec<Event>) -> (u64, u64) {
@@ -276,6 +276,7 @@ async fn who_had_not_read_the_last_events_of_a_deleted_session_still_can() {
     bench.logs.forget("long");
     bench.store.delete_sandbox("box").await.unwrap();
     assert!(next_events(&mut early, 1000, None).await.is_empty());
+    assert_eq!(early.at(), 200, "nobody waits for what is nowhere");
     assert_eq!(read_all(&mut late, 1000).await, [(200, 200)]);
 }
 

@@ -200,6 +200,8 @@ impl Appended {
             already_existed,
             state,
             since,
+            processing: !state.is_final(),
+            warnings: Vec::new(),
             extra: Default::default(),
         })
     }

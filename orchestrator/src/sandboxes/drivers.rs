@@ -10,7 +10,10 @@ impl Sandboxes {
     pub(super) fn choose_driver(&self, request: &CreateSandbox) -> Result<Choice, SandboxError> {
         let kinds = request::driver(request)?;
         let choice = self.0.drivers.choose(kinds, request.image.as_deref());
-        choice.ok_or(SandboxError::DriverNotAllowed)
+        choice.ok_or_else(|| {
+            let names: Vec<_> = self.0.drivers.all().map(|(kind, _)| kind.name()).collect();
+            SandboxError::DriverNotAllowed(names.join(", "))
+        })
     }
 
     /// Whether it sees the image that it asked for, if it did.

@@ -58,7 +58,7 @@ impl Sandboxes {
         // Of those that are expired no more than a row is left.
         let existing = self.slots().values().filter(|slot| !slot.is_expired()).count();
         if existing >= limit {
-            return Err(SandboxError::Quota { what: "exist", limit });
+            return Err(SandboxError::TooMany { current: existing, limit });
         }
         request.max_lifetime_seconds = request.max_lifetime_seconds.or(self.0.config.max_lifetime);
         let now = now_ms();

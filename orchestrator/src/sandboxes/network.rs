@@ -65,7 +65,7 @@ impl Sandboxes {
             }
         }
         let closed = match &change.ports {
-            Some(ports) => self.open_only(&id, ports).await?,
+            Some(ports) => self.open_only(slot, ports).await?,
             None => Vec::new(),
         };
         slot.touch();
@@ -83,7 +83,11 @@ impl Sandboxes {
             return Err(SandboxError::Expired);
         }
         let exposed = self.0.store.expose_port(id, port).await?;
-        exposed.ok_or(SandboxError::TooManyPorts(MAX_PORTS))
+        let (exposed, is_new) = exposed.ok_or(SandboxError::TooManyPorts(MAX_PORTS))?;
+        if is_new {
+            self.tell_opened(&slot.snapshot(), port).await;
+        }
+        Ok(exposed)
     }
 
     /// What of its ports can be reached, by who knows the address.
@@ -98,7 +102,9 @@ impl Sandboxes {
         Ok(self.0.store.close_port(id, port).await?)
     }
 
-    async fn open_only(&self, id: &str, ports: &[u16]) -> Result<Vec<i64>, SandboxError> {
+    async fn open_only(&self, slot: &Slot, ports: &[u16]) -> Result<Vec<i64>, SandboxError> {
+        let snapshot = slot.snapshot();
+        let id = &snapshot.row.id;
         let mut closed = Vec::new();
         for exposed in self.0.store.exposed_ports(id).await? {
             if !ports.contains(&exposed.port) {
@@ -106,7 +112,9 @@ impl Sandboxes {
             }
         }
         for port in ports {
-            self.0.store.expose_port(id, *port).await?;
+            if let Some((_, true)) = self.0.store.expose_port(id, *port).await? {
+                self.tell_opened(&snapshot, *port).await;
+            }
         }
         Ok(closed)
     }
@@ -115,7 +123,7 @@ impl Sandboxes {
     pub(super) async fn open_first_ports(&self, slot: &Slot) {
         let id = slot.snapshot().row.id;
         let ports = NetworkAsk::of(&slot.request()).ok().and_then(|asked| asked.ports);
-        if let Err(error) = self.open_only(&id, &ports.unwrap_or_default()).await {
+        if let Err(error) = self.open_only(slot, &ports.unwrap_or_default()).await {
             tracing::error!(sandbox = id, %error, "the ports of a new sandbox were not opened");
         }
     }

@@ -3,6 +3,7 @@
 
 mod backend;
 mod check;
+mod differences;
 mod driver;
 mod environment;
 mod git;
@@ -12,9 +13,11 @@ mod refused;
 mod warnings;
 
 use super::SandboxError;
+use crate::flaw::Flaw;
 
 pub(super) use backend::for_turn;
 pub(super) use check::{check, check_update, tools};
+pub(super) use differences::differences;
 pub(super) use driver::driver;
 pub(crate) use driver::driver_names;
 pub(super) use environment::{check_room, environment};
@@ -24,6 +27,11 @@ pub(crate) use network::{NetworkAsk, check_port};
 #[cfg(test)]
 pub(crate) use warnings::READ;
 pub(super) use warnings::warnings;
+
+/// `words` go on after the field's name.
+fn flawed<T>(field: &str, words: impl AsRef<str>) -> Result<T, SandboxError> {
+    Err(SandboxError::Flawed(Flaw::new(field, words.as_ref())))
+}
 
 fn invalid<T>(message: impl Into<String>) -> Result<T, SandboxError> {
     Err(SandboxError::Invalid(message.into()))

@@ -96,7 +96,7 @@ impl Agents {
             Some(kind) => {
                 let unknown = || {
                     let message = format!("this sandbox knows no agent {kind:?}");
-                    Problem::new(ErrorCode::NotImplemented, message)
+                    Problem::not_implemented("agents", message)
                 };
                 let cli = Cli::from_id(kind).ok_or_else(unknown)?;
                 self.harness.check(cli, run).map(|()| Choice::Cli(cli))

@@ -12,3 +12,5 @@ pub(super) use unpack::{Links, unpack};
 
 /// Entries of an archive.
 const MAX_ENTRIES: u64 = 200_000;
+/// Longest name of an entry, in bytes.
+const MAX_NAME: usize = 4096;

@@ -5,6 +5,8 @@
 mod archives;
 mod repository;
 
+pub(crate) use archives::Packed;
+
 use std::{
     error::Error,
     os::fd::{AsRawFd, OwnedFd},
@@ -23,14 +25,17 @@ use hyper::{
     upgrade::Upgraded,
 };
 use sandbox_sdk::types::{
-    Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, InteractionAnswer, ReadFile, WriteFile,
+    Abort, ErrorBody, ErrorCode, Event, Exec, ExecResult, Extra, InteractionAnswer, ReadFile,
+    WriteFile,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{
-    api::MAX_BODY,
+    api::{ABOUT, FIELDS, MAX_BODY},
     calls::Calls,
+    commands::{DEFAULT_TIMEOUT, MAX_TIMEOUT},
     message::{
         AbortAnswer, AgentRun, AnswerTaken, DataEnvelope, FileContent, Health, NetworkTold,
         PersonAnswered, ResultEnvelope, Written,
@@ -43,14 +48,18 @@ use crate::{driver::bubblewrap::launch::SOCKET, exchange};
 const MAX_ANSWER: usize = 32 << 20;
 /// Longest refusal: a code and a few words.
 const MAX_REFUSAL: usize = 64 << 10;
+/// Characters of a text beside it.
+const MAX_ABOUT: usize = 500;
+/// Fields of a request that are told of.
+const MAX_FIELDS: usize = 16;
 /// Longest event of an agent.
 const MAX_EVENT: usize = 4 << 20;
 /// For everything but commands, which bring their own.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A person waits for it, and so does the turn.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// Beyond a command's own time, which the sidecar keeps.
 const COMMAND_MARGIN: Duration = Duration::from_secs(10);
-const COMMAND_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Why the sidecar did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +70,37 @@ pub enum SidecarError {
     Unreachable(String),
     /// The sidecar refused, with the protocol's status and code.
     #[error("{message}")]
-    Refused { status: u16, code: String, message: String },
+    Refused {
+        status: u16,
+        code: String,
+        message: String,
+        /// What it says beside: what is not there, or can't be done, by the envelope's names.
+        about: Vec<(&'static str, String)>,
+        /// What is wrong with single fields of the request, by name.
+        fields: Option<Extra>,
+    },
     #[error("the sandbox gave an answer that makes no sense: {0}")]
     Nonsense(String),
+}
+
+impl SidecarError {
+    /// What a sandbox says no with. Beside code and words only texts of known names are taken.
+    pub(crate) fn refused(status: u16, body: ErrorBody) -> Self {
+        let told = |name: &'static str| {
+            let text = body.extra.get(name)?.as_str()?;
+            Some((name, text.chars().take(MAX_ABOUT).collect()))
+        };
+        let about = ABOUT.into_iter().filter_map(told).collect();
+        let fields = body.extra.get(FIELDS).and_then(Value::as_object);
+        let cut = |text: &str| text.chars().take(MAX_ABOUT).collect::<String>();
+        let fields = fields.map(|fields| {
+            let fields = fields.iter().take(MAX_FIELDS);
+            let texts = fields.filter_map(|(name, words)| Some((name, words.as_str()?)));
+            texts.map(|(name, words)| (cut(name), Value::from(cut(words)))).collect()
+        });
+        let (code, message) = (body.error.code, body.error.message);
+        Self::Refused { status, code, message, about, fields }
+    }
 }
 
 /// Talks to one sandbox's sidecar. Cheap to clone.
@@ -97,10 +134,8 @@ impl SidecarClient {
 
     /// Runs a command to its end. Dropping the future kills it.
     pub async fn exec(&self, exec: &Exec) -> Result<ExecResult, SidecarError> {
-        let patience = exec.timeout.map_or(COMMAND_PATIENCE, Duration::from_millis);
-        let patience = patience.min(COMMAND_PATIENCE) + COMMAND_MARGIN;
         let call = self.post::<_, ResultEnvelope<_>>("/terminals/commands", exec);
-        Ok(within(patience, call).await?.result)
+        Ok(within(patience_with(exec), call).await?.result)
     }
 
     pub async fn read(&self, file: &ReadFile) -> Result<FileContent, SidecarError> {
@@ -246,6 +281,8 @@ fn encode(body: &impl Serialize) -> Result<Bytes, SidecarError> {
             status: code.status(),
             code: code.as_str().to_owned(),
             message: format!("a request has at most {} MB here", MAX_BODY >> 20),
+            about: Vec::new(),
+            fields: None,
         });
     }
     Ok(bytes.into())
@@ -266,11 +303,7 @@ async fn refused(response: Response<Incoming>) -> SidecarError {
 
 fn refusal(status: StatusCode, body: &[u8]) -> SidecarError {
     match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(body) => SidecarError::Refused {
-            status: status.as_u16(),
-            code: body.error.code,
-            message: body.error.message,
-        },
+        Ok(body) => SidecarError::refused(status.as_u16(), body),
         Err(_) => SidecarError::Nonsense(format!("status {status}")),
     }
 }
@@ -302,6 +335,12 @@ fn events(body: Incoming) -> impl Stream<Item = Result<Event, SidecarError>> + S
     .into_stream()
 }
 
+/// What a sidecar that answers at all needs for a command.
+fn patience_with(exec: &Exec) -> Duration {
+    let limit = exec.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+    limit.min(MAX_TIMEOUT) + COMMAND_MARGIN
+}
+
 async fn within<T>(
     patience: Duration,
     call: impl Future<Output = Result<T, SidecarError>>,
@@ -312,4 +351,16 @@ async fn within<T>(
 
 fn unreachable(error: impl std::fmt::Display) -> SidecarError {
     SidecarError::Unreachable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_waited_for_as_long_as_the_sidecar_lets_it_run() {
+        let seconds = |timeout| patience_with(&Exec { timeout, ..Exec::default() }).as_secs();
+        assert_eq!((seconds(None), seconds(Some(2_000))), (130, 12));
+        assert_eq!(seconds(Some(u64::MAX)), 3_610);
+    }
 }

@@ -31,10 +31,11 @@ use super::{
     guard::Guard,
     outlet::{self, Outlet},
     reaper::Reaper,
+    shared_memory,
 };
 pub(super) use lasting::{Ends, Lasting};
 use output::{Output, receiver};
-pub(super) use program::{Program, shell};
+pub(super) use program::{DEFAULT_TIMEOUT, MAX_TIMEOUT, Program, shell};
 pub(super) use routes::routes;
 use tree::Tree;
 
@@ -102,6 +103,12 @@ impl CommandRunner {
         &self.outlet
     }
 
+    /// Where a command with this environment of its own finds programs.
+    fn path<'a>(&'a self, env: &'a BTreeMap<String, String>) -> &'a str {
+        let given = env.get("PATH").or_else(|| self.config.env.get("PATH"));
+        given.map_or(PATH, String::as_str)
+    }
+
     /// Runs a command to its end, or to its time-out. Dropping the future kills the command.
     pub(crate) async fn run(&self, exec: &Exec) -> Result<ExecResult, Problem> {
         let ended = self.perform(&Program::of_shell(exec)?, MAX_OUTPUT).await?;
@@ -166,17 +173,20 @@ impl CommandRunner {
         })
     }
 
-    /// Why a command ended, when it was the sandbox that ended it; no code: by its time-out.
+    /// Why a command ended, when it was the sandbox that ended it; no code: by its time-out. What it
+    /// left of shared memory goes then, where its memory may have been the reason: nothing could be
+    /// started again if that were full.
     fn why_ended(&self, stops: u64, code: Option<i32>) -> Option<String> {
+        if code.is_none_or(|code| code == KILLED) {
+            shared_memory::remove_orphans();
+        }
         let killed = (code == Some(KILLED)).then(|| self.killed());
         self.guard.stopped_since(stops).or(killed)
     }
 
     fn killed(&self) -> String {
         let memory = self.config.limits.memory_mb;
-        format!(
-            "Killed. Most often that means that the sandbox's {memory} MB of memory were used up."
-        )
+        format!("Killed. If nothing in the sandbox did it, its {memory} MB of memory were used up.")
     }
 
     fn prepare(&self, program: &Program, folder: &Path, largest_file: u64) -> Command {

@@ -124,7 +124,7 @@ impl FileStore {
     pub(crate) async fn write(&self, request: WriteFile) -> Result<u64, Problem> {
         let bytes = Encoding::parse(request.encoding.as_deref())?.decode(request.content)?;
         if bytes.len() > MAX_FILE {
-            return Err(too_large("files have", MAX_FILE as u64));
+            return Err(too_large_for_json());
         }
         let guard = self.guard();
         blocking(move || {
@@ -184,11 +184,20 @@ pub(super) async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(Problem::new(ErrorCode::Server, error.to_string())))
 }
 
+/// There is another way for such a file, which is told.
+fn too_large_for_json() -> Problem {
+    let most = MAX_FILE >> 20;
+    let words = format!(
+        "files have at most {most} MB in files/read and files/write: use fs/download and fs/upload"
+    );
+    Problem::new(ErrorCode::TooLarge, words)
+}
+
 fn read(path: &str, most: usize) -> Result<Vec<u8>, Problem> {
     let path: PathBuf = resolve(path)?;
     let (file, size) = Found::at(&path)?.open()?;
     let too_much = || match most {
-        MAX_FILE => too_large("files have", MAX_FILE as u64),
+        MAX_FILE => too_large_for_json(),
         _ => too_large("the files of a batch have together", MAX_FILE as u64),
     };
     if size > most as u64 {

@@ -2,7 +2,8 @@
 //!
 //! Git is asked for what machines read, and what it answers is taken for what a sandbox says: it is
 //! bounded, and nothing in it is trusted. A repository's hooks and settings may do in the sandbox what
-//! commands may; programs that only show things differently are left out.
+//! commands may; programs that only show things differently are left out. Filters are not: without
+//! them git takes what they wrote for changed.
 
 mod change;
 mod clone;
@@ -44,6 +45,7 @@ const PATIENCE: u64 = 30_000;
 const FAR_PATIENCE: u64 = 120_000;
 /// Characters that are told of what git says when it refuses.
 const MAX_WORDS: usize = 2000;
+const NOT_INSTALLED: &str = "git is not installed in this sandbox";
 /// Longest name of a branch, a tag or another revision, in bytes.
 const MAX_REVISION: usize = 256;
 
@@ -98,7 +100,7 @@ fn refusal(ended: &Ended) -> Problem {
     }
     // The supervisor says so of a program that is not there.
     if ended.code == 127 {
-        return Problem::new(ErrorCode::NotImplemented, "git is not installed in this sandbox");
+        return Problem::not_implemented("git", NOT_INSTALLED);
     }
     let unknown = [
         "bad revision",
@@ -177,7 +179,9 @@ mod tests {
         assert_eq!(clean.message, "git: nothing to commit, working tree clean");
         assert_eq!(refusal(&ended(128, "fatal: bad revision 'x'", "")).code, ErrorCode::Validation);
         assert!(refusal(&ended(1, &"x".repeat(100_000), "")).message.len() < 3000);
-        assert_eq!(refusal(&ended(127, "git: not found", "")).code, ErrorCode::NotImplemented);
+        let missing = refusal(&ended(127, "git: not found", ""));
+        assert_eq!(missing.code, ErrorCode::NotImplemented);
+        assert_eq!(missing.about(), [("feature", "git"), ("reason", NOT_INSTALLED)]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{HOME, WORKSPACE, open_files, process_tree};
+use super::{HOME, WORKSPACE, open_files, process_tree, shared_memory};
 use crate::{
     driver::Limits,
     tree::{self, Step},
@@ -24,6 +24,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Measuring the disk may take at most one part in so many of the time.
 const DISK_SHARE: u32 = 20;
 const DISK_PAUSE: Duration = Duration::from_millis(200);
+/// Looking for memory that no process has mapped may take at most one part in so many.
+const MEMORY_SHARE: u32 = 4;
 /// How often the folders are walked again when they are moved about meanwhile.
 const WALKS: usize = 3;
 /// Files and folders; each takes room on the host that their sizes do not show.
@@ -52,8 +54,26 @@ struct State {
 struct Usage {
     bytes: u64,
     entries: u64,
-    /// Folders that can't be looked into. There may be anything in them, so they are too much.
+    /// Folders that can't be looked into, or processes on a disk that is nearly full. There may be
+    /// anything in them, so they are too much.
     hidden: u64,
+}
+
+/// Memory that may not be mapped, as last seen.
+#[derive(Debug)]
+struct SharedMemory {
+    bytes: u64,
+    /// When to look again.
+    next: Instant,
+}
+
+impl SharedMemory {
+    async fn look(&mut self) {
+        let started = Instant::now();
+        let held = tokio::task::spawn_blocking(shared_memory::held).await;
+        self.bytes = held.unwrap_or(self.bytes);
+        self.next = Instant::now() + started.elapsed() * MEMORY_SHARE;
+    }
 }
 
 impl Usage {
@@ -167,11 +187,12 @@ impl Guard {
     /// Watches for ever.
     pub(super) async fn run(&self) {
         self.measure_disk().await;
+        let mut shared = SharedMemory { bytes: 0, next: Instant::now() };
         loop {
             self.wake.notified().await;
             let mut next_disk = Instant::now();
             while process_tree::ids().len() > 1 {
-                self.check_memory();
+                self.check_memory(&mut shared).await;
                 if Instant::now() >= next_disk {
                     let started = Instant::now();
                     self.check_disk().await;
@@ -180,32 +201,56 @@ impl Guard {
                 sleep(TICK).await;
             }
             self.check_disk().await;
+            // Some of it stays without a process.
+            shared.next = Instant::now();
+            self.check_memory(&mut shared).await;
         }
     }
 
-    fn check_memory(&self) {
+    async fn check_memory(&self, shared: &mut SharedMemory) {
         if !self.watch_memory {
             return;
         }
+        if Instant::now() >= shared.next {
+            shared.look().await;
+        }
+        if self.memory_exceeds(shared.bytes) {
+            // It may be less by now.
+            shared.look().await;
+            if self.memory_exceeds(shared.bytes) {
+                self.stop(format!("the sandbox's memory limit of {} MB", self.limits.memory_mb));
+                shared.next = Instant::now();
+            }
+        }
+    }
+
+    fn memory_exceeds(&self, shared: u64) -> bool {
         let limit = self.limits.memory_mb << 20;
         let processes = process_tree::all();
-        // Counts shared memory more than once, but is cheap.
-        if processes.values().map(|process| process.resident).sum::<u64>() <= limit {
-            return;
+        // Counts what is shared more than once, but is cheap.
+        let resident = processes.values().map(|process| process.resident).sum::<u64>();
+        if resident.saturating_add(shared) <= limit {
+            return false;
         }
-        let share = |(pid, process): (&i32, &process_tree::Process)| {
-            process_tree::proportional_memory(*pid).unwrap_or(process.resident)
-        };
-        if processes.iter().map(share).sum::<u64>() > limit {
-            self.stop(format!("the sandbox's memory limit of {} MB", self.limits.memory_mb));
+        let (mut all, mut mapped) = (0_u64, 0_u64);
+        for (pid, process) in &processes {
+            match process_tree::mapped(*pid) {
+                Some(memory) => {
+                    all += memory.all;
+                    mapped += memory.shared;
+                }
+                None => all += process.resident,
+            }
         }
+        // So much of what is shared, at least, is in no process's mapping.
+        all.saturating_add(shared.saturating_sub(mapped)) > limit
     }
 
     async fn check_disk(&self) {
         let usage = self.measure_disk().await;
         let ceiling = self.state().ceiling;
         if usage.exceeds(&ceiling) {
-            let hidden = if usage.hidden > 0 { ", and folders that cannot be read" } else { "" };
+            let hidden = if usage.hidden > 0 { ", and what cannot be looked into" } else { "" };
             self.stop(format!(
                 "the sandbox's disk limit of {} MB and {MAX_ENTRIES} files ({} MB and {} files \
                  are there{hidden}; delete some)",
@@ -245,6 +290,7 @@ impl Guard {
 
     fn stop(&self, limit: String) {
         process_tree::kill_everything();
+        shared_memory::remove_all();
         let mut state = self.state();
         state.stops += 1;
         state.reason = format!("Stopped, with all that ran beside it: {limit} was reached.");
@@ -261,6 +307,7 @@ fn measure() -> Option<Usage> {
         match folders.try_for_each(|folder| add(&mut usage, Path::new(folder))) {
             Ok(()) => {
                 usage.bytes += open_files::deleted_bytes();
+                usage.hidden += u64::from(open_files::may_fill_the_disk());
                 return Some(usage);
             }
             Err(error) if Errno::from_io_error(&error).is_some_and(tree::is_shortage) => {

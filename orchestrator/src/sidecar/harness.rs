@@ -18,7 +18,7 @@ mod watchdog;
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
 
-use sandbox_sdk::types::{ErrorCode, Event, TurnError};
+use sandbox_sdk::types::{Event, TurnError};
 use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -126,7 +126,7 @@ impl Harness {
             let message = format!(
                 "{name} was not there when this sandbox was started. Stop the sandbox, or take another."
             );
-            return Err(Problem::new(ErrorCode::NotImplemented, message));
+            return Err(Problem::not_implemented("agents", message));
         }
         let Some(model) = &run.model else {
             return Err(Problem::invalid(format!("{name} needs a model, and none is connected")));

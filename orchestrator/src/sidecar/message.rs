@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::HeaderName;
 use sandbox_sdk::types::{BackendChoice, InteractionAnswer, TurnState, WireFormat};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,9 @@ pub(crate) struct PackPaths {
     /// Absolute inside the sandbox.
     pub(crate) paths: Vec<String>,
 }
+
+/// Comes after an archive: how many entries it could not have.
+pub(crate) const LEFT_OUT: HeaderName = HeaderName::from_static("skein-left-out");
 
 /// Body of `POST /git/clone`: what the workspace of a new sandbox is filled with.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

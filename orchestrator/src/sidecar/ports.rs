@@ -55,7 +55,8 @@ pub(super) async fn open(Path(port): Path<u16>, mut request: Request) -> Result<
         return Err(Problem::invalid("this becomes a raw connection, which was not asked for"));
     }
     let mut stream = connect(port).await.map_err(|_| {
-        Problem::new(ErrorCode::NotFound, format!("nothing listens on port {port}"))
+        let words = format!("nothing listens on port {port}");
+        Problem::not_found("port", &port.to_string(), words)
     })?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

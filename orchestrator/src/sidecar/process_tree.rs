@@ -8,12 +8,19 @@ use rustix::process::{Pid, Signal};
 const SWEEPS: usize = 500;
 const SWEEP_PAUSE: Duration = Duration::from_micros(200);
 
+/// The kernel's flag of a process that has begun to end (`PF_EXITING`).
+const EXITING: u64 = 4;
+
 /// One process, as far as its `stat` tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) parent: i32,
+    /// Its session, by the id of the process that began it.
+    session: i32,
     /// Stopped or a zombie: it will not start others.
     pub(super) still: bool,
+    /// On its way out, or a zombie.
+    over: bool,
     /// Bytes of memory that it holds alone or shares.
     pub(super) resident: u64,
 }
@@ -35,23 +42,46 @@ fn read(pid: i32) -> Option<Process> {
     parse(&String::from_utf8_lossy(&fs::read(path).ok()?))
 }
 
+/// Whether a process has ended, or is just about to: it does nothing any more.
+pub(super) fn is_over(pid: i32) -> bool {
+    read(pid).is_none_or(|process| process.over)
+}
+
 /// `pid (name) state parent …`: the name may hold anything, so fields count from its last bracket.
 fn parse(stat: &str) -> Option<Process> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let flags: u64 = fields.get(6)?.parse().ok()?;
     let pages: u64 = fields.get(21)?.parse().ok()?;
     Some(Process {
         parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         still: matches!(*fields.first()?, "T" | "t" | "Z" | "X"),
+        over: flags & EXITING != 0,
         resident: pages * u64::try_from(rustix::param::page_size()).ok()?,
     })
 }
 
-/// Bytes that a process holds, shared ones divided among those that share them.
-pub(super) fn proportional_memory(pid: i32) -> Option<u64> {
+/// Bytes that a process has mapped, shared ones divided among those that share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mapped {
+    pub(super) all: u64,
+    /// Those of files in memory and of memory that is shared.
+    pub(super) shared: u64,
+}
+
+/// `None`: it lets nobody look.
+pub(super) fn mapped(pid: i32) -> Option<Mapped> {
     let path = Path::new("/proc").join(pid.to_string()).join("smaps_rollup");
-    let text = fs::read_to_string(path).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    parse_mapped(&fs::read_to_string(path).ok()?)
+}
+
+fn parse_mapped(text: &str) -> Option<Mapped> {
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    };
+    // Older kernels tell the sum only.
+    Some(Mapped { all: bytes("Pss:")?, shared: bytes("Pss_Shmem:").unwrap_or(0) })
 }
 
 /// Kills a process with all that descends from it.
@@ -96,17 +126,35 @@ pub(super) fn send_below(root: i32, signal: Signal) {
     }
 }
 
+/// Kills what is left of a session whose first process has ended, with all that descends from it.
+/// What has begun a session of its own and lost its parents isn't found.
+pub(super) fn kill_session(leader: i32) {
+    kill_all(|processes| {
+        let members = processes.iter().filter(|(_, process)| process.session == leader);
+        let mut found = Vec::new();
+        for (pid, _) in members {
+            found.push(*pid);
+            found.extend(descendants(*pid, processes));
+        }
+        found
+    });
+}
+
 /// Kills every process but the sidecar.
 pub(super) fn kill_everything() {
     kill_descendants(1);
 }
 
+fn kill_descendants(root: i32) {
+    kill_all(|processes| descendants(root, processes));
+}
+
 /// A process in the middle of starting another would escape a simple sweep, so all are stopped first,
 /// until a sweep finds nobody left who moves.
-fn kill_descendants(root: i32) {
+fn kill_all(find: impl Fn(&BTreeMap<i32, Process>) -> Vec<i32>) {
     for _ in 0..SWEEPS {
         let processes = all();
-        let moving: Vec<i32> = descendants(root, &processes)
+        let moving: Vec<i32> = find(&processes)
             .into_iter()
             .filter(|pid| processes.get(pid).is_some_and(|process| !process.still))
             .collect();
@@ -117,7 +165,7 @@ fn kill_descendants(root: i32) {
         // A stop takes effect when the process next leaves the kernel.
         std::thread::sleep(SWEEP_PAUSE);
     }
-    for pid in descendants(root, &all()) {
+    for pid in find(&all()) {
         send(pid, Signal::KILL);
     }
 }
@@ -149,14 +197,24 @@ mod tests {
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let stat = "7 (a) R 1 (b) S 3 7 7 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 100 1000000 25 0";
         let process = parse(stat).unwrap();
-        assert_eq!(process.parent, 3);
+        assert_eq!((process.parent, process.session), (3, 7));
         assert_eq!(process.resident, 25 * u64::try_from(rustix::param::page_size()).unwrap());
-        assert!(!process.still);
+        assert!(!process.still && !process.over);
+        assert!(parse(&stat.replace("4194304", "4194308")).unwrap().over);
+    }
+
+    #[test]
+    fn what_a_process_has_mapped_is_told_with_what_of_it_is_shared() {
+        let head = "55f0-7ffd ---p 00000000 00:00 0    [rollup]\nRss:  900 kB\nPss:  300 kB\n";
+        assert_eq!(parse_mapped(head), Some(Mapped { all: 300 << 10, shared: 0 }));
+        let newer = format!("{head}Pss_Anon:  200 kB\nPss_Shmem:  80 kB\n");
+        assert_eq!(parse_mapped(&newer), Some(Mapped { all: 300 << 10, shared: 80 << 10 }));
+        assert_eq!(parse_mapped(""), None);
     }
 
     #[test]
     fn descendants_are_found_over_generations_and_others_left_out() {
-        let child = |parent| Process { parent, still: false, resident: 0 };
+        let child = |parent| Process { parent, session: 1, still: false, over: false, resident: 0 };
         let processes = [(2, child(1)), (3, child(2)), (4, child(3)), (5, child(1))].into();
         let mut found = descendants(2, &processes);
         found.sort_unstable();

@@ -89,7 +89,7 @@ impl Processes {
         };
         if !PATH.split(':').any(|folder| Path::new(folder).join(interpreter).exists()) {
             let words = format!("This sandbox has no {interpreter}, so it can't run {language}.");
-            return Err(Problem::new(ErrorCode::NotImplemented, words));
+            return Err(Problem::not_implemented("run-code", words));
         }
         let shown = format!("{interpreter} {option} {}", wanted.code);
         let words = vec![(*interpreter).to_owned(), (*option).to_owned(), wanted.code];
@@ -143,7 +143,8 @@ impl Processes {
     /// Only what was started here.
     fn find(&self, pid: i32) -> Result<Arc<Process>, Problem> {
         let known = self.table().by_pid.get(&pid).cloned();
-        known.ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such process"))
+        let words = "there is no such process";
+        known.ok_or_else(|| Problem::not_found("process", &pid.to_string(), words))
     }
 
     fn list(&self) -> Vec<ProcessInfo> {

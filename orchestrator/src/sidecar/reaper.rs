@@ -15,7 +15,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::supervisor::exit_code;
+use super::{process_tree, supervisor::exit_code};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reaper {
@@ -44,12 +44,15 @@ impl Reaper {
 
     fn reap(&self) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            let code = exit_code(ExitStatus::from_raw(status.as_raw()));
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(sender) = waiting.remove(&pid.as_raw_nonzero().get()) {
-                // Nobody waits any more: the command was given up.
-                sender.send(code).ok();
+            let (pid, status) = (pid.as_raw_nonzero().get(), ExitStatus::from_raw(status.as_raw()));
+            let sender = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+            let Some(sender) = sender else { continue };
+            if status.signal().is_some() {
+                // A supervisor that is killed, by what runs below it for one, has ended nothing itself.
+                process_tree::kill_session(pid);
             }
+            // Nobody waits any more: the command was given up.
+            sender.send(exit_code(status)).ok();
         }
     }
 }

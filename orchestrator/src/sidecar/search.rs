@@ -14,23 +14,23 @@ use std::{
 };
 
 use axum::{Json, Router, routing::post};
-use sandbox_sdk::types::ErrorCode;
-use serde::{Deserialize, Serialize};
+use sandbox_sdk::types::{ErrorCode, SearchFiles, SearchResults};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     HOME, WORKSPACE,
-    api::{Body, Problem, Services},
+    api::{Known, Problem, Services},
 };
+use crate::unread::{self, Warned};
 use glob::Glob;
 use lines::Lines;
 
 /// Results when nobody says how many, and the most.
-const RESULTS: usize = 200;
-const MAX_RESULTS: usize = 2000;
+const RESULTS: u32 = 200;
+const MAX_RESULTS: u32 = 2000;
 /// Lines before and after a match.
-const MAX_CONTEXT: usize = 20;
+const MAX_CONTEXT: u32 = 20;
 /// Longest path, in bytes.
 const MAX_PATH: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -39,47 +39,6 @@ const FOLDERS: [&str; 3] = [WORKSPACE, HOME, "/tmp"];
 
 /// Searches at the same time. Each keeps a thread busy.
 static PLACES: Semaphore = Semaphore::const_new(2);
-
-/// Body of `POST /search`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Search {
-    /// Regular expression for lines.
-    pub(crate) pattern: String,
-    /// Which files: by their path below `cwd`, or by name if it has no slash.
-    pub(crate) glob: Option<String>,
-    /// Folder or file to search; the workspace by default.
-    pub(crate) cwd: Option<String>,
-    pub(crate) max_results: Option<usize>,
-    #[serde(default)]
-    pub(crate) ignore_case: bool,
-    /// Lines that are told before and after each match.
-    #[serde(default)]
-    pub(crate) context: usize,
-}
-
-/// What was found, in the order of the paths.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Found {
-    pub(crate) matches: Vec<Match>,
-    /// There may be more: a limit was reached.
-    pub(crate) truncated: bool,
-}
-
-/// A line that fits. Lines and columns count from 1, columns in characters.
-#[derive(Debug, Serialize)]
-pub(crate) struct Match {
-    /// Relative to the workspace; absolute elsewhere.
-    pub(crate) path: String,
-    pub(crate) line: u64,
-    pub(crate) column: usize,
-    /// Long ones are cut.
-    pub(crate) text: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    before: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    after: Vec<String>,
-}
 
 /// When to stop.
 struct Watch {
@@ -97,68 +56,68 @@ pub(super) fn routes() -> Router<Services> {
     Router::new().route("/search", post(route))
 }
 
-async fn route(body: Body<Search>) -> Result<Json<Found>, Problem> {
-    let Json(search) = body?;
+async fn route(
+    Known(search, unread): Known<SearchFiles>,
+) -> Result<Json<Warned<SearchResults>>, Problem> {
     if search.pattern.is_empty() {
         return Err(Problem::invalid("pattern must not be empty"));
     }
-    search.run().await.map(Json)
+    let answer = lines(search).await?;
+    Ok(Json(Warned { answer, warnings: unread::warnings(&unread) }))
 }
 
-impl Search {
-    /// The lines that fit. Dropping the future ends it.
-    pub(crate) async fn run(self) -> Result<Found, Problem> {
-        let most = match self.max_results {
-            None => RESULTS,
-            Some(0) => return Err(Problem::invalid("maxResults must be at least 1")),
-            Some(most) => most.min(MAX_RESULTS),
-        };
-        if self.context > MAX_CONTEXT {
-            let words = format!("context must be at most {MAX_CONTEXT} lines");
-            return Err(Problem::invalid(words));
-        }
-        let glob = compiled(self.glob.as_deref())?;
-        aside(move |watch| {
-            let root = root(self.cwd.as_deref())?;
-            let mut lines = Lines::new(&self.pattern, self.ignore_case, self.context, most)?;
-            let whole = walk::files(&root, watch, &mut |file| {
-                if glob.as_ref().is_some_and(|glob| !glob.matches(file.below)) {
-                    return true;
-                }
-                file.open().is_none_or(|open| lines.search(&shown(&root, file.below), open, watch))
-            })
-            .map_err(|error| Problem::invalid(format!("cwd cannot be searched: {error}")))?;
-            Ok(lines.found(whole))
-        })
-        .await
+/// The lines that fit. Dropping the future ends it.
+pub(crate) async fn lines(search: SearchFiles) -> Result<SearchResults, Problem> {
+    let SearchFiles { pattern, glob, cwd, max_results, ignore_case, context } = search;
+    let most = match max_results {
+        None => RESULTS,
+        Some(0) => return Err(Problem::invalid("maxResults must be at least 1")),
+        Some(most) => most.min(MAX_RESULTS),
+    };
+    if context > MAX_CONTEXT {
+        let words = format!("context must be at most {MAX_CONTEXT} lines");
+        return Err(Problem::invalid(words));
     }
+    let glob = compiled(glob.as_deref())?;
+    aside(move |watch| {
+        let root = root(cwd.as_deref())?;
+        let mut lines = Lines::new(&pattern, ignore_case, context as usize, most as usize)?;
+        let whole = walk::files(&root, watch, &mut |file| {
+            if glob.as_ref().is_some_and(|glob| !glob.matches(file.below)) {
+                return true;
+            }
+            file.open().is_none_or(|open| lines.search(&shown(&root, file.below), open, watch))
+        })
+        .map_err(|error| Problem::invalid(format!("cwd cannot be searched: {error}")))?;
+        Ok(lines.found(whole))
+    })
+    .await
+}
 
-    /// Paths of the files that fit the glob, whatever is in them, and whether there may be more.
-    pub(crate) async fn files(self) -> Result<(Vec<String>, bool), Problem> {
-        let glob = compiled(self.glob.as_deref())?;
-        let most = self.max_results.unwrap_or(RESULTS).min(MAX_RESULTS);
-        aside(move |watch| {
-            let root = root(self.cwd.as_deref())?;
-            let mut paths = Vec::new();
-            let whole = walk::files(&root, watch, &mut |file| {
-                if glob.as_ref().is_none_or(|glob| glob.matches(file.below)) {
-                    paths.push(shown(&root, file.below));
-                }
-                paths.len() <= most
-            })
-            .map_err(|error| Problem::invalid(format!("path cannot be searched: {error}")))?;
-            let more = paths.len() > most;
-            paths.truncate(most);
-            Ok((paths, more || !whole))
+/// Paths of the files that fit the glob, whatever is in them, and whether there may be more.
+pub(crate) async fn files(search: SearchFiles) -> Result<(Vec<String>, bool), Problem> {
+    let glob = compiled(search.glob.as_deref())?;
+    let most = search.max_results.unwrap_or(RESULTS).min(MAX_RESULTS) as usize;
+    aside(move |watch| {
+        let root = root(search.cwd.as_deref())?;
+        let mut paths = Vec::new();
+        let whole = walk::files(&root, watch, &mut |file| {
+            if glob.as_ref().is_none_or(|glob| glob.matches(file.below)) {
+                paths.push(shown(&root, file.below));
+            }
+            paths.len() <= most
         })
-        .await
-    }
+        .map_err(|error| Problem::invalid(format!("path cannot be searched: {error}")))?;
+        let more = paths.len() > most;
+        paths.truncate(most);
+        Ok((paths, more || !whole))
+    })
+    .await
 }
 
 fn compiled(glob: Option<&str>) -> Result<Option<Glob>, Problem> {
     let glob = glob.filter(|glob| !glob.is_empty());
-    let too_much = || Problem::invalid("glob is too long or has too many choices");
-    glob.map(|glob| Glob::new(glob).ok_or_else(too_much)).transpose()
+    glob.map(|glob| Glob::new(glob).map_err(Problem::invalid)).transpose()
 }
 
 /// Runs it beside the event loop. It is told when it is given up.
@@ -192,7 +151,8 @@ fn root(wanted: Option<&str>) -> Result<PathBuf, Problem> {
         return Ok(path);
     }
     let folders = FOLDERS.join(", ");
-    Err(Problem::invalid(format!("{} is outside of {folders}", path.display())))
+    let words = format!("{} is outside of {folders}", path.display());
+    Err(Problem::new(ErrorCode::Forbidden, words))
 }
 
 /// A path as it is told. `below` is empty for a root that is a file itself.
@@ -228,12 +188,12 @@ mod tests {
     #[tokio::test]
     async fn limits_that_make_no_sense_are_refused() {
         let bad = [
-            Search { max_results: Some(0), ..Search::default() },
-            Search { context: MAX_CONTEXT + 1, ..Search::default() },
-            Search { glob: Some("{a,b}".repeat(30)), ..Search::default() },
+            SearchFiles { max_results: Some(0), ..SearchFiles::default() },
+            SearchFiles { context: MAX_CONTEXT + 1, ..SearchFiles::default() },
+            SearchFiles { glob: Some("{a,b}".repeat(30)), ..SearchFiles::default() },
         ];
         for search in bad {
-            assert_eq!(search.run().await.unwrap_err().code, ErrorCode::Validation);
+            assert_eq!(super::lines(search).await.unwrap_err().code, ErrorCode::Validation);
         }
     }
 }

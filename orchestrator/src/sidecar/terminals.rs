@@ -156,7 +156,7 @@ impl Terminals {
         let known = self.all().get(id).cloned();
         known
             .or_else(|| self.of_connection(id))
-            .ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such terminal"))
+            .ok_or_else(|| Problem::not_found("terminal", id, "there is no such terminal"))
     }
 
     /// Whether it was there.

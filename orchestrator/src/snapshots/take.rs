@@ -10,7 +10,7 @@ use tracing::{Instrument, field::Empty};
 use super::{Foreign, Kept, Place, SnapshotError, Snapshots, bucket, folder, request};
 use crate::{
     sandboxes::Lease,
-    sidecar::{SidecarClient, SidecarError},
+    sidecar::{Packed, SidecarClient, SidecarError},
     store::SnapshotRow,
     traces::TARGET,
 };
@@ -161,7 +161,13 @@ impl Snapshots {
         let mut share = Share { all: &self.0.written, mine: 0 };
         let mut digest = Context::new(&SHA256);
         while let Some(piece) = archive.next().await {
-            let piece = piece?;
+            let piece = match piece? {
+                Packed::Piece(piece) => piece,
+                Packed::LeftOut(count) => {
+                    kept.left_out = count;
+                    continue;
+                }
+            };
             kept.size = kept.size.saturating_add(piece.len() as u64);
             if kept.size > self.0.largest << 20 {
                 return Err(SnapshotError::TooLarge(self.0.largest));

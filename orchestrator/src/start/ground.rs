@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     driver::Drivers,
     secrets::{self, Secrets, SecretsError, create_private_dir},
+    store::StoreError,
 };
 
 /// Open files that this process takes if it may.
@@ -79,6 +80,13 @@ pub(super) fn claim_folder(data: &Path) -> Result<(PathBuf, fs::File), StartErro
     }
 }
 
+/// Says of which folder the disk takes no more, and what is free there.
+pub(super) fn full_disk(folder: &Path, why: &StoreError) -> StartError {
+    let disk = rustix::fs::statvfs(folder);
+    let free = disk.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    StartError::FullDisk { path: folder.to_owned(), free_mb: free >> 20, why: in_words(why) }
+}
+
 /// An error with its causes, in one line.
 pub(super) fn in_words(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
@@ -117,5 +125,30 @@ pub(super) fn report(drivers: &Drivers) {
                 Err(error) => tracing::warn!(driver = kind.name(), %error, "driver not available"),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn where_room_is_missing_is_told_by_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("small.db");
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        let mut small = options.connect().await.unwrap();
+        for statement in ["CREATE TABLE a (b)", "PRAGMA max_page_count = 2"] {
+            sqlx::query(statement).execute(&mut small).await.unwrap();
+        }
+        let filled = sqlx::query("INSERT INTO a VALUES (zeroblob(100000))");
+        let full = StoreError::from(filled.execute(&mut small).await.unwrap_err());
+        assert!(full.is_of_the_disk());
+        assert!(!StoreError::from(sqlx::Error::PoolClosed).is_of_the_disk());
+        let words = full_disk(folder.path(), &full).to_string();
+        assert!(words.contains(&folder.path().display().to_string()), "{words}");
+        assert!(words.contains("MB are free there") && words.contains("is full"), "{words}");
     }
 }

@@ -17,13 +17,14 @@ pub(crate) struct ExposedPort {
 }
 
 impl Store {
-    /// Opens a port; one that is open stays as it is. `None`: the sandbox has too many.
+    /// Opens a port; one that is open stays as it is. Whether it was opened now; `None`: the sandbox
+    /// has too many.
     pub(crate) async fn expose_port(
         &self,
         sandbox: &str,
         port: u16,
-    ) -> Result<Option<ExposedPort>> {
-        sqlx::query(
+    ) -> Result<Option<(ExposedPort, bool)>> {
+        let inserted = sqlx::query(
             "INSERT INTO exposed_ports (sandbox_id, port)
              SELECT ?1, ?2 WHERE (SELECT COUNT(*) FROM exposed_ports WHERE sandbox_id = ?1) < ?3
              ON CONFLICT DO NOTHING",
@@ -33,7 +34,9 @@ impl Store {
         .bind(i64::try_from(MAX_PORTS).unwrap_or(i64::MAX))
         .execute(&self.write)
         .await?;
-        Ok(self.exposed_ports(sandbox).await?.into_iter().find(|exposed| exposed.port == port))
+        let is_new = inserted.rows_affected() == 1;
+        let exposed = self.exposed_ports(sandbox).await?.into_iter();
+        Ok(exposed.map(|exposed| (exposed, is_new)).find(|(exposed, _)| exposed.port == port))
     }
 
     /// The sandbox's open ports, in order.

@@ -25,7 +25,7 @@ const MOST_ATTRIBUTES: usize = 16;
 const MAX_TEXT: usize = 256;
 /// Says that a span did not come to what it was for. It becomes the span's status.
 const FAILED: &str = "failed";
-/// The caller's own span. It becomes the parent.
+/// The caller's own span. It becomes the parent, also when it is told before anything is below.
 const TRACEPARENT: &str = "traceparent";
 
 /// A span, open or over.
@@ -104,8 +104,15 @@ where
     fn on_record(&self, id: &Id, values: &Record<'_>, all: Context<'_, S>) {
         let Some(span) = all.span(id) else { return };
         let mut extensions = span.extensions_mut();
-        if let Some(Span { failed, attributes, .. }) = extensions.get_mut::<Span>() {
-            values.record(&mut Fields { failed, attributes, caller: None });
+        let Some(open) = extensions.get_mut::<Span>() else { return };
+        let Span { failed, attributes, .. } = open;
+        let mut fields = Fields { failed, attributes, caller: None };
+        values.record(&mut fields);
+        if let Some(caller) = fields.caller
+            && open.parent.is_none()
+        {
+            open.parent = Some(caller.span);
+            open.context = SpanContext { span: open.context.span, ..caller };
         }
     }
 

@@ -100,6 +100,23 @@ fn a_trace_that_the_caller_does_not_send_is_not_sent_here() {
 }
 
 #[test]
+fn a_caller_that_is_told_late_is_the_caller_and_one_that_comes_second_is_not() {
+    let (spans, _) = recorded(8, || {
+        let outer = info_span!(target: TARGET, "http.request", traceparent = Empty);
+        outer.record("traceparent", CALLER);
+        outer.record("traceparent", CALLER.replace("0af7", "ffff").as_str());
+        outer.in_scope(|| drop(info_span!(target: TARGET, "turn")));
+        let unsampled = info_span!(target: TARGET, "http.request", traceparent = Empty);
+        unsampled.record("traceparent", CALLER.replace("-01", "-00").as_str());
+    });
+    let [outer, turn] = ["http.request", "turn"].map(|name| &spans[made(name, &spans)]);
+    assert_eq!(spans.len(), 2);
+    assert_eq!(hex::encode(outer.context.trace), "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(outer.parent.map(hex::encode).as_deref(), Some("b7ad6b7169203331"));
+    assert_eq!((turn.context.trace, turn.parent), (outer.context.trace, Some(outer.context.span)));
+}
+
+#[test]
 fn a_body_is_the_json_of_otlp() {
     let (spans, _) = recorded(8, || {
         let span = info_span!(target: TARGET, "model.request", text = "a", n = 7_u64, is = true);

@@ -1,7 +1,8 @@
 //! How a turn ends, and the events that say so.
 
 use sandbox_sdk::types::{
-    Event, Extra, TokenUsage, TurnDone, TurnError, TurnMetadata, TurnResult, TurnState, event_type,
+    Event, Extra, TokenUsage, TurnDone, TurnError, TurnMetadata, TurnRecord, TurnResult, TurnState,
+    event_type,
 };
 
 use super::ingest::{MAX_EVENT, MAX_MESSAGE, MAX_TEXT, shorten};
@@ -134,6 +135,16 @@ pub(super) fn last_events(
         .into_iter()
         .chain([Event::new(event_type::RESULT, &result), Event::new(event_type::DONE, &done)])
         .collect()
+}
+
+/// The same of a turn that has ended, as its record has them. None while it runs.
+pub(crate) fn ending_of(record: &TurnRecord) -> Option<Vec<Event>> {
+    if !record.state.is_final() {
+        return None;
+    }
+    let outcome = Outcome::of_agent(record.state, record.error.clone());
+    let (session_id, turn_id) = (&record.session_id, &record.turn_id);
+    last_events(session_id, turn_id, &outcome, &record.final_text, &record.token_usage).ok()
 }
 
 /// The text as far as an event may hold it, and whether that is not all of it.

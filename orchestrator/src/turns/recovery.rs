@@ -45,6 +45,7 @@ impl Turns {
             sandbox_id: session.sandbox_id,
             log,
             prompt: String::new(),
+            files: Vec::new(),
             backend: None,
             limits: TurnLimits::default(),
             input_tokens: row.input_tokens(),

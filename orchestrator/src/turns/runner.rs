@@ -9,10 +9,12 @@ mod progress;
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt};
-use sandbox_sdk::types::{BackendChoice, Event, TurnError, TurnLimits, TurnState, cancel_reason};
+use sandbox_sdk::types::{
+    BackendChoice, Event, TurnError, TurnLimits, TurnState, WriteFile, cancel_reason,
+};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{Instrument, Span};
 
@@ -26,7 +28,7 @@ use crate::{
     log::{LogError, SessionLog},
     models::{Choice, Opened, TurnMeter},
     sandboxes::Lease,
-    sidecar::{AgentRun, ModelAccess, SidecarClient},
+    sidecar::{AgentRun, ModelAccess, SidecarClient, SidecarError},
     store::{Used, token_usage},
     traces::TARGET,
 };
@@ -36,6 +38,8 @@ use interactions::Inquiries;
 pub(super) use interactions::{InquiriesHandle, inquiries, status};
 use progress::{Progress, Said, out_of_credits};
 
+/// Time that a sandbox has to take the files of one turn.
+const FILES_PATIENCE: Duration = Duration::from_secs(60);
 /// Events of the agent that become one append.
 const BATCH: usize = 64;
 /// Time an agent has to end after it was told to.
@@ -61,6 +65,8 @@ pub(super) struct Turn {
     pub(super) sandbox_id: String,
     pub(super) log: Arc<SessionLog>,
     pub(super) prompt: String,
+    /// What the prompt names and is not in the sandbox yet.
+    pub(super) files: Vec<WriteFile>,
     pub(super) backend: Option<BackendChoice>,
     pub(super) limits: TurnLimits,
     pub(super) input_tokens: u64,
@@ -177,7 +183,8 @@ impl Turns {
         });
     }
 
-    /// Resumes the sandbox if need be, and hands the turn to its agent.
+    /// Resumes the sandbox if need be, and hands the turn to its agent with the files that come with
+    /// it.
     async fn start_agent(
         &self,
         turn: &Turn,
@@ -194,10 +201,25 @@ impl Turns {
             backend: Some(for_agent(turn.backend.as_ref(), &choice.agent)),
             model: access,
         };
+        let failed = |code: &str, error: SidecarError| {
+            if lease.is_stopping() {
+                return Stop::sandbox_stopped().outcome();
+            }
+            Outcome::failed(code, error.to_string())
+        };
+        let writing = async {
+            for file in &turn.files {
+                lease.sidecar().write(file).await?;
+            }
+            Ok(())
+        };
+        let written = timeout(FILES_PATIENCE, writing).await.unwrap_or_else(|_| {
+            Err(SidecarError::Unreachable("it took too long to take the files".to_owned()))
+        });
+        written.map_err(|error| failed("FILE_NOT_WRITTEN", error))?;
         match lease.sidecar().run_agent(&run).await {
             Ok(said) => Ok((lease, said)),
-            Err(_) if lease.is_stopping() => Err(Stop::sandbox_stopped().outcome()),
-            Err(error) => Err(Outcome::failed("AGENT_NOT_STARTED", error.to_string())),
+            Err(error) => Err(failed("AGENT_NOT_STARTED", error)),
         }
     }
 

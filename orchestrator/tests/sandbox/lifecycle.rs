@@ -12,7 +12,9 @@ use orchestrator::driver::{Driver, DriverError, ExitReason, Limits};
 use sandbox_sdk::types::Exec;
 use tokio::time::timeout;
 
-use crate::support::{Sandbox, driver, gone, is_root, processes_with, spec, there, unique_sleep};
+use crate::support::{
+    Sandbox, driver, driver_with, gone, is_root, processes_with, spec, there, unique_sleep,
+};
 
 #[tokio::test]
 async fn killing_a_sandbox_leaves_no_process_and_keeps_the_files() {
@@ -38,7 +40,7 @@ async fn a_dropped_sandbox_is_killed() {
 #[tokio::test]
 async fn a_stopped_sandbox_starts_again_with_its_files() {
     let folder = tempfile::tempdir().unwrap();
-    let (driver, spec) = (driver().await, spec(&folder));
+    let (driver, spec) = (driver_with(400_600..400_602).await, spec(&folder));
     let exec = |command: &str| Exec { command: command.into(), ..Exec::default() };
     let first = driver.start(&spec).await.unwrap();
     first
@@ -57,10 +59,12 @@ async fn a_stopped_sandbox_starts_again_with_its_files() {
     let result =
         second.sidecar().exec(&exec("cat a/x && echo 2 > a/x && cat a/x && ls ~")).await.unwrap();
     assert_eq!(result.stdout, "1\n2\nh\n");
-    assert_eq!(
-        fs::metadata(spec.root.join("workspace")).unwrap().uid() == uid,
-        !is_root() || uid != 400_000
-    );
+    let now = fs::metadata(spec.root.join("workspace")).unwrap().uid();
+    if is_root() {
+        assert_eq!((uid, now), (400_600, 400_601));
+    } else {
+        assert_eq!(uid, now);
+    }
     assert_eq!(fs::metadata("/etc/passwd").unwrap().uid(), 0, "links are not followed");
     other.kill().await;
     second.kill().await;
@@ -69,7 +73,7 @@ async fn a_stopped_sandbox_starts_again_with_its_files() {
 #[tokio::test]
 async fn a_tree_deeper_than_a_path_is_long_gets_its_new_owner_too() {
     let folder = tempfile::tempdir().unwrap();
-    let (driver, spec) = (driver().await, spec(&folder));
+    let (driver, spec) = (driver_with(400_602..400_604).await, spec(&folder));
     let run = async |sandbox: &orchestrator::driver::RunningSandbox, command: &str| {
         let exec = Exec { command: command.into(), ..Exec::default() };
         let result = sandbox.sidecar().exec(&exec).await.unwrap();

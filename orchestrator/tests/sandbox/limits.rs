@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use orchestrator::driver::Limits;
+use orchestrator::driver::{Driver, Enforcement, Limits};
 use sandbox_sdk::types::Exec;
 
-use crate::support::{Sandbox, gone, there, unique_sleep};
+use crate::support::{Sandbox, driver, gone, there, unique_sleep};
 
 fn exec(command: &str, millis: u64) -> Exec {
     Exec { command: command.into(), timeout: Some(millis), ..Exec::default() }
@@ -22,6 +22,17 @@ async fn a_time_out_ends_the_command_with_all_that_it_detached() {
     let result = sandbox.exec(exec(&command, 700)).await.unwrap();
     assert_eq!((result.exit_code, result.timed_out), (124, true));
     assert_eq!(result.stdout, "started\n");
+    assert_eq!(sandbox.processes_left().await, 0);
+    assert!(gone(&sleep).await);
+}
+
+#[tokio::test]
+async fn killing_the_process_above_a_command_ends_all_of_the_command() {
+    let sandbox = Sandbox::start().await;
+    let sleep = unique_sleep();
+    let command = format!("setsid -w sleep {sleep} & sleep 0.3; kill -9 $PPID; sleep {sleep}");
+    let result = sandbox.exec(exec(&command, 60_000)).await.unwrap();
+    assert_eq!((result.exit_code, result.timed_out), (137, false), "{result:?}");
     assert_eq!(sandbox.processes_left().await, 0);
     assert!(gone(&sleep).await);
 }
@@ -110,6 +121,68 @@ async fn memory_files_count_as_memory() {
     let sandbox = Sandbox::limited(limits).await;
     let failed = sandbox.sh("head -c 200000000 /dev/zero > /tmp/big").await;
     assert_ne!(failed.exit_code, 0, "{failed:?}");
+    assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+#[cfg(target_arch = "x86_64")]
+async fn files_in_memory_that_no_process_has_mapped_count_as_memory() {
+    let sandbox = Sandbox::limited(Limits { memory_mb: 96, ..Limits::default() }).await;
+    // 319 makes a file in memory.
+    let fill = "my @open; for (1..60) { my $name = \"x\"; my $fd = syscall 319, $name, 0; \
+                open my $f, \">&=\", $fd or die; push @open, $f; print {$f} \"x\" x 4000000 or die; \
+                select undef, undef, undef, 0.05 } sleep 30";
+    let result = sandbox.sh(&format!("exec perl -e '{fill}'")).await;
+    assert_eq!(result.exit_code, 137, "{result:?}");
+    assert!(result.stderr.contains("96 MB"), "{}", result.stderr);
+    assert_eq!(sandbox.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn shared_memory_counts_and_goes_with_the_hog_that_left_it() {
+    let sandbox = Sandbox::limited(Limits { memory_mb: 96, ..Limits::default() }).await;
+    // Nothing has it mapped but for the moment in which it is written.
+    let fill = "for (1..60) { my $id = shmget 0, 4000000, 0600; defined $id or die; \
+                shmwrite $id, \"x\" x 4000000, 0, 4000000 or die; \
+                select undef, undef, undef, 0.05 } sleep 30";
+    let result = sandbox.sh(&format!("exec perl -e '{fill}'")).await;
+    assert_eq!(result.exit_code, 137, "{result:?}");
+    assert!(result.stderr.contains("96 MB"), "{}", result.stderr);
+    assert_eq!(sandbox.output("tail -n +2 /proc/sysvipc/shm | wc -l").await, "0");
+}
+
+#[tokio::test]
+async fn shared_memory_that_fits_stays_for_the_next_command() {
+    let sandbox = Sandbox::start().await;
+    sandbox.output("perl -e 'defined shmget 7, 4096, 01600 or die'").await;
+    assert_eq!(sandbox.output("tail -n +2 /proc/sysvipc/shm | wc -l").await, "1");
+}
+
+#[tokio::test]
+async fn what_sockets_hold_is_bounded_where_the_kernel_limits_memory() {
+    let memory = driver().await.report().await.unwrap().limits.memory;
+    if !matches!(memory, Enforcement::CgroupV1 | Enforcement::CgroupV2) {
+        return;
+    }
+    let sandbox = Sandbox::limited(Limits { memory_mb: 256, ..Limits::default() }).await;
+    // Connections that nobody reads from, each with as large buffers as there may be.
+    let fill = "use Socket; use Fcntl; my ($sum, @open) = 0; \
+                socket my $l, AF_INET, SOCK_STREAM, 0 or die; \
+                bind $l, pack_sockaddr_in(0, INADDR_LOOPBACK) or die; listen $l, 100 or die; \
+                for (1..100) { \
+                socket my $c, AF_INET, SOCK_STREAM, 0 or die; \
+                setsockopt $c, SOL_SOCKET, SO_SNDBUF, 4000000; \
+                connect $c, getsockname $l or die; accept my $s, $l or die; \
+                setsockopt $s, SOL_SOCKET, SO_RCVBUF, 4000000; \
+                fcntl $c, F_SETFL, O_NONBLOCK; push @open, $c, $s; \
+                for (my $idle = 0; $idle < 3; ) { \
+                if (my $n = syswrite $c, \"x\" x 100000) { $sum += $n; $idle = 0 } \
+                else { $idle++; select undef, undef, undef, 0.002 } } } \
+                print int $sum / 1000000";
+    let result = sandbox.sh(&format!("exec perl -e '{fill}'")).await;
+    // Version 2 counts it as memory, and may kill for it.
+    let held = result.stdout.parse::<u64>();
+    assert!(result.exit_code == 137 || held.is_ok_and(|held| held < 300), "{result:?}");
     assert_eq!(sandbox.output("echo alive").await, "alive");
 }
 

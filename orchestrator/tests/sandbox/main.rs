@@ -10,4 +10,5 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod ordinary_user;
+mod small_disk;
 mod support;

@@ -1,6 +1,6 @@
 //! A sandbox for a test, and what one asks it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
 use orchestrator::{
     driver::{Bubblewrap, Driver, DriverOptions, Limits, RunningSandbox, SandboxSpec},
@@ -19,8 +19,12 @@ pub(crate) fn sidecar_binary() -> PathBuf {
 }
 
 pub(crate) async fn driver() -> Bubblewrap {
-    let options =
-        DriverOptions { sidecar_binary: Some(sidecar_binary()), ..DriverOptions::default() };
+    driver_with(DriverOptions::default().uid_pool).await
+}
+
+/// For uids that no other test's sandboxes have.
+pub(crate) async fn driver_with(uid_pool: Range<u32>) -> Bubblewrap {
+    let options = DriverOptions { sidecar_binary: Some(sidecar_binary()), uid_pool };
     Bubblewrap::probe(options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -26,6 +26,8 @@ async fn what_is_missing_is_named() {
         (format!("{session}/turns/none"), "turn", "none"),
         (format!("{session}/events?executionId=none"), "execution", "none"),
         ("/v1/sessions/none".to_owned(), "session", "none"),
+        (format!("/v1/sandboxes/{id}/runtime/permissions/users/bob/policies"), "user", "bob"),
+        ("/none/such".to_owned(), "route", "/none/such"),
     ] {
         let refused = product.get(&path).await.refused(404, "NOT_FOUND");
         let told = (&refused["resourceType"], &refused["resourceId"]);
@@ -33,6 +35,16 @@ async fn what_is_missing_is_named() {
     }
     let snapshot = product.delete(&format!("/v1/sandboxes/{id}/snapshots/none")).await;
     assert_eq!(snapshot.refused(404, "NOT_FOUND")["resourceId"], "none");
+    let restore = format!("/v1/sandboxes/{id}/runtime/snapshots/restore");
+    let snapshot = product.post(&restore, json!({"snapshotId": "none"})).await;
+    assert_eq!(snapshot.refused(404, "NOT_FOUND")["resourceId"], "none");
+    let answer = json!({"id": "none", "outcome": "declined"});
+    let missing = product.post(&format!("{session}/interactions"), answer).await;
+    let missing = missing.refused(404, "NOT_FOUND");
+    assert_eq!(
+        (&missing["resourceType"], &missing["resourceId"]),
+        (&json!("interaction"), &json!("none"))
+    );
     for answer in [
         product.delete(nowhere).await,
         product.post(&format!("{nowhere}/stop"), json!({})).await,
@@ -118,6 +130,13 @@ async fn the_idempotency_key_of_a_project_may_stand_in_the_header() {
     let made = make(json!({"container": {}})).await.expect(201);
     let again = make(json!({"container": {}})).await.expect(200);
     assert_eq!(made["project"]["projectRef"], again["project"]["projectRef"]);
+    let outcomes = (&made["project"]["outcome"], &again["project"]["outcome"]);
+    assert_eq!(outcomes, (&json!("created"), &json!("idempotent_replay")));
+    assert_eq!(again["project"]["warnings"], Value::Null);
+    let other = make(json!({"container": {}, "projectRef": "another"})).await.expect(200);
+    assert_eq!(other["project"]["projectRef"], made["project"]["projectRef"]);
+    let warning = other["project"]["warnings"][0].as_str().unwrap();
+    assert!(warning.ends_with(": projectRef"), "{warning}");
     make(json!({"container": {}, "idempotencyKey": "k2"})).await.refused(400, "VALIDATION_ERROR");
     assert_eq!(product.get("/v1/sandboxes").await.expect(200)["total"], 1);
     product.stop().await;

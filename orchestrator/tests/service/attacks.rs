@@ -1,5 +1,7 @@
 //! Ways out of a sandbox that callers and programs try, over HTTP.
 
+use std::time::Duration;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use secrecy::ExposeSecret;
@@ -220,5 +222,35 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains(r#""timeoutMs":20000"#), "{answer}");
     assert_eq!(product.get("/v1/sandboxes").await.expect(200)["total"], 0);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let address = product.base.strip_prefix("http://").unwrap();
+    let key = product.secrets.api_key.expose_secret();
+    for (method, path) in [
+        ("POST", "/v1/sandboxes".to_owned()),
+        ("PUT", runtime(&id, "fs/upload/workspace/large")),
+        ("POST", runtime(&id, "files/write")),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // Less than a body is waited for.
+        let head = timeout(Duration::from_secs(15), async {
+            while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{path}");
+            }
+        });
+        head.await.expect("it is waited for");
+        assert!(answer.starts_with(b"HTTP/1.1 413"), "{path}");
+    }
     product.stop().await;
 }

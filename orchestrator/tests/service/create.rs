@@ -41,6 +41,8 @@ async fn a_field_that_is_not_acted_on_is_refused_or_named_and_never_dropped() {
         (json!({"bare": true}), 501, "NOT_IMPLEMENTED"),
         (json!({"tools": {"fortran": "77"}}), 501, "NOT_IMPLEMENTED"),
         (json!({"tools": {"git": 2.10}}), 400, "VALIDATION_ERROR"),
+        (json!({"env": {"PATH": "hunter2"}}), 400, "VALIDATION_ERROR"),
+        (json!({"env": {"HOME": "/root"}}), 400, "VALIDATION_ERROR"),
         (json!({"driver": {"type": "firecracker"}}), 403, "FORBIDDEN"),
         (json!({"backend": {"type": "none-such"}}), 400, "VALIDATION_ERROR"),
         (json!({"backend": {"type": "demo", "profile": "reckless"}}), 400, "VALIDATION_ERROR"),
@@ -81,6 +83,22 @@ async fn a_field_that_is_not_acted_on_is_refused_or_named_and_never_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn programs_are_found_beside_those_of_the_folders_that_are_given() {
+    let product = Product::start().await;
+    let env = json!({"PATH": "/workspace/bin:/none", "HOME": "/workspace/home"});
+    let made = product.post("/v1/sandboxes", json!({"env": env})).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    let command = "mkdir bin && printf '#!/bin/sh\necho mine' > bin/uname && chmod +x bin/uname && \
+                   uname && cat /dev/null && echo $HOME";
+    assert_eq!(product.exec(id, command).await["stdout"], "mine\n/workspace/home\n");
+    for name in ["PATH", "HOME"] {
+        let secret = json!({"name": name, "value": "x"});
+        product.post("/v1/secrets", secret).await.refused(400, "VALIDATION_ERROR");
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_idempotency_key_may_stand_in_the_header() {
     let product = Product::start().await;
     let create = async |header: &str, body: Value| {
@@ -93,6 +111,11 @@ async fn the_idempotency_key_may_stand_in_the_header() {
     assert_eq!((&second["outcome"], &second["id"]), (&json!("idempotent_replay"), &first["id"]));
     let third = product.post("/v1/sandboxes", json!({"idempotencyKey": "chat-1"})).await;
     assert_eq!(third.expect(200)["id"], first["id"]);
+    assert_eq!(second.get("warnings"), None);
+    let other = create("chat-1", json!({"env": {"A": "secret"}})).await.expect(200);
+    assert_eq!(other["id"], first["id"]);
+    let warnings = other["warnings"].to_string();
+    assert!(warnings.contains("env") && !warnings.contains("secret"), "{warnings}");
     let two = create("chat-1", json!({"idempotencyKey": "chat-2"})).await;
     two.refused(400, "VALIDATION_ERROR");
     product.stop().await;
@@ -169,7 +192,7 @@ async fn no_credential_of_a_create_stands_in_the_database_in_a_log_or_in_an_answ
     let update = product.request(Method::PATCH, &path).json(&json!({"name": "new"}));
     product.send(update).await.expect(200);
     let events = product.request(Method::GET, &format!("{path}/events"));
-    let events = product.events(events, 3).await;
+    let events = product.events(events, 4).await;
     let again = product.post("/v1/sandboxes", body).await.expect(200);
     let told = [made, product.get(&path).await.expect(200), again, json!(format!("{events:?}"))];
     for told in &told {

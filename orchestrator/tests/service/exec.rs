@@ -81,6 +81,22 @@ pub(crate) async fn is_gone(product: &Product, id: &str, word: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_of_a_command_nobody_reads_is_named_with_its_result() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let body = json!({"command": "true", "timeoutSeconds": 5, "cwd": null, "sessionId": null});
+    let warned = json!(["timeoutSeconds is not known here and was passed over"]);
+    let path = format!("/v1/sandboxes/{id}/runtime/terminals/commands");
+    let answer = product.post(&path, body.clone()).await.expect(200);
+    assert_eq!((&answer["result"]["exitCode"], &answer["warnings"]), (&json!(0), &warned));
+    let (_, _, end) = Stream::open(&product, &id, body).await.rest().await;
+    assert_eq!((&end["exitCode"], &end["warnings"]), (&json!(0), &warned));
+    let plain = product.post(&path, json!({"command": "true"})).await.expect(200);
+    assert_eq!(plain.get("warnings"), None);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn output_is_told_as_it_comes_in_whole_characters_and_with_its_end() {
     let product = Product::start().await;
     let id = product.sandbox().await;

@@ -76,7 +76,9 @@ async fn expired_sandboxes_take_no_place_and_are_no_more_than_may_exist() {
     let mut expired: Vec<String> = Vec::new();
     for _ in 0..2 {
         let id = made(&product, json!({"maxLifetimeSeconds": 600})).await;
-        product.post("/v1/sandboxes", json!({})).await.refused(429, "QUOTA_EXCEEDED");
+        let full = product.post("/v1/sandboxes", json!({})).await.refused(429, "QUOTA_EXCEEDED");
+        let counted = (&full["quotaType"], &full["current"], &full["limit"]);
+        assert_eq!(counted, (&json!("sandboxes"), &json!(1), &json!(1)));
         let path = format!("/v1/sandboxes/{id}");
         let update = product.request(Method::PATCH, &path).json(&json!({"maxLifetimeSeconds": 1}));
         product.send(update).await.expect(200);

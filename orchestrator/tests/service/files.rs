@@ -17,8 +17,16 @@ async fn folders_are_made_listed_looked_at_and_removed() {
     let id = product.sandbox().await;
     let fs = |rest: &str| format!("/v1/sandboxes/{id}/runtime/fs/{rest}");
     product.post(&fs("mkdir/workspace/a/b"), json!({})).await.refused(404, "NOT_FOUND");
-    product.post(&fs("mkdir/workspace/a/b?recursive=true"), json!({})).await.expect(200);
+    let made = fs("mkdir/workspace/a/b?recursive=true&parents=1");
+    let made = data(product.post(&made, json!({"mode": "0700"})).await.expect(200));
+    let warned =
+        ["parents", "mode"].map(|name| format!("{name} is not known here and was passed over"));
+    assert_eq!(made["warnings"], json!(warned));
     product.post(&fs("mkdir/workspace/a"), json!({})).await.refused(409, "INVALID_STATE");
+    let deep = json!({"recursive": true, "mode": 493});
+    let made = data(product.post(&fs("mkdir/workspace/d/e"), deep.clone()).await.expect(200));
+    assert_eq!(made["warnings"], json!(["mode is not known here and was passed over"]));
+    product.post(&fs("mkdir/workspace/f/g?recursive=false"), deep).await.refused(404, "NOT_FOUND");
     product.exec(&id, "printf x > a/.hidden; printf 12345 > 'a/n ü'; ln -s /etc a/link").await;
     let listed = data(product.get(&fs("list/workspace/a")).await.expect(200));
     assert_eq!(names(&listed), ["b", "link", "n ü"]);

@@ -1,5 +1,7 @@
 //! What a person watches while an agent works.
 
+mod mapping;
+
 use serde_json::json;
 
 use crate::support::{Product, Viewer, eventually};

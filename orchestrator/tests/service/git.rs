@@ -63,7 +63,9 @@ async fn work_goes_from_an_empty_repository_to_another_ones_branch() {
 
     git.sh("printf 'a\\nb\\n' > a.txt; echo x > \"$(printf 'odd\\nname')\"").await;
     assert_eq!(git.get("status").await["untracked"], json!(["a.txt", "odd\nname"]));
-    git.post("add", json!({"paths": ["a.txt"]})).await;
+    let added = git.post("add", json!({"paths": ["a.txt"], "all": true})).await;
+    let warned = json!(["all is not known here and was passed over"]);
+    assert_eq!(added, json!({"success": true, "warnings": warned}));
     assert_eq!(git.get("status").await["staged"], json!(["a.txt"]));
     let made = git.post("commit", json!({"message": "First\n\nBody", "amend": false})).await;
     assert_eq!((&made["author"], &made["message"]), (&json!("Agent"), &json!("First\n\nBody")));

@@ -160,6 +160,7 @@ async fn paths_and_methods_that_lead_nowhere_are_refused() {
         (Method::GET, format!("/v1/sandboxes/{id}/stop")),
         (Method::PATCH, "/projects".to_owned()),
         (Method::DELETE, "/health".to_owned()),
+        (Method::DELETE, "/session".to_owned()),
     ] {
         product.send(product.request(method, &path)).await.refused(405, "METHOD_NOT_ALLOWED");
     }
@@ -184,11 +185,47 @@ async fn what_is_wrong_with_a_request_is_told_in_the_same_words_everywhere() {
         let words = answer.expect(400)["message"].as_str().unwrap().to_owned();
         assert!(words.starts_with("The body is not valid: "), "{path}: {words}");
     }
+    let process =
+        product.get(&format!("{runtime}/process/abc")).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(process["message"], "The path is not valid: \"abc\" must be a whole number.");
     for path in ["git/log?limit=x", "process/1/logs?since=x"] {
         let answer = product.get(&format!("{runtime}/{path}")).await;
         let words = answer.expect(400)["message"].as_str().unwrap().to_owned();
         assert!(words.starts_with("The query is not valid: "), "{path}: {words}");
     }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_field_that_is_wrong_is_named_with_what_it_must_be() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let runtime = format!("/v1/sandboxes/{id}/runtime");
+    let number = json!({"resources.cpu": "must be a number"});
+    for (path, body, fields) in [
+        ("/v1/sandboxes".to_owned(), json!({"resources": {"cpu": "hunter2"}}), number.clone()),
+        ("/projects".to_owned(), json!({"config": {"resources": {"cpu": "hunter2"}}}), number),
+        (
+            "/v1/sandboxes".to_owned(),
+            json!({"resources": {"memory": 1}}),
+            json!({"resources.memoryMB": "must be between 64 and 16384"}),
+        ),
+        (
+            "/v1/sandboxes".to_owned(),
+            json!({"network": {"blockOutbound": "hunter2"}}),
+            json!({"network.blockOutbound": "must be true or false"}),
+        ),
+        (format!("{runtime}/terminals/commands"), json!({}), json!({"command": "is missing"})),
+        // What a sandbox says itself.
+        (format!("{runtime}/files/read"), json!({"path": 3}), json!({"path": "must be a text"})),
+        (format!("{runtime}/git/add"), json!({}), json!({"paths": "is missing"})),
+    ] {
+        let refused = product.post(&path, body.clone()).await.refused(400, "VALIDATION_ERROR");
+        assert_eq!(refused["fields"], fields, "{path} {body}");
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+    let both = json!({"resources": {"cpu": 1, "cpuCores": 1, "memory": 256, "memoryMB": 256}});
+    product.post("/v1/sandboxes", both).await.expect(201);
     product.stop().await;
 }
 

@@ -134,33 +134,37 @@ async fn what_happens_to_a_sandbox_is_told_and_told_again_after_a_number() {
     }
     product.post(&format!("{path}/stop"), json!({})).await.expect(200);
     let stream = |path: &str| product.request(Method::GET, path);
-    let all = product.events(stream(&format!("{path}/events")), 6).await;
+    let all = product.events(stream(&format!("{path}/events")), 8).await;
     let kinds: Vec<_> = all.iter().map(|(_, kind, _)| kind.as_str()).collect();
     assert_eq!(
         kinds,
         [
             "sandbox.provisioning",
             "sandbox.running",
+            "container.ready",
             "sandbox.stopped",
             "sandbox.running",
+            "container.ready",
             "sandbox.updated",
             "sandbox.stopped",
         ]
     );
     let numbers: Vec<_> = all.iter().map(|(seq, ..)| *seq).collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
     let (_, _, running) = &all[1];
+    assert_eq!(all[2].2, *running, "one event by two names");
     assert_eq!((&running["sandboxId"], &running["status"]), (&json!(id), &json!("running")));
     assert!(running["expiresAt"].is_string() && running["timestamp"].is_string());
     let reasons: Vec<_> = all.iter().map(|(.., data)| data["reason"].as_str()).collect();
-    assert_eq!(reasons, [None, None, Some("requested"), None, None, Some("requested")]);
+    let asked = Some("requested");
+    assert_eq!(reasons, [None, None, None, asked, None, None, None, asked]);
 
     let after = |number: u64| all[usize::try_from(number).unwrap()..].to_vec();
     let events = stream(&format!("{path}/events")).header("last-event-id", "2");
-    assert_eq!(product.events(events, 4).await, after(2));
+    assert_eq!(product.events(events, 6).await, after(2));
     for name in ["since", "lastEventId"] {
-        let events = stream(&format!("{path}/events?{name}=5"));
-        assert_eq!(product.events(events, 1).await, after(5));
+        let events = stream(&format!("{path}/events?{name}=7"));
+        assert_eq!(product.events(events, 1).await, after(7));
     }
     let bad = stream(&format!("{path}/events")).header("last-event-id", "x");
     product.send(bad).await.refused(400, "VALIDATION_ERROR");
@@ -169,9 +173,10 @@ async fn what_happens_to_a_sandbox_is_told_and_told_again_after_a_number() {
     product.get(&session).await.refused(404, "NOT_FOUND");
     product.get("/v1/sandboxes/sandbox-none/events").await.refused(404, "NOT_FOUND");
 
-    let live = stream(&format!("{path}/events?since=5")).send().await.unwrap();
+    let live = stream(&format!("{path}/events?since=7")).send().await.unwrap();
     product.delete(&path).await.expect(200);
-    assert_eq!(kinds_to_the_end(live).await, ["sandbox.stopped", "sandbox.deleted"]);
+    let last = ["sandbox.stopped", "sandbox.deleted", "container.removed"];
+    assert_eq!(kinds_to_the_end(live).await, last);
     product.stop().await;
 }
 
@@ -181,13 +186,13 @@ async fn what_happened_is_there_after_a_kill_and_says_that_the_sandbox_was_cut_o
     let first = Process::start(data.path(), 0).await;
     let id = first.product.sandbox().await;
     let path = format!("/v1/sandboxes/{id}/events");
-    let before = first.product.events(first.product.request(Method::GET, &path), 2).await;
+    let before = first.product.events(first.product.request(Method::GET, &path), 3).await;
     first.kill();
     let second = Process::start(data.path(), 0).await;
-    let after = second.product.events(second.product.request(Method::GET, &path), 3).await;
-    assert_eq!(after[..2], before);
-    assert_eq!((after[2].0, after[2].1.as_str()), (3, "sandbox.stopped"));
-    assert_eq!(after[2].2["reason"], "interrupted");
+    let after = second.product.events(second.product.request(Method::GET, &path), 4).await;
+    assert_eq!(after[..3], before);
+    assert_eq!((after[3].0, after[3].1.as_str()), (4, "sandbox.stopped"));
+    assert_eq!(after[3].2["reason"], "interrupted");
     assert!(second.terminate().await.success());
 }
 
@@ -202,8 +207,8 @@ async fn the_end_of_a_sandbox_that_nobody_uses_says_whether_another_one_needed_i
     let second = made(&product, json!({"idleTimeoutSeconds": 1})).await;
     for (id, reason) in [(&first, "make_room"), (&second, "idle")] {
         let events = product.request(Method::GET, &format!("/v1/sandboxes/{id}/events"));
-        let all = product.events(events, 3).await;
-        let (_, kind, data) = &all[2];
+        let all = product.events(events, 4).await;
+        let (_, kind, data) = &all[3];
         assert_eq!((kind.as_str(), &data["reason"]), ("sandbox.stopped", &json!(reason)), "{data}");
     }
     product.stop().await;

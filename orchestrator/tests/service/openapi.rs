@@ -112,7 +112,7 @@ async fn what_a_sandbox_answers_is_as_the_document_says() {
         ("/process/spawn", json!({"command": "sleep 600"})),
         ("/process/run-code", json!({"language": "bash", "code": "echo 1"})),
         ("/terminals", json!({"command": "cat"})),
-        ("/tools/run", json!({"tool": "true"})),
+        ("/tools/run", json!({"tool": "bash", "args": ["-c", "true"]})),
     ] {
         let template = format!("{RUNTIME}{path}");
         assert_eq!(document.problem("post", &template, &body), None, "{path}");

@@ -79,6 +79,31 @@ async fn serve(product: &Product, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_opened_port_is_told_of_once_and_without_its_url() {
+    let product = Product::start().await;
+    let asked = json!({"network": {"ports": [4000]}});
+    let made = product.post("/v1/sandboxes", asked).await.expect(201);
+    let id = made["id"].as_str().unwrap();
+    let host = expose(&product, id, 3000).await;
+    assert_eq!(expose(&product, id, 3000).await, host);
+    let path = format!("/v1/sidecars/{id}/network");
+    let change = product.request(Method::PATCH, &path).json(&json!({"ports": [3000, 5000]}));
+    product.send(change).await.expect(200);
+    product.post(&format!("/v1/sandboxes/{id}/stop"), json!({})).await.expect(200);
+    let events = product.request(Method::GET, &format!("/v1/sandboxes/{id}/events"));
+    let mut opened = Vec::new();
+    for (_, kind, data) in product.events(events, 7).await {
+        assert!(!data.to_string().contains(&host), "{data}");
+        if kind == "port.opened" {
+            assert_eq!(data["sandboxId"], id);
+            opened.push(data["port"].clone());
+        }
+    }
+    assert_eq!(opened, [4000, 3000, 5000]);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_is_an_origin_of_its_own_that_only_its_name_opens() {
     let product = Product::start().await;
     let id = product.sandbox().await;

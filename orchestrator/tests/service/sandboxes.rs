@@ -180,7 +180,8 @@ async fn when_all_places_are_taken_the_one_that_was_idle_longest_makes_room() {
         product.post(&path, json!({"command": "true"})).await.refused(429, "QUOTA_EXCEEDED")
     };
     let (_, refused) = futures::future::join(futures::future::join_all(busy), crowded).await;
-    assert_eq!(refused["limit"], json!(2));
+    let counted = (&refused["quotaType"], &refused["current"], &refused["limit"]);
+    assert_eq!(counted, (&json!("concurrent_sandboxes"), &json!(2), &json!(2)));
     product.stop().await;
 }
 

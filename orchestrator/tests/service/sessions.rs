@@ -19,11 +19,15 @@ async fn a_session_is_made_once_listed_and_gone_when_it_is_deleted() {
     assert_eq!((&made["id"], &made["state"]), (&json!("s1"), &json!("idle")));
     product.post(&path, json!({"sessionId": "s1"})).await.expect(200);
     let elsewhere = format!("/v1/sandboxes/{other}/runtime/agents/session");
-    product.post(&elsewhere, json!({"sessionId": "s1"})).await.refused(409, "INVALID_STATE");
+    let taken = product.post(&elsewhere, json!({"sessionId": "s1"})).await;
+    let words = taken.refused(409, "INVALID_STATE")["message"].to_string();
+    assert!(words.contains("another sandbox: choose another id"), "{words}");
     product.post(&elsewhere, json!({"sessionId": "@s"})).await.refused(400, "VALIDATION_ERROR");
-    let backend = json!({"backend": {"type": "demo"}});
+    let backend = json!({"backend": {"type": "skein"}});
     product.post(&elsewhere, backend).await.refused(501, "NOT_IMPLEMENTED");
-    let fresh = product.post(&elsewhere, json!({})).await.expect(201);
+    // The agent that works there may be named, also where the sandbox names none.
+    let own = json!({"backend": {"type": "demo"}});
+    let fresh = product.post(&elsewhere, own).await.expect(201);
     let fresh = fresh["id"].as_str().unwrap().to_owned();
     assert_eq!(ids(&product.get(&elsewhere).await.expect(200)), [fresh]);
 
@@ -95,6 +99,8 @@ async fn what_came_of_a_turn_is_found_by_its_id_and_by_its_session() {
     // The same session again never runs anything again.
     let again = product.post(&format!("{path}/dispatch"), dispatch).await.expect(200);
     assert_eq!((&again["alreadyExisted"], &again["state"]), (&json!(true), &json!("completed")));
+    assert_eq!(receipt["processing"], json!(receipt["state"] == "running"), "{receipt}");
+    assert_eq!(again["processing"], json!(false));
     assert_eq!(product.exec(&id, "cat count.txt").await["stdout"], "once\n");
 
     let turns = format!("/v1/sandboxes/{id}/runtime/agents/turns");
@@ -122,7 +128,8 @@ async fn a_session_for_itself_brings_its_sandbox_and_takes_it_away() {
     let path = format!("/v1/sessions/{sid}");
     let said = json!({"message": "run: echo hello", "metadata": {"a": 1}});
     let receipt = product.post(&format!("{path}/message"), said).await.expect(200);
-    assert_eq!(receipt["sessionId"], sid);
+    assert_eq!((&receipt["sessionId"], &receipt["processing"]), (&json!(sid), &json!(true)));
+    assert!(receipt["warnings"].to_string().contains("metadata"), "{receipt}");
     let request = product.request(Method::GET, &format!("{path}/events"));
     let first = product.events(request, 1).await;
     assert_eq!((first[0].0, first[0].1.as_str()), (1, "execution.started"));

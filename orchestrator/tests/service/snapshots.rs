@@ -125,6 +125,32 @@ async fn a_new_sandbox_begins_with_a_snapshot_of_one_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_too_long_is_left_out_and_told_of_and_the_rest_comes_back() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    // The folders' own names are still short enough, the last file's is not.
+    let deep = "echo work > a; n=$(printf 'd%.0s' $(seq 200)); \
+                for i in $(seq 20); do mkdir $n && cd $n || exit 1; done; \
+                echo 1 > short && echo 2 > $n";
+    assert_eq!(product.exec(&id, deep).await["exitCode"], 0);
+    let path = format!("/v1/sandboxes/{id}/snapshot");
+    let taken = product.post(&path, json!({})).await.expect(200);
+    let warnings = taken["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "{taken}");
+    assert!(warnings[0].as_str().unwrap().starts_with("1 entries are not in it"), "{taken}");
+    let body = json!({"fromSnapshot": taken["snapshotId"]});
+    let made = product.post("/v1/sandboxes", body).await.expect(201);
+    let new = made["id"].as_str().unwrap();
+    product.sandbox_is(new, "running").await;
+    let back = "cat a; find . -type f | wc -l; find . -name short -exec cat {} +";
+    assert_eq!(says(&product, new, back).await, "work\n2\n1");
+    let paths = json!({"paths": ["a"]});
+    let taken = product.post(&path, paths).await.expect(200);
+    assert!(taken.get("warnings").is_none(), "{taken}");
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_snapshot_changes_nothing() {
     let (product, folder) = with_folder().await;
     let id = product.sandbox().await;

@@ -44,6 +44,62 @@ async fn what_can_not_be_done_here_is_refused_by_name_and_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_in_a_sandbox_is_named_by_kind_and_id() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let runtime = format!("/v1/sandboxes/{id}/runtime");
+    for (path, kind, name) in [
+        ("fs/stat/workspace/none.txt", "file", "/workspace/none.txt"),
+        ("fs/download/workspace/none.txt", "file", "/workspace/none.txt"),
+        ("process/999999", "process", "999999"),
+        ("terminals/none", "terminal", "none"),
+    ] {
+        let missing = product.get(&format!("{runtime}/{path}")).await.refused(404, "NOT_FOUND");
+        assert_eq!(
+            (&missing["resourceType"], &missing["resourceId"]),
+            (&json!(kind), &json!(name))
+        );
+    }
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_nobody_reads_are_told_and_the_rest_is_done() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let runtime = format!("/v1/sandboxes/{id}/runtime");
+    let told = json!(["flavour is not known here and was passed over"]);
+    for (path, mut body, inner) in [
+        ("/v1/secrets", json!({"name": "A_SECRET", "value": "v"}), false),
+        ("/v1/sessions", json!({"projectId": id}), false),
+        ("/files/write", json!({"path": "a", "content": "b"}), true),
+        ("/process/spawn", json!({"command": "true"}), true),
+        ("/process/run-code", json!({"code": "true", "language": "bash"}), true),
+        ("/terminals", json!({"command": "true"}), false),
+    ] {
+        let path = if path.starts_with("/v1") { path.to_owned() } else { runtime.clone() + path };
+        body["flavour"] = json!("sweet");
+        let answer = product.post(&path, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.body);
+        let place = if inner { &answer.body["data"] } else { &answer.body };
+        assert_eq!(place["warnings"], told, "{path}: {}", answer.body);
+    }
+    let taking = format!("/v1/sandboxes/{id}/snapshot");
+    let snapshot = product.post(&taking, json!({"flavour": 1})).await.expect(200);
+    assert!(snapshot["warnings"].as_array().unwrap().contains(&told[0]), "{snapshot}");
+    let mapping = json!({"userId": "me", "sandboxId": id, "flavour": "sweet"});
+    let request = product.request(Method::PUT, "/v1/session/s1/mapping").json(&mapping);
+    assert_eq!(product.send(request).await.expect(200)["warnings"], told);
+    let session = json!({"config": {"image": "node:22"}, "flavour": "sweet"});
+    let made = product.post("/v1/sessions", session).await.expect(201);
+    assert_eq!(made["warnings"][0], told[0]);
+    assert!(made["warnings"][1].as_str().unwrap().contains("image"), "{made}");
+    let plain = product.post("/v1/sessions", json!({"projectId": id})).await.expect(201);
+    assert_eq!(plain.get("warnings"), None);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_has_one_answer_on_every_machine_is_answered() {
     let product = Product::start().await;
     let id = product.sandbox().await;

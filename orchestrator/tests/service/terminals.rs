@@ -220,6 +220,8 @@ async fn a_pages_token_opens_its_own_terminal_and_no_other() {
     };
     let runner = minted(json!({"scope": "session-runtime", "sessionId": "pane"})).await;
     let reader = minted(json!({"scope": "read-only"})).await;
+    let made = product.get(&format!("/v1/sandboxes/{sandbox}")).await.expect(200);
+    let own = made["connection"]["authToken"].as_str().unwrap();
     // As a browser's page has to: the token is among the subprotocols, and one of them is chosen.
     let open = async |terminal: &str, token: &str, origin: &str| {
         let path = format!("/v1/sidecar-proxy/{sandbox}/terminals/{terminal}/ws");
@@ -243,6 +245,8 @@ async fn a_pages_token_opens_its_own_terminal_and_no_other() {
         ("pane", runner.as_str(), "https://evil.example", 403),
         ("pane", reader.as_str(), ORIGIN, 403),
         ("pane", "none", ORIGIN, 401),
+        // It is no page's, and so counts in the header alone.
+        ("pane", own, ORIGIN, 401),
     ] {
         assert_eq!(open(terminal, token, origin).await, status, "{terminal} {origin}");
     }

@@ -128,7 +128,7 @@ async fn a_pages_token_does_not_choose_the_backend() {
         json!({"backend": {"model": "openai/large"}}),
         json!({"backend": {"model": {"provider": "openai", "model": "large"}}}),
         json!({"backend": {"model": {"apiKey": "own"}}}),
-        json!({"backend": {"type": "demo"}}),
+        json!({"backend": {"type": "skein"}}),
         json!({"backend": {"profile": "default"}}),
         json!({"backend": {"inlineProfile": {"instructions": "forget"}}}),
         json!({"limits": {"maxDurationMs": 86_400_000}}),
@@ -145,7 +145,8 @@ async fn a_pages_token_does_not_choose_the_backend() {
     // Nothing is chosen here: it runs with what the sandbox has.
     let url = format!("{}/v1/sidecar-proxy/{sandbox}/agents/sessions/mine", product.base);
     let request = product.http.post(format!("{url}/messages")).bearer_auth(&token);
-    let request = request.json(&body(json!({"backend": {"model": null}, "limits": {}})));
+    let own = json!({"backend": {"type": "demo", "model": null}, "limits": {}});
+    let request = request.json(&body(own));
     product.send(request).await.expect(202);
     assert_eq!(product.record(&sandbox, "mine", "t1").await["state"], json!("completed"));
     product.stop().await;
@@ -201,6 +202,7 @@ async fn a_wish_that_makes_no_sense_is_refused_and_time_has_a_ceiling() {
         json!({"scope": "read-only", "ttlMinutes": 0}),
         json!({"scope": "read-only", "ttlMinutes": -1}),
         json!({"scope": "read-only", "ttlMinutes": 1e300}),
+        json!({"scope": "read-only", "expiresIn": 60}),
     ] {
         product.post(&path, wish).await.refused(400, "VALIDATION_ERROR");
     }

@@ -187,6 +187,37 @@ async fn a_call_of_the_sdk_stands_in_its_callers_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_is_not_let_in_has_no_say_in_what_is_sent() {
+    let collector = Collector::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+    ];
+    let process = Process::start_with(data.path(), 0, &env).await;
+    let product = &process.product;
+    let asks = [
+        ("/v1/agents", Method::GET),
+        ("/v1/sandboxes", Method::POST),
+        ("/sidecar/box/health", Method::GET),
+        ("/health", Method::GET),
+        ("/none", Method::GET),
+    ];
+    for (path, method) in asks {
+        let url = format!("{}{path}", product.base);
+        let request = product.http.request(method, url).header("traceparent", CALLER);
+        request.bearer_auth("wrong").send().await.unwrap();
+    }
+    // What would have been sent is before this one.
+    let request = product.request(Method::GET, "/v1/secrets").header("traceparent", CALLER);
+    product.send(request).await.expect(200);
+    collector.span("http.request", "http.route", json!("/v1/secrets")).await;
+    assert_eq!(collector.spans().len(), 1, "{:?}", collector.spans());
+    assert!(process.terminate().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_hangs_or_is_away_breaks_no_turn_and_no_end() {
     // It takes connections and never answers.
     let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -26,6 +26,41 @@ fn check_log(log: &[(u64, String, Value)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_come_with_a_turn_are_put_into_the_sandbox_once_and_named_to_the_agent() {
+    let product = Product::start().await;
+    let id = product.sandbox().await;
+    let messages = format!("{}/messages", product.session_path(&id, "s1"));
+    let sent = json!({"type": "file", "filename": "../n.txt", "mediaType": "text/plain",
+        "url": "data:text/plain;base64,c2VudCBhbG9uZw=="});
+    let there = json!({"type": "image", "path": "pictures/a.png"});
+    let parts = json!([{"type": "text", "text": "hello"}, sent, there]);
+    let body = json!({"turnId": "t1", "parts": parts});
+    product.post(&messages, body.clone()).await.expect(202);
+    product.record(&id, "s1", "t1").await;
+    let file = "attachments/t1/1-n.txt";
+    assert_eq!(product.exec(&id, &format!("cat {file}")).await["stdout"], "sent along");
+    let said = product.get(&messages).await.expect(200);
+    let list = format!("- /workspace/{file} (text/plain)\n- /workspace/pictures/a.png");
+    assert_eq!(
+        said["messages"][0]["parts"][0]["text"],
+        format!("hello\n\nFiles that come with this message:\n{list}")
+    );
+    // The same again is a look-up, and brings nothing back.
+    product.exec(&id, "rm -r attachments && touch attachments").await;
+    product.post(&messages, body).await.expect(200);
+    assert_eq!(product.exec(&id, "test -f attachments").await["exitCode"], 0);
+    // No agent is told of a file that is not there.
+    let body = json!({"turnId": "t2", "parts": [sent]});
+    product.post(&messages, body).await.expect(202);
+    let record = product.record(&id, "s1", "t2").await;
+    assert_eq!(
+        (&record["state"], &record["error"]["code"]),
+        (&json!("failed"), &json!("FILE_NOT_WRITTEN"))
+    );
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_turn_runs_in_the_sandbox_and_leaves_a_record_and_a_log() {
     let product = Product::start().await;
     let id = product.sandbox().await;

@@ -44,8 +44,6 @@ const MAX_REPLAY_TRIES: u32 = 5;
 const PERSIST_EVERY_MS: u64 = 1_000;
 /// What the transport reports when a connection broke without a word.
 const ABNORMAL_CLOSE: u16 = 1006;
-/// A frame of ours was too large, and would be again.
-const TOO_LARGE_CLOSE: u16 = 4413;
 /// What we close with when the gateway fell silent or cannot fill a gap.
 const STALLED_CLOSE: u16 = 4000;
 
@@ -264,6 +262,6 @@ fn read_cursor(text: &str) -> Option<(Option<String>, Extra)> {
 
 /// Whether to come back after a close of this code.
 fn is_final_close(code: u16) -> bool {
-    use close_code::{DONE, FORBIDDEN, PROTOCOL, UNKNOWN_SESSION};
-    matches!(code, DONE | PROTOCOL | FORBIDDEN | UNKNOWN_SESSION | TOO_LARGE_CLOSE)
+    use close_code::{DONE, FORBIDDEN, PROTOCOL, TOO_LARGE, UNKNOWN_SESSION};
+    matches!(code, DONE | PROTOCOL | FORBIDDEN | UNKNOWN_SESSION | TOO_LARGE)
 }

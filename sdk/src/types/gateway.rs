@@ -28,9 +28,9 @@ pub enum ServerFrame {
     /// Answer to `subscribe`: what is watched now, and what may not be.
     #[serde(rename = "subscribed")]
     Subscribed { channels: Vec<String>, denied: Vec<DeniedChannel> },
-    /// Answer to `unsubscribe`.
+    /// Answer to `unsubscribe`: what is watched no more, and what was not watched.
     #[serde(rename = "unsubscribed")]
-    Unsubscribed { channels: Vec<String> },
+    Unsubscribed { channels: Vec<String>, denied: Vec<DeniedChannel> },
     /// Replay of `from..=to` begins; `truncated`: older events than `oldest_seq` are gone.
     #[serde(rename = "replay.start", rename_all = "camelCase")]
     ReplayStart {
@@ -184,7 +184,10 @@ impl ServerFrame {
                 channels: required(fields, "channels")?,
                 denied: optional(fields, "denied")?,
             },
-            "unsubscribed" => Self::Unsubscribed { channels: required(fields, "channels")? },
+            "unsubscribed" => Self::Unsubscribed {
+                channels: required(fields, "channels")?,
+                denied: optional(fields, "denied")?,
+            },
             "replay.start" => Self::ReplayStart {
                 channel: required(fields, "channel")?,
                 since: required(fields, "since")?,
@@ -290,6 +293,8 @@ pub mod close_code {
     pub const UNKNOWN_SESSION: u16 = 4404;
     /// The viewer was silent for too long; come back.
     pub const PING_TIMEOUT: u16 = 4408;
+    /// The viewer sent a message that is larger than the server takes. Final.
+    pub const TOO_LARGE: u16 = 4413;
     /// The viewer reads too slowly, or asks too often; come back.
     pub const SLOW: u16 = 4429;
 }

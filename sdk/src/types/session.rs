@@ -15,7 +15,8 @@ pub struct SessionMapping {
     pub user_id: String,
     /// Where the session runs.
     pub sandbox_id: String,
-    /// The session's name inside the sandbox, when it differs.
+    /// The session's name inside the sandbox, when it differs: the turns go by that name, and viewers
+    /// of the session see them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_session_id: Option<String>,
 }
@@ -36,6 +37,8 @@ pub struct Dispatch {
     /// What the turn may use at most.
     #[serde(default)]
     pub limits: TurnLimits,
+    /// `interactions`, an object of kinds and booleans, switches off what no person is asked in this
+    /// turn. The receipt's `warnings` name what else stands here.
     #[serde(flatten)]
     pub extra: Extra,
 }
@@ -47,7 +50,8 @@ pub struct Dispatch {
 pub enum InputPart {
     /// Prose.
     Text { text: String },
-    /// Something that this version does not know, as it came.
+    /// Of type `file` or `image`: `filename`, `mediaType`, and either `url`, a `data:` or `file:` URL,
+    /// or `path` in the sandbox. Of any other type: as it came.
     #[serde(untagged)]
     Other(Extra),
 }
@@ -96,13 +100,22 @@ impl BackendChoice {
             }
             other => other,
         };
-        let mut model: Option<ModelChoice> = model.map(serde_json::from_value).transpose()?;
+        // The parser's own words may quote a key.
+        let mut model: Option<ModelChoice> =
+            model.map(serde_json::from_value).transpose().map_err(|_| {
+                serde_json::Error::custom(
+                    "model must be a name, or an object whose provider, model, apiKey and baseUrl \
+                     are texts",
+                )
+            })?;
         for profile in PROFILES {
             if let Some(name) = named_in(&mut fields, profile) {
                 model = Some(model.unwrap_or_default().called(name)?);
             }
         }
-        Ok(Self { kind: optional(&mut fields, "type")?, model, extra: fields })
+        let kind = optional(&mut fields, "type")
+            .map_err(|_| serde_json::Error::custom("type must be a text"))?;
+        Ok(Self { kind, model, extra: fields })
     }
 }
 
@@ -220,6 +233,12 @@ pub struct DispatchReceipt {
     /// Sequence number after which the turn's events begin.
     #[serde(default)]
     pub since: u64,
+    /// The turn runs.
+    #[serde(default)]
+    pub processing: bool,
+    /// What of the request makes no difference, in words for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     #[serde(flatten)]
     pub extra: Extra,
 }

@@ -33,6 +33,9 @@ pub struct SnapshotTaken {
     pub size_bytes: Option<u64>,
     #[serde(default)]
     pub tags: Vec<String>,
+    /// What it does not have, and what of the request was passed over, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A snapshot in the list of a sandbox's.

@@ -169,7 +169,7 @@ async fn work(
 async fn lease(app: &App, id: &str) -> Result<Lease, SandboxError> {
     loop {
         match app.sandboxes.lease(id).await {
-            Err(SandboxError::Quota { .. }) => {}
+            Err(SandboxError::NoRoom(_)) => {}
             leased => return leased,
         }
         // A try that fails is a warning in the log and a row that is written.

@@ -16,6 +16,7 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use sandbox_sdk::types::ErrorCode;
 use tokio::time::timeout;
 
 use super::Bounds;
@@ -32,17 +33,20 @@ const KINDS: [&str; 5] = [
 /// What else of the head comes through.
 const PASSED: [HeaderName; 3] = [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE];
 
-/// The answer for the client. An answer that breaks its bounds later breaks off.
+/// The answer for the client. An answer that breaks its bounds later breaks off, and so does its
+/// connection: nobody takes it for whole.
 pub(super) fn of(
+    sandbox: &str,
     theirs: http::Response<Incoming>,
     bounds: Bounds,
     kept: impl Send + 'static,
 ) -> Result<Response, ApiError> {
     let (head, body) = theirs.into_parts();
     if body.size_hint().lower() > bounds.answer {
-        return Err(SidecarError::Nonsense("the answer is too large".to_owned()).into());
+        return Err(too_large(bounds));
     }
-    let mut answer = Response::new(Body::from_stream(bounded(body, bounds, kept)));
+    let body = bounded(sandbox.to_owned(), body, bounds, kept);
+    let mut answer = Response::new(Body::from_stream(body));
     *answer.status_mut() = head.status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind(&head.headers)));
@@ -61,6 +65,17 @@ pub(super) fn of(
     Ok(answer)
 }
 
+fn too_large(Bounds { answer, setting, .. }: Bounds) -> ApiError {
+    let Some(setting) = setting else {
+        return SidecarError::Nonsense("the answer is too large".to_owned()).into();
+    };
+    let words = format!(
+        "This is larger than {answer} bytes, which is the most here ({setting}). A file can be had \
+         in parts, by the header Range."
+    );
+    ApiError::new(ErrorCode::TooLarge, words).with("limit", answer)
+}
+
 fn kind(headers: &HeaderMap) -> &'static str {
     let given = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let known = KINDS.into_iter().find(|kind| given.eq_ignore_ascii_case(kind.as_bytes()));
@@ -68,19 +83,23 @@ fn kind(headers: &HeaderMap) -> &'static str {
 }
 
 fn bounded(
+    sandbox: String,
     body: Incoming,
     bounds: Bounds,
     kept: impl Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let start = (body.into_data_stream(), bounds.answer, kept);
-    stream::try_unfold(start, move |(mut body, left, kept)| async move {
+    let start = (sandbox, body.into_data_stream(), bounds.answer, kept);
+    stream::try_unfold(start, move |(sandbox, mut body, left, kept)| async move {
         let next = timeout(bounds.patience, body.next()).await;
         let Some(piece) = next.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? else {
             return Ok(None);
         };
         let piece = piece.map_err(io::Error::other)?;
-        let left = left.checked_sub(piece.len() as u64);
-        let left = left.ok_or_else(|| io::Error::other("the answer is too large"))?;
-        Ok::<_, io::Error>(Some((piece, (body, left, kept))))
+        let Some(left) = left.checked_sub(piece.len() as u64) else {
+            let Bounds { answer: limit, setting, .. } = bounds;
+            tracing::warn!(sandbox, limit, setting, "answer broken off: it is too large");
+            return Err(io::Error::other("the answer is too large"));
+        };
+        Ok::<_, io::Error>(Some((piece, (sandbox, body, left, kept))))
     })
 }

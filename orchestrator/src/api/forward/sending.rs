@@ -3,14 +3,38 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use futures::{StreamExt, stream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::super::extract;
 use crate::error::ApiError;
+
+/// How slow a client's body may be, with all breaks together. Time in which the sandbox does not
+/// read on is not counted.
+const PACE: Pace = Pace { grace: Duration::from_secs(60), least: 1024 };
+
+/// The body's whole time is `grace`, and a second for so many bytes of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) grace: Duration,
+    /// Bytes per second.
+    pub(super) least: u32,
+}
+
+/// A body on its way.
+struct Coming {
+    sending: Arc<Sending>,
+    body: BodyDataStream,
+    /// Bytes that may still come.
+    left: u64,
+    came: u64,
+    /// How long the client was waited for.
+    waited: Duration,
+}
 
 /// How far the body has come.
 #[derive(Debug)]
@@ -29,17 +53,30 @@ impl Sending {
 
     /// The body, as long as it is within its limit. What is beyond is read and dropped.
     pub(super) fn body(self: &Arc<Self>, body: Body, limit: u64) -> Body {
-        let start = (Arc::clone(self), body.into_data_stream(), limit);
-        Body::from_stream(stream::try_unfold(start, move |(sending, mut body, left)| async move {
-            let Some(piece) = body.next().await else { return Ok(None) };
-            let piece = piece.map_err(|error| sending.refuse(extract::unread(&error)))?;
-            let Some(left) = left.checked_sub(piece.len() as u64) else {
-                let refused = sending.refuse(extract::too_large(limit));
-                extract::drain(Body::new(body)).await;
+        self.body_at(PACE, body, limit)
+    }
+
+    pub(super) fn body_at(self: &Arc<Self>, pace: Pace, body: Body, limit: u64) -> Body {
+        let (sending, body) = (Arc::clone(self), body.into_data_stream());
+        let start = Coming { sending, body, left: limit, came: 0, waited: Duration::ZERO };
+        Body::from_stream(stream::try_unfold(start, move |mut coming| async move {
+            let (asked, most) = (Instant::now(), pace.time(coming.came));
+            let next = timeout(most.saturating_sub(coming.waited), coming.body.next()).await;
+            coming.waited += asked.elapsed();
+            let Ok(next) = next else {
+                return Err(coming.sending.refuse(extract::too_slow(most)));
+            };
+            let Some(piece) = next else { return Ok(None) };
+            let piece = piece.map_err(|error| coming.sending.refuse(extract::unread(&error)))?;
+            let Some(left) = coming.left.checked_sub(piece.len() as u64) else {
+                let refused = coming.sending.refuse(extract::too_large(limit));
+                extract::drain(Body::new(coming.body)).await;
                 return Err(refused);
             };
-            sending.state().last = Instant::now();
-            Ok(Some((piece, (sending, body, left))))
+            coming.left = left;
+            coming.came += piece.len() as u64;
+            coming.sending.state().last = Instant::now();
+            Ok(Some((piece, coming)))
         }))
     }
 
@@ -60,5 +97,12 @@ impl Sending {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pace {
+    /// How long a body may have taken of which so many bytes came.
+    fn time(self, came: u64) -> Duration {
+        self.grace + Duration::from_secs(came) / self.least
     }
 }

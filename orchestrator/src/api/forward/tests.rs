@@ -8,9 +8,10 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode},
     response::IntoResponse,
 };
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -26,7 +27,7 @@ use crate::driver::bubblewrap::launch::SOCKET;
 /// Nothing waits this long that works.
 const FOR_EVER: Duration = Duration::from_secs(60);
 /// Whatever waits for an answer gets it sooner.
-const BOUNDS: Bounds = Bounds { body: 100, answer: 100, patience: FOR_EVER };
+const BOUNDS: Bounds = Bounds { body: 100, answer: 100, patience: FOR_EVER, setting: None };
 /// For what never comes.
 const IMPATIENT: Bounds = Bounds { patience: Duration::from_millis(300), ..BOUNDS };
 
@@ -68,7 +69,7 @@ impl Sandbox {
     async fn asked_within(&self, bounds: Bounds, body: Body) -> Result<Response, ApiError> {
         let request = Request::builder().method(Method::POST).body(body).unwrap();
         let client = self.client();
-        let asked = pass(&client, request, "/x", bounds, ());
+        let asked = pass(("box", &client), request, "/x", bounds, ());
         timeout(FOR_EVER, asked).await.expect("it waits for a sandbox that never answers")
     }
 }
@@ -121,6 +122,11 @@ async fn what_a_sandbox_answers_is_bounded_in_size() {
     let declared = "HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n";
     let answer = Sandbox::answering(declared).asked(Body::empty()).await;
     assert_eq!(refusal(answer).await.0, 503);
+    let set = Bounds { setting: Some("SKEIN_X"), ..BOUNDS };
+    let answer = Sandbox::answering(declared).asked_within(set, Body::empty()).await;
+    let (status, body) = refusal(answer).await;
+    assert_eq!((status.as_u16(), &body["limit"]), (413, &json!(100)));
+    assert!(body["message"].as_str().unwrap().contains("SKEIN_X"), "{body}");
     let chunk = format!("32\r\n{}\r\n", "x".repeat(50));
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let fitting = format!("{head}{chunk}{chunk}0\r\n\r\n");
@@ -145,7 +151,7 @@ async fn a_sandbox_that_is_silent_is_not_waited_for() {
     let sandbox = Sandbox::answering(half);
     // Its head may take as long as it likes.
     let theirs = sandbox.client().send(Request::new(Body::empty())).await.unwrap();
-    text(answer::of(theirs, IMPATIENT, ()).unwrap()).await.unwrap_err();
+    text(answer::of("box", theirs, IMPATIENT, ()).unwrap()).await.unwrap_err();
     let refused = "HTTP/1.1 400 No\r\nContent-Length: 10\r\n\r\nhello";
     let answer = Sandbox::answering(refused).asked_within(IMPATIENT, Body::empty()).await;
     assert_eq!(refusal(answer).await.0, 503);
@@ -166,9 +172,9 @@ async fn a_request_is_bounded_whether_it_tells_its_length_or_not() {
     let silent = Sandbox::answering("");
     let (status, body) = refusal(silent.asked(pieces(3)).await).await;
     assert_eq!((status.as_u16(), &body["limit"]), (413, &json!(100)));
-    let request = Request::builder().method(Method::POST).header(CONTENT_LENGTH, 101);
-    let request = request.body(Body::from("x".repeat(101))).unwrap();
-    assert_eq!(refusal(fitting(request, 100).await).await.0, 413);
+    let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(101))]);
+    let declared = extract::fitting(&headers, Body::from("x".repeat(101)), 100);
+    assert_eq!(refusal(declared).await.0, 413);
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(Sandbox::answering(ok).asked(pieces(2)).await.unwrap().status(), 200);
 }
@@ -187,12 +193,40 @@ async fn a_client_that_still_writes_what_is_too_large_gets_to_read_why() {
 }
 
 #[tokio::test]
+async fn a_body_that_trickles_is_not_waited_for() {
+    let piece = |()| async {
+        sleep_until(Instant::now() + Duration::from_millis(5)).await;
+        Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+    };
+    let pace = sending::Pace { grace: Duration::from_millis(50), least: 1000 };
+    let trickle = Body::from_stream(futures::stream::unfold((), piece));
+    let sending = Arc::new(Sending::new());
+    let body = sending.body_at(pace, trickle, 1 << 20);
+    let read = timeout(FOR_EVER, axum::body::to_bytes(body, 1 << 20));
+    read.await.expect("it is waited for").unwrap_err();
+    let refused = sending.refused().unwrap();
+    assert_eq!(refusal(Err::<(), _>(refused)).await.0, 408);
+}
+
+#[tokio::test]
+async fn time_in_which_the_sandbox_does_not_read_is_not_the_bodys() {
+    let pace = sending::Pace { grace: Duration::from_millis(50), least: 1000 };
+    let sending = Arc::new(Sending::new());
+    let mut body = sending.body_at(pace, pieces(2), 100).into_data_stream();
+    for _ in 0..2 {
+        assert_eq!(body.next().await.unwrap().unwrap().len(), 40);
+        sleep_until(Instant::now() + pace.grace * 2).await;
+    }
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
 async fn who_gives_up_hangs_up_on_the_sandbox_and_lets_go_of_it() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
     let sandbox = Sandbox::answering(half);
     let (kept, mut let_go) = oneshot::channel::<()>();
     let request = Request::builder().method(Method::POST).body(Body::empty()).unwrap();
-    let answer = pass(&sandbox.client(), request, "/x", BOUNDS, kept).await.unwrap();
+    let answer = pass(("box", &sandbox.client()), request, "/x", BOUNDS, kept).await.unwrap();
     assert_eq!(let_go.try_recv(), Err(oneshot::error::TryRecvError::Empty));
     drop(answer);
     let_go.await.unwrap_err();

@@ -17,14 +17,14 @@ use futures::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use sandbox_sdk::types::{ErrorBody, SUBPROTOCOL, close_code};
+use sandbox_sdk::types::{ErrorBody, ErrorCode, SUBPROTOCOL, close_code};
 use tokio::{
     net::UnixStream,
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{self, Error, protocol::WebSocketConfig},
+    tungstenite::{self, Error, error::CapacityError, protocol::WebSocketConfig},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -68,12 +68,7 @@ pub(in crate::api) async fn run(
     let inside = open(lease.sidecar(), path).await?;
     let draining = app.gateway.draining();
     let selected = selected(&upgrade.requested_protocols().collect::<Vec<_>>());
-    let mut upgrade = upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(MAX_WRITE_BUFFER);
+    let mut upgrade = bounded(upgrade);
     if let Some(selected) = selected {
         upgrade.set_selected_protocol(selected);
     }
@@ -81,6 +76,16 @@ pub(in crate::api) async fn run(
         relay(client, inside, until, draining).await;
         drop(lease);
     }))
+}
+
+/// The client's side within its bounds.
+fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
 }
 
 /// The subprotocol that is answered, as at the gateway. A browser insists on one of those that it
@@ -115,12 +120,11 @@ fn refusal(error: Error) -> SidecarError {
         other => return SidecarError::Unreachable(other.to_string()),
     };
     let body = answer.body().as_deref().unwrap_or_default();
-    let said = serde_json::from_slice::<ErrorBody>(body).ok();
-    let (code, message) = said.map_or_else(
-        || (String::new(), "The sandbox does not open this.".to_owned()),
-        |body| (body.error.code, body.error.message),
-    );
-    SidecarError::Refused { status: answer.status().as_u16(), code, message }
+    let status = answer.status().as_u16();
+    let said = serde_json::from_slice(body);
+    let said = said
+        .unwrap_or_else(|_| ErrorBody::new(ErrorCode::Server, "The sandbox does not open this."));
+    SidecarError::refused(status, said)
 }
 
 /// Why a connection ends.
@@ -144,6 +148,20 @@ impl Ending {
 
     fn broken() -> Self {
         Self::new(close_code::INTERNAL, "the sandbox does not answer")
+    }
+
+    /// Of a client that can't be read any more.
+    fn unread(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref::<Error>() {
+            Some(Error::Capacity(CapacityError::MessageTooLong { .. })) => Self::new(
+                close_code::TOO_LARGE,
+                "MESSAGE_TOO_LARGE: a message holds 64 KiB at most",
+            ),
+            Some(Error::Protocol(_) | Error::Utf8(_)) => {
+                Self::new(close_code::PROTOCOL, "broken frames")
+            }
+            _ => Self::gone(),
+        }
     }
 
     /// As the sandbox has it, as far as it may say so.
@@ -228,7 +246,8 @@ async fn up(
             Ok(Some(Ok(Message::Binary(bytes)))) => tungstenite::Message::Binary(bytes),
             Ok(Some(Ok(Message::Text(text)))) => tungstenite::Message::text(text.as_str()),
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
-            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return Ending::gone(),
+            Ok(Some(Ok(Message::Close(_))) | None) => return Ending::gone(),
+            Ok(Some(Err(error))) => return Ending::unread(error),
         };
         match timeout(STALL, to.send(message)).await {
             Ok(Ok(())) => {}

@@ -19,7 +19,7 @@ use super::{
     bearer, ending, refused,
 };
 use crate::{
-    api::App,
+    api::{App, layers},
     clock::now_ms,
     error::ApiError,
     gateway,
@@ -48,10 +48,12 @@ pub(super) async fn run(
     let row = path.and_then(|path| table::find(request.method(), path));
     let access = credential(app, request.headers(), id, row.is_some_and(|row| row.socket))?;
     app.rates.sandbox_request(id)?;
-    let closed = || ApiError::new(ErrorCode::Forbidden, "The token does not open this.");
-    let row = row.filter(|row| access.can(row.needs)).ok_or_else(closed)?;
+    let closed = |words: &str| ApiError::new(ErrorCode::Forbidden, words);
+    let row = row.filter(|row| access.can(row.needs)).ok_or_else(|| {
+        closed("The token's scope does not open this; the sandbox's own token may.")
+    })?;
     if row.own && (access.session.is_none() || access.session.as_deref() != values.next()) {
-        return Err(closed());
+        return Err(closed("The token is for another session or connection than this."));
     }
     if row.socket && !from_known_page(app.gateway.origins(), request.headers()) {
         return Err(ApiError::new(ErrorCode::Forbidden, "This origin may not open a terminal."));
@@ -64,6 +66,7 @@ pub(super) async fn run(
     let left = access.expires_at.saturating_mul(1000).saturating_sub(now_ms());
     let until = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
     let pass = Pass { until: Some(until), connection: access.session, product: false, key: false };
+    layers::join_callers_trace(&request);
     request.extensions_mut().insert(pass);
     let answer = timeout_at(until, next.run(request)).await.map_err(|_| {
         ApiError::new(ErrorCode::Auth, "The token ended before the answer was there.")

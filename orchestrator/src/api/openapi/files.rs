@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{
     operation::{BYTES, FORM, GZIP, Operation, delete, get, post, put, tagged},
     shape::{
-        Shape, always, data, done, fields, flag, list, maybe, object, of, or_null, text, whole,
-        word,
+        Shape, always, data, done, fields, flag, list, maybe, object, of, or_null, text, warned,
+        whole, word,
     },
 };
 
@@ -23,7 +23,10 @@ fn switch() -> Shape {
 }
 
 fn files() -> impl Iterator<Item = Operation> {
-    let changed = || data(fields([always("path", text())]));
+    let removed = data(fields([always("path", text())]));
+    // The switch of the query may stand in a body as well.
+    let recursive = || fields([maybe("recursive", or_null(flag()))]);
+    let made = || data(fields([always("path", text()), maybe("warnings", list(text()))]));
     let unpacked = data(fields([always("files", whole()), always("bytes", whole())]));
     let bytes = || Shape::Plain(json!({"type": "string", "contentMediaType": BYTES}));
     let file = fields([
@@ -49,7 +52,11 @@ fn files() -> impl Iterator<Item = Operation> {
         maybe("before", list(text())),
         maybe("after", list(text())),
     ]);
-    let found = fields([always("matches", list(line)), always("truncated", flag())]);
+    let found = fields([
+        always("matches", list(line)),
+        always("truncated", flag()),
+        maybe("warnings", list(text())),
+    ]);
     tagged(
         "Files",
         [
@@ -58,7 +65,7 @@ fn files() -> impl Iterator<Item = Operation> {
                 .gives(200, data(of::<FileContent>())),
             post("/files/write", "Writes a file, all of it or nothing.")
                 .takes(of::<WriteFile>())
-                .gives(200, data(of::<FileWritten>())),
+                .gives(200, data(warned(of::<FileWritten>()))),
             post("/files/read-batch", "Reads several files at once.")
                 .takes(of::<ReadFiles>())
                 .gives(200, data(of::<FilesRead>())),
@@ -88,16 +95,18 @@ fn files() -> impl Iterator<Item = Operation> {
                 .gives(200, data(fields([always("exists", flag())]))),
             post("/fs/mkdir/{*path}", "Makes a folder.")
                 .query("recursive", switch())
-                .gives(200, changed()),
+                .may_take(recursive())
+                .gives(200, made()),
             delete("/fs/{*path}", "Removes a file or folder.")
                 .query("recursive", switch())
-                .gives(200, changed()),
+                .gives(200, removed),
             get("/fs/{*path}", "Answers about a path without a slash before it.")
                 .query("all", switch())
                 .gives(200, object()),
             post("/fs/{*path}", "Makes a folder whose path has no slash before it.")
                 .query("recursive", switch())
-                .gives(200, changed()),
+                .may_take(recursive())
+                .gives(200, made()),
             post("/search", "Finds lines of files that fit a regular expression.")
                 .takes(searched)
                 .gives(200, found),
@@ -167,19 +176,19 @@ fn git() -> impl Iterator<Item = Operation> {
                 .gives(200, fields([always("branches", list(branch))])),
             post("/git/add", "Stages files.")
                 .takes(fields([cwd(), always("paths", list(text()))]))
-                .gives(200, done()),
+                .gives(200, warned(done())),
             post("/git/commit", "Commits what is staged.")
                 .takes(fields([cwd(), maybe("message", text()), maybe("amend", flag())]))
-                .gives(200, commit()),
+                .gives(200, warned(commit())),
             post("/git/push", "Pushes to where its network reaches.")
                 .may_take(fields([cwd(), maybe("force", flag())]))
-                .gives(200, done()),
+                .gives(200, warned(done())),
             post("/git/pull", "Pulls from where its network reaches.")
                 .may_take(fields([cwd(), maybe("rebase", flag())]))
-                .gives(200, done()),
+                .gives(200, warned(done())),
             post("/git/checkout", "Goes to another branch, or to a new one.")
                 .takes(fields(checkout))
-                .gives(200, done()),
+                .gives(200, warned(done())),
         ],
     )
 }

@@ -10,7 +10,7 @@ use super::{
     operation::{Opens, Operation, delete, get, patch, post, tagged},
     shape::{
         Shape, always, date, done, fields, flag, list, maybe, named, number, object, of, or_null,
-        text, told, whole, word,
+        text, told, warned, whole, word,
     },
 };
 use crate::api::sandboxes::STATUSES;
@@ -180,12 +180,12 @@ fn account() -> impl Iterator<Item = Operation> {
                 .gives(200, fields([always("secrets", list(secret()))])),
             post("/v1/secrets", "Keeps a value for environments.")
                 .takes(fields([always("name", text()), always("value", text())]))
-                .gives(201, secret()),
+                .gives(201, warned(secret())),
             get("/v1/secrets/{name}", "Shows the value of a secret.")
                 .gives(200, fields([always("name", text()), always("value", text())])),
             patch("/v1/secrets/{name}", "Gives a secret another value.")
                 .takes(fields([always("value", text())]))
-                .gives(200, secret()),
+                .gives(200, warned(secret())),
             delete("/v1/secrets/{name}", "Removes a secret.").gives(200, done()),
             usage.at("/v1/usage"),
             usage,

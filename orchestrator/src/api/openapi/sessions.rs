@@ -9,8 +9,8 @@ use sandbox_sdk::types::{
 use super::{
     operation::{Operation, delete, get, post, put, tagged},
     shape::{
-        Shape, always, data, date, done, fields, flag, integer, list, maybe, object, of, or_null,
-        text, whole, word,
+        Shape, always, data, date, done, fields, flag, integer, list, maybe, named, object, of,
+        or_null, text, warned, whole, word,
     },
 };
 
@@ -25,6 +25,7 @@ pub(super) fn of_product() -> impl Iterator<Item = Operation> {
             always("activeExecutionId", or_null(text())),
         ])
     };
+    let mapped = fields([always("success", flag()), maybe("runtimeSessionId", text())]);
     let new = fields([
         maybe("projectId", or_null(text())),
         maybe("config", or_null(of::<CreateSandbox>())),
@@ -34,10 +35,10 @@ pub(super) fn of_product() -> impl Iterator<Item = Operation> {
         [
             put("/v1/session/{sid}/mapping", "Says whose a session is, and where it runs.")
                 .takes(of::<SessionMapping>())
-                .gives(200, done()),
+                .gives(200, warned(mapped)),
             post("/v1/sessions", "Makes a session, and maybe a sandbox for it.")
                 .may_take(new)
-                .gives(201, session()),
+                .gives(201, warned(session())),
             get("/v1/sessions/{sid}", "Shows a session.").gives(200, session()),
             delete("/v1/sessions/{sid}", "Removes a session, and the sandbox made for it.")
                 .gives(200, done()),
@@ -65,6 +66,7 @@ fn runs() -> impl Iterator<Item = Operation> {
         maybe("sessionId", or_null(text())),
         maybe("turnId", or_null(text())),
         maybe("backend", or_null(of::<BackendChoice>())),
+        maybe("interactions", or_null(named(flag()))),
     ]);
     let cancel =
         fields([maybe("executionId", or_null(text())), maybe("sessionId", or_null(text()))]);
@@ -197,6 +199,7 @@ fn run() -> Shape {
         maybe("turnId", or_null(text())),
         maybe("backend", or_null(of::<BackendChoice>())),
         maybe("limits", of::<TurnLimits>()),
+        maybe("interactions", or_null(named(flag()))),
     ])
 }
 
@@ -218,5 +221,6 @@ fn result() -> Shape {
         always("error", or_null(of::<TurnError>())),
         always("timing", timing),
         always("metadata", object()),
+        maybe("warnings", list(text())),
     ])
 }

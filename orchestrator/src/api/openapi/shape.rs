@@ -115,6 +115,11 @@ pub(super) fn done() -> Shape {
     fields([always("success", flag())])
 }
 
+/// The same, with what of the request was passed over, if anything was.
+pub(super) fn warned(shape: Shape) -> Shape {
+    both(shape, fields([maybe("warnings", list(text()))]))
+}
+
 /// `{success: true, data}`.
 pub(super) fn data(shape: Shape) -> Shape {
     fields([always("success", flag()), always("data", shape)])

@@ -11,7 +11,7 @@ use super::{
     operation::{EVENTS, Operation, delete, get, patch, post, tagged},
     shape::{
         Shape, always, both, data, date, fields, flag, integer, list, maybe, named, object, of,
-        or_null, text, whole, word,
+        or_null, text, warned, whole, word,
     },
 };
 
@@ -68,6 +68,9 @@ fn about() -> impl Iterator<Item = Operation> {
             get("/permissions/users/agent", "Shows the one user.").gives(200, user()),
             get("/permissions/users/agent/policies", "Tells what the one user may do: everything.")
                 .gives(200, fields([always("rules", list(object()))])),
+            post("/permissions/users/agent/check", "Tells whether a path is the one user's.")
+                .takes(fields([always("path", text()), always("action", word(["read", "write"]))]))
+                .gives(200, fields([always("allowed", flag())])),
             get("/permissions/users/{*rest}", "Finds nobody, as there is one user.")
                 .gives(404, of::<ErrorBody>()),
         ],
@@ -95,7 +98,11 @@ fn counted_on() -> Shape {
 }
 
 fn commands() -> impl Iterator<Item = Operation> {
-    let result = fields([always("success", flag()), always("result", of::<ExecResult>())]);
+    let result = fields([
+        always("success", flag()),
+        always("result", of::<ExecResult>()),
+        maybe("warnings", list(text())),
+    ]);
     tagged(
         "Commands",
         [
@@ -121,6 +128,7 @@ fn processes() -> impl Iterator<Item = Operation> {
             maybe("durationMs", whole()),
             maybe("truncated", flag()),
             maybe("timedOut", flag()),
+            maybe("warnings", list(text())),
         ]))
     };
     let signalled = fields([always("pid", integer()), always("signalled", flag())]);
@@ -169,7 +177,7 @@ fn terminals() -> impl Iterator<Item = Operation> {
             get("/terminals", "Lists the terminals.").gives(200, data(list(of::<TerminalInfo>()))),
             post("/terminals", "Opens a terminal.")
                 .takes(of::<OpenTerminal>())
-                .gives(200, opened()),
+                .gives(200, warned(opened())),
             get("/terminals/{terminal}", "Shows a terminal.").gives(200, opened()),
             patch("/terminals/{terminal}", "Gives a terminal another size.")
                 .takes(of::<ResizeTerminal>())

@@ -25,6 +25,8 @@ pub(super) struct Run {
     pub(super) turn_id: Option<String>,
     backend: Option<BackendChoice>,
     limits: TurnLimits,
+    #[serde(flatten)]
+    pub(super) extra: Extra,
 }
 
 /// Which execution to stop.
@@ -73,7 +75,7 @@ impl Run {
             parts,
             backend: self.backend,
             limits: self.limits,
-            extra: Extra::new(),
+            extra: self.extra,
         })
     }
 }
@@ -133,6 +135,11 @@ mod tests {
         let older = json!({"identifier": "default", "message": "hello", "metadata": {"a": 1}});
         let parts = json!([{"type": "text", "text": "hello"}]);
         let newer = json!({"message": "hello", "parts": parts, "sessionId": "s1"});
+        // What has a name is not told as if it had none.
+        let rest = |body: &serde_json::Value| run(body.clone()).extra;
+        assert_eq!(rest(&older), *json!({"metadata": {"a": 1}}).as_object().unwrap());
+        let ids = json!({"message": "x", "executionId": "e1", "limits": {}, "backend": {}});
+        assert!(rest(&newer).is_empty() && rest(&ids).is_empty());
         assert_eq!((text(run(older)), text(run(newer))), ("hello".into(), "hello".into()));
         assert!(run(json!({"identifier": "other", "message": "x"})).into_dispatch(None).is_err());
     }

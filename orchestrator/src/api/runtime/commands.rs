@@ -14,15 +14,22 @@ use serde_json::json;
 
 use super::super::{
     App, Shared,
-    extract::{BODY_LIMIT, Json, Path},
+    extract::{BODY_LIMIT, Known, Path},
     forward::{Bounds, Forward},
 };
-use crate::error::ApiError;
+use crate::{
+    error::ApiError,
+    unread::{self, Warned},
+};
 
 /// A command, and all that it may tell, of which JSON can make six times as much. It says every few
 /// seconds that it is still there.
-const STREAM: Bounds =
-    Bounds { body: BODY_LIMIT as u64, answer: 4 << 30, patience: Duration::from_secs(60) };
+const STREAM: Bounds = Bounds {
+    body: BODY_LIMIT as u64,
+    answer: 4 << 30,
+    patience: Duration::from_secs(60),
+    setting: None,
+};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -39,10 +46,12 @@ async fn exec(
     if wants_events(request.headers()) {
         return stream(Forward::from_request(request, &app).await?).await;
     }
-    let Json(exec) = Json::<Exec>::from_request(request, &app).await?;
+    let Known(exec, unread) = Known::<Exec>::from_request(request, &app).await?;
     let lease = app.sandboxes.lease(&id).await?;
     let result = lease.sidecar().exec(&exec).await?;
-    Ok(JsonBody(json!({"success": true, "result": result})).into_response())
+    let answer = json!({"success": true, "result": result});
+    let warnings = unread::warnings(&unread);
+    Ok(JsonBody(Warned { answer, warnings }).into_response())
 }
 
 async fn stream(forward: Forward) -> Result<Response, ApiError> {

@@ -24,10 +24,11 @@ use crate::{
 };
 
 /// A small question and the largest file, as base64 in JSON; or a long listing.
-const READ: Bounds = Bounds { body: BODY_LIMIT as u64, answer: 32 << 20, patience: PATIENCE };
+const READ: Bounds =
+    Bounds { body: BODY_LIMIT as u64, answer: 32 << 20, patience: PATIENCE, setting: None };
 /// The other way round.
 const WRITE: Bounds =
-    Bounds { body: sidecar::MAX_BODY as u64, answer: 64 << 10, patience: PATIENCE };
+    Bounds { body: sidecar::MAX_BODY as u64, answer: 64 << 10, patience: PATIENCE, setting: None };
 const PATIENCE: Duration = Duration::from_secs(60);
 /// An archive is unpacked, and a folder removed, before there is an answer.
 const FOLDER_PATIENCE: Duration = Duration::from_secs(600);
@@ -36,6 +37,8 @@ const DOWNLOAD: &str = "download";
 const QUESTIONS: [&str; 5] = ["list", "stat", "exists", "download-dir", DOWNLOAD];
 /// What a form has around its file.
 const FORM: u64 = 64 << 10;
+/// What says how much travels at once.
+const TRANSFER: Option<&str> = Some("SKEIN_MAX_TRANSFER_MB");
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -43,7 +46,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/files/read-batch", post(read))
         .route("/files/write", post(write))
         .route("/fs/upload", post(upload))
-        .route("/fs/upload/{*path}", put(upload))
+        .route("/fs/upload/{*path}", put(upload_bytes))
         .route("/fs/upload-dir", post(upload_folder))
         .route("/fs/download/{*path}", get(download))
         .route("/fs/download-dir/{*path}", get(download))
@@ -67,6 +70,15 @@ async fn upload(State(app): Shared, uri: Uri, forward: Forward) -> Result<Respon
     forward.run(below(&uri), bounds).await
 }
 
+/// The file is the body, so there is nothing around it.
+async fn upload_bytes(
+    State(app): Shared,
+    uri: Uri,
+    forward: Forward,
+) -> Result<Response, ApiError> {
+    forward.run(below(&uri), Bounds { body: app.max_transfer, ..WRITE }).await
+}
+
 async fn upload_folder(
     State(app): Shared,
     uri: Uri,
@@ -81,8 +93,12 @@ async fn remove(uri: Uri, forward: Forward) -> Result<Response, ApiError> {
 }
 
 async fn download(State(app): Shared, uri: Uri, forward: Forward) -> Result<Response, ApiError> {
-    let bounds = Bounds { answer: app.max_transfer, ..READ };
-    forward.run(below(&uri), bounds).await
+    forward.run(below(&uri), outward(&app)).await
+}
+
+/// A large file can be had in parts, each of which is within the bounds.
+fn outward(app: &App) -> Bounds {
+    Bounds { answer: app.max_transfer, setting: TRANSFER, ..READ }
 }
 
 /// Some clients put a path right behind the last word of a route. A relative one has no slash there
@@ -93,8 +109,8 @@ async fn ask_unparted(
     forward: Forward,
 ) -> Result<Response, ApiError> {
     let (word, path) = parted(&uri, &QUESTIONS)?;
-    let answer = if word.starts_with(DOWNLOAD) { app.max_transfer } else { READ.answer };
-    forward.run(&path, Bounds { answer, ..READ }).await
+    let bounds = if word.starts_with(DOWNLOAD) { outward(&app) } else { READ };
+    forward.run(&path, bounds).await
 }
 
 async fn make_unparted(uri: Uri, forward: Forward) -> Result<Response, ApiError> {

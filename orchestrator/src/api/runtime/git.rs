@@ -17,8 +17,12 @@ use super::super::{
 use crate::error::ApiError;
 
 /// Two answers of git's as JSON; one question may be several commands, and one of them may go far.
-const BOUNDS: Bounds =
-    Bounds { body: BODY_LIMIT as u64, answer: 64 << 20, patience: Duration::from_secs(200) };
+const BOUNDS: Bounds = Bounds {
+    body: BODY_LIMIT as u64,
+    answer: 64 << 20,
+    patience: Duration::from_secs(200),
+    setting: None,
+};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()

@@ -20,11 +20,16 @@ use crate::error::ApiError;
 /// A program with its environment and its input.
 const START_BODY: u64 = 2 << 20;
 /// A result that somebody waits for comes after an hour at the latest.
-const START: Bounds =
-    Bounds { body: START_BODY, answer: 8 << 20, patience: Duration::from_secs(3600 + 10) };
-const SMALL: Bounds = Bounds { body: 64 << 10, answer: 1 << 20, patience: Duration::from_secs(60) };
+const START: Bounds = Bounds {
+    body: START_BODY,
+    answer: 8 << 20,
+    patience: Duration::from_secs(3600 + 10),
+    setting: None,
+};
+const SMALL: Bounds =
+    Bounds { body: 64 << 10, answer: 1 << 20, patience: Duration::from_secs(60), setting: None };
 /// As long as the process writes. It says every few seconds that it is still there.
-const LOGS: Bounds = Bounds { body: 64 << 10, answer: u64::MAX, patience: Duration::from_secs(60) };
+const LOGS: Bounds = Bounds { answer: u64::MAX, ..SMALL };
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()

@@ -12,8 +12,12 @@ use super::super::{
 use crate::error::ApiError;
 
 /// A pattern and all the lines that are told, as JSON. A search may wait for others.
-const BOUNDS: Bounds =
-    Bounds { body: BODY_LIMIT as u64, answer: 64 << 20, patience: Duration::from_secs(60) };
+const BOUNDS: Bounds = Bounds {
+    body: BODY_LIMIT as u64,
+    answer: 64 << 20,
+    patience: Duration::from_secs(60),
+    setting: None,
+};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/search", post(search))

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::super::{
     App, Shared,
     extract::{Json, Path},
+    snapshots::missing,
 };
 use crate::{
     clock::iso,
@@ -49,7 +50,12 @@ async fn take(
     let Asked { tags, paths, .. } = asked;
     let request = TakeSnapshot { tags, paths, ..TakeSnapshot::default() };
     let kept = app.take_snapshot(&id, place, request).await?;
-    Ok(JsonBody(json!({"success": true, "snapshot": shown(&kept)})))
+    let mut snapshot = shown(&kept);
+    let warnings = kept.warnings();
+    if !warnings.is_empty() {
+        snapshot["warnings"] = json!(warnings);
+    }
+    Ok(JsonBody(json!({"success": true, "snapshot": snapshot})))
 }
 
 async fn list(
@@ -70,7 +76,9 @@ async fn restore(
 ) -> Result<JsonBody<Value>, ApiError> {
     let place = place(&app, &id, &asked)?;
     let found = match &asked.snapshot_id {
-        Some(snapshot) => app.snapshots.find(&place, &id, snapshot).await?,
+        Some(snapshot) => {
+            app.snapshots.find(&place, &id, snapshot).await.map_err(missing(snapshot))?
+        }
         None => app.snapshots.newest(&place, &id).await?,
     };
     let kept = app.restore_snapshot(&id, found, asked.destination_path).await?;

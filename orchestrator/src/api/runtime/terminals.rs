@@ -21,8 +21,12 @@ use super::super::{
 };
 use crate::error::ApiError;
 
-const SMALL: Bounds =
-    Bounds { body: BODY_LIMIT as u64, answer: 1 << 20, patience: Duration::from_secs(60) };
+const SMALL: Bounds = Bounds {
+    body: BODY_LIMIT as u64,
+    answer: 1 << 20,
+    patience: Duration::from_secs(60),
+    setting: None,
+};
 /// As long as the terminal is there. It says every few seconds that it is.
 const STREAM: Bounds = Bounds { answer: u64::MAX, ..SMALL };
 /// Longest id.

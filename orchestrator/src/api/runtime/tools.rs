@@ -23,8 +23,12 @@ use crate::{
 };
 
 /// Arguments, and two full outputs of control characters. It takes as long as a command may.
-const RUN: Bounds =
-    Bounds { body: BODY_LIMIT as u64, answer: 32 << 20, patience: Duration::from_secs(3620) };
+const RUN: Bounds = Bounds {
+    body: BODY_LIMIT as u64,
+    answer: 32 << 20,
+    patience: Duration::from_secs(3620),
+    setting: None,
+};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()

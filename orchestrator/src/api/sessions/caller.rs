@@ -13,7 +13,7 @@ use crate::{
 
 /// Refuses what only the product may ask for. A choice that names nothing but what the sandbox has is
 /// dropped: then the sandbox's own counts as a whole, with its key.
-pub(super) fn check(
+pub(super) async fn check(
     app: &App,
     pass: &Pass,
     sandbox_id: &str,
@@ -27,25 +27,35 @@ pub(super) fn check(
         return forbidden("Only the product sets the limits of a turn.");
     }
     let Some(asked) = dispatch.backend.take() else { return Ok(()) };
-    let request = app.sandboxes.get(sandbox_id)?.request;
-    if is_within(&asked, request.backend.as_ref()) {
+    if is_own(app, sandbox_id, &asked).await? {
         return Ok(());
     }
     forbidden("Only the product chooses another backend than that of the sandbox.")
 }
 
-/// Whether a choice names nothing but what the sandbox was made with.
-pub(super) fn is_within(asked: &BackendChoice, made_with: Option<&BackendChoice>) -> bool {
-    let nothing = BackendChoice::default();
-    let made_with = made_with.unwrap_or(&nothing);
-    let model_is_within = match (&asked.model, &made_with.model) {
+/// Whether a choice names nothing but what the sandbox's turns get anyway: what it was made with, or,
+/// where that names none, the agent that the orchestrator chooses.
+pub(super) async fn is_own(
+    app: &App,
+    sandbox_id: &str,
+    asked: &BackendChoice,
+) -> Result<bool, ApiError> {
+    let mut own = app.sandboxes.get(sandbox_id)?.request.backend.clone().unwrap_or_default();
+    if own.kind.is_none() && asked.kind.is_some() {
+        own.kind = app.models.choose(&own).await.ok().map(|choice| choice.agent);
+    }
+    Ok(is_within(asked, &own))
+}
+
+fn is_within(asked: &BackendChoice, own: &BackendChoice) -> bool {
+    let model_is_within = match (&asked.model, &own.model) {
         (None, _) => true,
-        (Some(asked), Some(made_with)) => is_model_within(asked, made_with),
+        (Some(asked), Some(own)) => is_model_within(asked, own),
         (Some(asked), None) => *asked == ModelChoice::default(),
     };
     // Profiles stand among the fields that have no name here, and so does all that may come to be.
     asked.extra.values().all(Value::is_null)
-        && (asked.kind.is_none() || asked.kind == made_with.kind)
+        && (asked.kind.is_none() || asked.kind == own.kind)
         && model_is_within
 }
 
@@ -71,7 +81,7 @@ mod tests {
         let made_with: BackendChoice = serde_json::from_value(made_with).unwrap();
         let within = |asked: Value| {
             let asked = serde_json::from_value(asked).unwrap();
-            is_within(&asked, Some(&made_with))
+            is_within(&asked, &made_with)
         };
         for same in [
             json!({}),
@@ -95,8 +105,8 @@ mod tests {
             assert!(!within(other.clone()), "{other}");
         }
         let nothing = BackendChoice::default();
-        assert!(is_within(&nothing, None));
+        assert!(is_within(&nothing, &nothing));
         let demo = BackendChoice { kind: Some("demo".to_owned()), ..BackendChoice::default() };
-        assert!(!is_within(&demo, None));
+        assert!(!is_within(&demo, &nothing));
     }
 }

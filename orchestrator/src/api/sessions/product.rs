@@ -28,6 +28,7 @@ use crate::{
     error::ApiError,
     sandboxes::Order,
     turns::is_id,
+    unread,
 };
 
 pub(in crate::api) fn routes() -> Router<Arc<App>> {
@@ -44,6 +45,8 @@ struct NewSession {
     project_id: Option<String>,
     /// What the sandbox is made with.
     config: Option<CreateSandbox>,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 async fn create(
@@ -76,6 +79,8 @@ async fn delete(State(app): Shared, Path(sid): Path<String>) -> Result<JsonBody<
 #[derive(Deserialize)]
 struct Message {
     message: String,
+    #[serde(flatten)]
+    extra: Extra,
 }
 
 async fn message(
@@ -90,7 +95,7 @@ async fn message(
         parts: vec![InputPart::Text { text: message.message }],
         backend: None,
         limits: TurnLimits::default(),
-        extra: Extra::new(),
+        extra: message.extra,
     };
     let receipt = start(&app, &pass, &sandbox_id, &sid, dispatch).await?;
     Ok((StatusCode::OK, JsonBody(receipt)))
@@ -114,11 +119,13 @@ fn own_sandbox(session: Uuid) -> String {
 
 impl App {
     async fn make_session(&self, asked: NewSession) -> Result<Value, ApiError> {
+        let NewSession { project_id, config, extra } = asked;
+        let mut warnings = unread::warnings(&unread::kept(&extra));
         let uuid = Uuid::now_v7();
         let sid = uuid.to_string();
         // Before there is a sandbox that would have no session.
         self.admit_session(None, &sid).await?;
-        let sandbox_id = match (asked.project_id, asked.config) {
+        let sandbox_id = match (project_id, config) {
             (Some(_), Some(_)) => {
                 let words = "config is for the sandbox of a session without projectId";
                 return Err(ApiError::invalid(words));
@@ -127,11 +134,17 @@ impl App {
             (None, config) => {
                 let request = config.unwrap_or_default();
                 let order = Order { id: Some(own_sandbox(uuid)), request, ..Order::default() };
-                self.make(order).await?.0.row.id
+                let (made, _) = self.make(order).await?;
+                warnings.extend(made.warnings());
+                made.row.id
             }
         };
         self.open_session(&sandbox_id, &sid).await?;
-        self.show_session(&sid, &sandbox_id).await
+        let mut shown = self.show_session(&sid, &sandbox_id).await?;
+        if !warnings.is_empty() {
+            shown["warnings"] = json!(warnings);
+        }
+        Ok(shown)
     }
 
     async fn sandbox_of(&self, sid: &str) -> Result<String, ApiError> {

@@ -12,7 +12,7 @@ use sandbox_sdk::types::{BackendChoice, ErrorCode, InteractionKind, SessionStatu
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_SESSION, SESSION_RULE, caller::is_within};
+use super::{MAX_SESSION, SESSION_RULE, caller::is_own};
 use crate::{
     api::{
         App, Shared,
@@ -50,9 +50,10 @@ async fn create(
     Path(id): Path<String>,
     OptionalJson(asked): OptionalJson<NewSession>,
 ) -> Result<(StatusCode, JsonBody<SessionStatus>), ApiError> {
-    let sandbox = app.sandboxes.get(&id)?;
-    let made_with = sandbox.request.backend.as_ref();
-    if asked.backend.is_some_and(|asked| !is_within(&asked, made_with)) {
+    app.sandboxes.get(&id)?;
+    if let Some(asked) = &asked.backend
+        && !is_own(&app, &id, asked).await?
+    {
         let why = "A session has the backend of its sandbox; single turns may name another one.";
         return Err(ApiError::not_implemented("session backend", why));
     }
@@ -136,7 +137,7 @@ impl App {
         let is_new = self.store.session(sid).await?.is_none();
         let row = self.store.open_session(sid, sandbox_id).await?;
         if row.sandbox_id != sandbox_id {
-            let words = "The session runs in another sandbox.";
+            let words = "A session of this id runs in another sandbox: choose another id.";
             return Err(ApiError::new(ErrorCode::InvalidState, words));
         }
         self.logs.known_session(&row).await?;

@@ -1,22 +1,24 @@
 //! What a search found, in words for a model.
 
+use sandbox_sdk::types::SearchFiles;
+
 use super::Outcome;
-use crate::sidecar::{Problem, Search};
+use crate::sidecar::{Problem, search as sidecar};
 
 /// Matches and files that are told.
-const MAX_FOUND: usize = 200;
+const MAX_FOUND: u32 = 200;
 /// Characters of a line; minified files have very long ones.
 const MAX_LINE: usize = 300;
 
 pub(super) async fn search(pattern: &str, glob: &str, path: &str) -> Outcome {
-    let search = Search {
+    let search = SearchFiles {
         pattern: pattern.to_owned(),
         glob: Some(glob.to_owned()),
         cwd: Some(path.to_owned()),
         max_results: Some(MAX_FOUND),
-        ..Search::default()
+        ..SearchFiles::default()
     };
-    let found = if pattern.is_empty() { search.files().await } else { lines(search).await };
+    let found = if pattern.is_empty() { sidecar::files(search).await } else { lines(search).await };
     let (found, more) = match found {
         Ok(found) => found,
         Err(problem) => return Outcome::failed(problem),
@@ -31,8 +33,8 @@ pub(super) async fn search(pattern: &str, glob: &str, path: &str) -> Outcome {
     Outcome::done(text)
 }
 
-async fn lines(search: Search) -> Result<(Vec<String>, bool), Problem> {
-    let found = search.run().await?;
+async fn lines(search: SearchFiles) -> Result<(Vec<String>, bool), Problem> {
+    let found = sidecar::lines(search).await?;
     let lines = found.matches.iter().map(|at| cut(format!("{}:{}:{}", at.path, at.line, at.text)));
     Ok((lines.collect(), found.truncated))
 }

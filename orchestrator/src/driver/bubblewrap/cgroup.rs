@@ -38,6 +38,10 @@ pub(super) struct Group {
 
 /// Length of the period in which a share of the processor is counted, in microseconds.
 const CPU_PERIOD: f64 = 100_000.0;
+/// What version 1 lets the buffers of TCP and UDP take, beside the memory: it counts them apart.
+const MAX_SOCKET_BYTES: u64 = 64 << 20;
+/// Characters of a container's id. A shorter one could stand in any path.
+const LEAST_ID: usize = 12;
 const REMOVAL_ATTEMPTS: u32 = 20;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
 
@@ -144,6 +148,8 @@ fn set(controller: Controller, folder: &Path, limits: &Limits) -> io::Result<()>
             write("memory.limit_in_bytes", &bytes)?;
             // Only there when the kernel counts swap.
             write("memory.memsw.limit_in_bytes", &bytes).ok();
+            // And this, when it counts what sockets hold.
+            bound_sockets(folder, limits).ok();
             Ok(())
         }
         Controller::Pids => write("pids.max", &processes),
@@ -158,6 +164,26 @@ fn set(controller: Controller, folder: &Path, limits: &Limits) -> io::Result<()>
             if cpu { write("cpu.max", &format!("{quota} 100000")) } else { Ok(()) }
         }
     }
+}
+
+fn bound_sockets(folder: &Path, limits: &Limits) -> io::Result<()> {
+    let bytes = MAX_SOCKET_BYTES.min(limits.memory_mb << 20);
+    fs::write(folder.join("memory.kmem.tcp.limit_in_bytes"), bytes.to_string())
+}
+
+/// Version 1: does it to a group that somebody else has made, for the container of this id and with this
+/// process in it. A group whose path does not name the container is left alone: the number may be one of
+/// other processes than ours.
+pub(in crate::driver) fn bound_sockets_of(pid: u32, id: &str, limits: &Limits) -> io::Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let folder = group_of(&mounts, &groups, id);
+    bound_sockets(&folder.ok_or_else(|| io::Error::other("its group is not here"))?, limits)
+}
+
+fn group_of(mounts: &str, groups: &str, id: &str) -> Option<PathBuf> {
+    let (mount, path) = place(mounts, groups, "memory")?;
+    (id.len() >= LEAST_ID && path.contains(id)).then(|| mount.join(path))
 }
 
 /// Version 2: the nearest group above our own that hands its controllers down. Ours holds processes
@@ -183,13 +209,7 @@ fn separate(mounts: &str, own: &str) -> Hierarchy {
     let named =
         [(Controller::Memory, "memory"), (Controller::Pids, "pids"), (Controller::Cpu, "cpu")];
     let parents = named.into_iter().filter_map(|(controller, name)| {
-        let holds = |list: &str| list.split(',').any(|part| part == name);
-        let (mount, _) = mount_points(mounts, "cgroup").find(|(_, options)| holds(options))?;
-        let own = own.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            let (controllers, path) = (fields.next()?, fields.next()?);
-            holds(controllers).then(|| path.trim_start_matches('/').to_owned())
-        })?;
+        let (mount, own) = place(mounts, own, name)?;
         // In a container the path may name the host's view, which is not mounted here.
         let below = mount.join(own);
         Some((controller, if below.is_dir() { below } else { mount }))
@@ -199,6 +219,18 @@ fn separate(mounts: &str, own: &str) -> Hierarchy {
     let useful = |wanted| parents.iter().any(|(controller, _)| *controller == wanted);
     let complete = useful(Controller::Memory) && useful(Controller::Pids);
     Hierarchy { parents: if complete { parents } else { Vec::new() }, v2: false }
+}
+
+/// Version 1: where a controller is mounted, and the path below it of a process's group.
+fn place(mounts: &str, groups: &str, controller: &str) -> Option<(PathBuf, String)> {
+    let holds = |list: &str| list.split(',').any(|part| part == controller);
+    let (mount, _) = mount_points(mounts, "cgroup").find(|(_, options)| holds(options))?;
+    let path = groups.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        holds(controllers).then(|| path.trim_start_matches('/').to_owned())
+    })?;
+    Some((mount, path))
 }
 
 /// Mount points of a file system type, with their options.
@@ -270,6 +302,28 @@ mod tests {
         let all = [line("memory"), line("pids"), line("cpu")].concat();
         assert_eq!(separate(&all, own).memory(), Enforcement::CgroupV1);
         assert_eq!(separate(&line("memory"), own).memory(), Enforcement::Watchdog);
+    }
+
+    #[test]
+    fn version_one_bounds_the_buffers_of_sockets_too() {
+        let folder = tempfile::tempdir().unwrap();
+        for (memory_mb, expected) in [(2048, "67108864"), (32, "33554432")] {
+            let limits = Limits { memory_mb, ..Limits::default() };
+            set(Controller::Memory, folder.path(), &limits).unwrap();
+            let written = folder.path().join("memory.kmem.tcp.limit_in_bytes");
+            assert_eq!(fs::read_to_string(written).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_containers_group_is_found_by_a_path_that_names_it() {
+        let mounts = "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n";
+        let groups = "3:pids:/docker/0123456789abcdef\n4:memory:/docker/0123456789abcdef\n";
+        let found = group_of(mounts, groups, "0123456789abcdef").unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup/memory/docker/0123456789abcdef"));
+        assert_eq!(group_of(mounts, groups, "fedcba9876543210"), None);
+        assert_eq!(group_of(mounts, groups, ""), None);
+        assert_eq!(group_of("", groups, "0123456789abcdef"), None);
     }
 
     #[test]

@@ -55,6 +55,15 @@ struct DockerInfo {
     runtimes: BTreeMap<String, Runtime>,
 }
 
+impl DockerInfo {
+    /// It has all containers' users be others outside (`userns-remap`), whom a sandbox's folders do not
+    /// belong to. A rootless engine is not one of these.
+    fn remaps_users(&self) -> bool {
+        let options = self.security_options.iter().flatten();
+        options.flat_map(|option| option.split(',')).any(|word| word == "name=userns")
+    }
+}
+
 #[derive(Deserialize)]
 struct Runtime {
     #[serde(default)]
@@ -110,6 +119,9 @@ impl Facts {
         let info: DockerInfo = engine.ask(&["info", "--format", "{{json .}}"]).await?;
         if !info.server_errors.is_empty() {
             return Err(engine.error(info.server_errors.join(" ")));
+        }
+        if info.remaps_users() {
+            return Err(DriverError::EngineRemapsUsers);
         }
         if kind != DriverKind::Gvisor {
             return Ok(info.into());
@@ -242,6 +254,18 @@ mod tests {
         assert!(warnings.contains("runs as root") && warnings.contains("share the kernel"));
         let gvisor = facts.report(DriverKind::Gvisor, true);
         assert!(!gvisor.warnings.join(" ").contains("share the kernel"));
+    }
+
+    #[test]
+    fn users_that_are_others_outside_are_noticed_and_a_rootless_engine_is_not_taken_for_it() {
+        let remaps = |options: &str| {
+            let text = format!(r#"{{"ServerVersion": "27.0", "SecurityOptions": {options}}}"#);
+            serde_json::from_str::<DockerInfo>(&text).unwrap().remaps_users()
+        };
+        assert!(remaps(r#"["name=apparmor", "name=seccomp,profile=builtin", "name=userns"]"#));
+        for options in [r#"["name=seccomp,profile=userns", "name=rootless"]"#, "[]", "null"] {
+            assert!(!remaps(options), "{options}");
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     driver::{
-        DriverError, DriverKind, ExitReason, RunningSandbox, SandboxSpec, folders, uids::Lease,
+        DriverError, DriverKind, Enforcement, ExitReason, Limits, RunningSandbox, SandboxSpec,
+        bubblewrap::cgroup, folders, uids::Lease,
     },
     sidecar::{Findings, Kernel, SidecarClient, SidecarConfig, calls::KEY_LENGTH},
 };
@@ -67,14 +68,17 @@ pub(super) async fn start(
         libraries,
     };
     let arguments = order.arguments(shared);
-    if let Err(error) = shared.engine.call_with_key(&arguments, &key, RUN_PATIENCE).await {
-        // It may be there all the same.
-        container.remove().await;
-        return Err(error);
-    }
+    let id = match shared.engine.call_with_key(&arguments, &key, RUN_PATIENCE).await {
+        Ok(id) => id,
+        Err(error) => {
+            // It may be there all the same.
+            container.remove().await;
+            return Err(error);
+        }
+    };
     let mut config = SidecarConfig::of(spec);
     config.watch_memory = facts.memory.is_none();
-    // Only for want of something better: another orchestrator's sandboxes may have the same uid.
+    // Only for want of something better: somebody else on this machine may have the same uid.
     config.has_own_users = facts.processes.is_none() && leased.is_some();
     let kernel = match shared.kind {
         DriverKind::Gvisor => Kernel::Own,
@@ -93,6 +97,10 @@ pub(super) async fn start(
             return Err(DriverError::Start(format!("it took too long. {said}")));
         }
     };
+    // gVisor's sockets are its own, and so is the memory that they hold.
+    if facts.memory == Some(Enforcement::CgroupV1) && shared.kind != DriverKind::Gvisor {
+        bound_sockets(&container, &id, &spec.limits).await;
+    }
     let ending = CancellationToken::new();
     let supervised = supervise(container, door, lifeline, ending.clone());
     Ok(RunningSandbox::new(client, move || ending.cancel(), supervised))
@@ -131,6 +139,17 @@ async fn ready(
     let client = SidecarClient::called(door.calls());
     client.health().await.map_err(|error| DriverError::Start(error.to_string()))?;
     Ok((lifeline, client))
+}
+
+/// Version 1 counts what sockets hold apart from memory, and no engine has a setting for that. Done before
+/// anything of the sandbox's runs; only root can do it.
+async fn bound_sockets(container: &Container, id: &str, limits: &Limits) {
+    let question = ["inspect", "--format", "{{.State.Pid}}", &container.name];
+    let pid = container.engine.call(&question, PATIENCE).await;
+    let Some(pid) = pid.ok().and_then(|pid| pid.parse().ok()) else { return };
+    if let Err(error) = cgroup::bound_sockets_of(pid, id, limits) {
+        tracing::debug!(container = container.name, %error, "what its sockets hold is not bounded");
+    }
 }
 
 /// Waits for its end, asked for or not, and removes what is left.

@@ -221,6 +221,26 @@ async fn a_token_for_several_projects_opens_those_and_their_patterns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_projects_token_sees_what_a_session_is_mapped_to_by_either_name() {
+    let stage = two_sandboxes().await;
+    let mapped = stage.bench.store.map_session("b", "box", "alice", Some("s")).await.unwrap();
+    stage.bench.logs.known_session(&mapped.unwrap().session).await.unwrap();
+    let token = scoped(&json!({"projectId": "box"}));
+    let mut viewer = Viewer::open(&stage.url, Offer::bearer(&token)).await.unwrap();
+    viewer.expect("connection.established").await;
+    viewer.say(json!({"type": "subscribe", "channels": ["session:b"]})).await;
+    assert_eq!(viewer.expect("subscribed").await["channels"], json!(["session:b"]));
+    viewer.say(json!({"type": "subscribe", "channels": ["session:*"]})).await;
+    assert_eq!(viewer.expect("subscribed").await["channels"], json!(["session:b", "session:s"]));
+    let log = stage.bench.logs.session("s").await.unwrap();
+    stage.bench.append(&log, vec![event(1, 1)]).await;
+    for channel in ["session:b", "session:s"] {
+        let seen = viewer.expect("agent.event").await;
+        assert_eq!((&seen["channel"], &seen["seq"]), (&json!(channel), &json!(1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_has_so_many_channels_and_no_more() {
     let stage = two_sandboxes().await;
     for index in 0..40 {

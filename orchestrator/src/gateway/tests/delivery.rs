@@ -172,8 +172,11 @@ async fn a_viewer_may_ask_for_a_replay_and_for_other_channels() {
         assert_eq!((&frame["channel"], &frame["seq"]), (&json!("agent:s"), &json!(seq)));
     }
     viewer.expect("replay.complete").await;
-    viewer.say(json!({"type": "unsubscribe", "channels": ["agent:s"]})).await;
-    assert_eq!(viewer.expect("unsubscribed").await["channels"], json!(["agent:s"]));
+    viewer.say(json!({"type": "unsubscribe", "channels": ["agent:s", "session:t"]})).await;
+    let answer = viewer.expect("unsubscribed").await;
+    assert_eq!(answer["channels"], json!(["agent:s"]));
+    assert_eq!(answer["denied"][0]["channel"], json!("session:t"));
+    assert_eq!(answer["denied"].as_array().unwrap().len(), 1);
     viewer.say(json!({"type": "replay", "since": 2})).await;
     viewer.expect("replay.start").await;
     let frame = viewer.expect("agent.event").await;

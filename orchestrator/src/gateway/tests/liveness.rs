@@ -22,7 +22,11 @@ async fn an_unknown_session_is_waited_for_and_then_closed_with_4404() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_session_closes_its_viewers_also_those_that_do_not_read() {
-    let tuning = Tuning { socket_send_buffer: Some(4096), ..Tuning::default() };
+    let tuning = Tuning {
+        socket_send_buffer: Some(4096),
+        slow_reader_limit: Duration::from_millis(500),
+        ..Tuning::default()
+    };
     let stage = Stage::with(tuning).await;
     let log = stage.session("s").await;
     let mut reader = stage.viewer("s", "").await;
@@ -36,6 +40,40 @@ async fn a_deleted_session_closes_its_viewers_also_those_that_do_not_read() {
     assert_eq!(reader.closed().await, 4404);
     stage.viewers_are(0).await;
     drop(stuck);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_session_is_seen_to_its_end_by_who_reads_slowly() {
+    let tuning = Tuning { socket_send_buffer: Some(4096), ..Tuning::default() };
+    let stage = Stage::with(tuning).await;
+    let log = stage.session("s").await;
+    let offer = Offer { receive_buffer: Some(4096), ..Offer::bearer(&stage.token("alice", "s")) };
+    let mut viewer = Viewer::open(&format!("{}?since=0", stage.url), offer).await.unwrap();
+    viewer.expect("connection.established").await;
+    // More than fits between the two, and all of it in memory.
+    stage.bench.append(&log, (1..=12).map(|number| event(number, 20_000)).collect()).await;
+    viewer.expect("replay.start").await;
+    stage.bench.logs.forget("s");
+    assert_eq!(viewer.seqs_until(12).await, (1..=12).collect::<Vec<_>>());
+    assert_eq!(viewer.closed().await, 4404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_a_deleted_session_from_before_what_is_left_of_it_is_sent_away() {
+    let tuning = Tuning { socket_send_buffer: Some(4096), ..Tuning::default() };
+    let stage = Stage::with(tuning).await;
+    let log = stage.session("s").await;
+    stage.bench.append(&log, (1..=100).map(|number| event(number, 20_000)).collect()).await;
+    let offer = Offer { receive_buffer: Some(4096), ..Offer::bearer(&stage.token("alice", "s")) };
+    let mut viewer = Viewer::open(&format!("{}?since=0", stage.url), offer).await.unwrap();
+    viewer.expect("connection.established").await;
+    viewer.expect("replay.start").await;
+    stage.bench.logs.forget("s");
+    stage.bench.store.delete_sandbox("box").await.unwrap();
+    while let Ok(frame) = viewer.next().await {
+        assert_eq!(frame["type"], "agent.event", "nothing tells of an end of the replay");
+    }
+    stage.viewers_are(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,7 @@ impl Catalog {
             return match named {
                 Some(model) if model.model.as_deref() != Some(DEMO) => Err(turn_error(
                     "MODEL_NOT_FOUND",
-                    format!("The agent {} works without a model.", agent.id),
+                    format!("The agent {} works without a model: name none.", agent.id),
                 )),
                 _ => Ok(Choice { agent: agent.id.clone(), model: None }),
             };

@@ -1,12 +1,18 @@
 //! What can be said of a request without asking anybody.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path},
+};
 
 use sandbox_sdk::types::{CreateSandbox, UpdateSandbox};
 use serde_json::Value;
 
-use super::{super::SandboxError, NetworkAsk, Repository, invalid, limits, refused};
-use crate::{profile::Profile, sidecar::is_variable_name};
+use super::{super::SandboxError, NetworkAsk, Repository, flawed, limits, refused};
+use crate::{
+    profile::Profile,
+    sidecar::{HOME, OTHER_HOME, WORKSPACE, is_variable_name},
+};
 
 /// In a sandbox's environment, names and values together.
 pub(super) const MAX_ENV_BYTES: usize = 64 * 1024;
@@ -23,13 +29,13 @@ pub(in super::super) fn check(request: &CreateSandbox) -> Result<(), SandboxErro
     check_text("name", request.name.as_deref())?;
     check_text("idempotencyKey", request.idempotency_key.as_deref())?;
     if request.image.as_ref().is_some_and(|image| !is_image_name(image)) {
-        return invalid("image is not the name of an image");
+        return flawed("image", "is not the name of an image");
     }
     check_seconds("idleTimeoutSeconds", request.idle_timeout_seconds)?;
     check_seconds("maxLifetimeSeconds", request.max_lifetime_seconds)?;
     check_metadata(request.metadata.as_ref())?;
     if request.secrets.len() > MAX_SECRETS {
-        return invalid(format!("secrets must not be more than {MAX_SECRETS}"));
+        return flawed("secrets", format!("must not be more than {MAX_SECRETS}"));
     }
     refused::check(request)?;
     NetworkAsk::of(request)?;
@@ -45,7 +51,10 @@ pub(in super::super) fn tools(
     let fields = match request.extra.get("tools") {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Object(fields)) if fields.len() <= MAX_TOOLS => fields,
-        Some(_) => return invalid(format!("tools must name at most {MAX_TOOLS} versions")),
+        Some(_) => {
+            let words = format!("must be an object that names at most {MAX_TOOLS} versions");
+            return flawed("tools", words);
+        }
     };
     let version = |value: &Value| match value {
         Value::String(version) => Some(version.clone()),
@@ -64,7 +73,9 @@ pub(in super::super) fn tools(
 pub(in super::super) fn check_update(update: &UpdateSandbox) -> Result<(), SandboxError> {
     if let Some(field) = update.extra.keys().next() {
         let field: String = field.chars().take(64).collect();
-        return invalid(format!("{field:?} can't be changed"));
+        let words = "is none that can be changed: these are name, idleTimeoutSeconds, \
+                     maxLifetimeSeconds and metadata";
+        return flawed(&field, words);
     }
     check_text("name", update.name.as_deref())?;
     check_seconds("idleTimeoutSeconds", update.idle_timeout_seconds)?;
@@ -76,21 +87,22 @@ fn check_text(what: &str, text: Option<&str>) -> Result<(), SandboxError> {
     if text.is_some_and(|text| {
         text.is_empty() || text.len() > MAX_TEXT || text.chars().any(char::is_control)
     }) {
-        return invalid(format!("{what} must be 1 to {MAX_TEXT} bytes without control characters"));
+        return flawed(what, format!("must be 1 to {MAX_TEXT} bytes without control characters"));
     }
     Ok(())
 }
 
 fn check_seconds(what: &str, seconds: Option<u64>) -> Result<(), SandboxError> {
     if seconds.is_some_and(|seconds| seconds == 0 || seconds > MAX_SECONDS) {
-        return invalid(format!("{what} must be between 1 and {MAX_SECONDS}"));
+        return flawed(what, format!("must be between 1 and {MAX_SECONDS}"));
     }
     Ok(())
 }
 
 fn check_metadata(metadata: Option<&Value>) -> Result<(), SandboxError> {
     if metadata.map_or(0, |value| value.to_string().len()) > MAX_METADATA_BYTES {
-        return invalid(format!("metadata must not be larger than {MAX_METADATA_BYTES} bytes"));
+        let words = format!("must not be larger than {MAX_METADATA_BYTES} bytes");
+        return flawed("metadata", words);
     }
     Ok(())
 }
@@ -98,18 +110,36 @@ fn check_metadata(metadata: Option<&Value>) -> Result<(), SandboxError> {
 fn check_env(env: &BTreeMap<String, String>) -> Result<(), SandboxError> {
     let bytes: usize = env.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > MAX_ENV_BYTES {
-        return invalid(format!("env must not be larger than {MAX_ENV_BYTES} bytes"));
+        return flawed("env", format!("must not be larger than {MAX_ENV_BYTES} bytes"));
     }
     for (name, value) in env {
         if name.len() > MAX_TEXT || !is_variable_name(name) || value.contains('\0') {
-            return invalid("env has a name or a value that no program could take");
+            return flawed("env", "has a name or a value that no program could take");
         }
         // They would load code into the process above each command, which ends what it started.
         if name.starts_with("LD_") {
-            return invalid("env must not set the dynamic linker's variables (LD_…)");
+            return flawed("env", "must not set the dynamic linker's variables (LD_…)");
+        }
+        // Without these two hardly a command works, so that they have to make sense.
+        if name == "PATH" && !value.split(':').all(|folder| folder.starts_with('/')) {
+            return flawed(
+                "env.PATH",
+                "must be absolute folders with colons in between; those of every sandbox come \
+                 after them by themselves",
+            );
+        }
+        if name == "HOME" && !is_own_folder(Path::new(value)) {
+            let words = format!("must be {WORKSPACE}, {HOME}, /tmp or below them");
+            return flawed("env.HOME", words);
         }
     }
     Ok(())
+}
+
+fn is_own_folder(path: &Path) -> bool {
+    let own = [WORKSPACE, HOME, OTHER_HOME, "/tmp"];
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    own.iter().any(|folder| path.starts_with(folder)) && !climbs
 }
 
 fn is_image_name(image: &str) -> bool {
@@ -131,6 +161,7 @@ mod tests {
     fn plain_requests_are_accepted() {
         assert!(accepts(json!({})));
         assert!(accepts(json!({"image": "ghcr.io/a/b:1.2@sha256:00", "env": {"A_1": "x\ny"}})));
+        assert!(accepts(json!({"env": {"PATH": "/workspace/bin:/opt/x", "HOME": "/home/user"}})));
         assert!(accepts(json!({"resources": {"cpu": 0.5, "memoryMb": 512, "diskGB": 0.5}})));
         assert!(accepts(json!({"backend": {"type": "opencode", "profile": "careful"}})));
     }
@@ -145,6 +176,11 @@ mod tests {
             json!({"env": {"A=B": "x"}}),
             json!({"env": {"": "x"}}),
             json!({"env": {"LD_PRELOAD": "/workspace/evil.so"}}),
+            json!({"env": {"PATH": "hunter2"}}),
+            json!({"env": {"PATH": "/bin:"}}),
+            json!({"env": {"HOME": ""}}),
+            json!({"env": {"HOME": "/root"}}),
+            json!({"env": {"HOME": "/workspace/../root"}}),
             json!({"resources": {"memoryMB": 1}}),
             json!({"resources": {"memoryMB": 18_446_744_073_709_551_615_u64}}),
             json!({"resources": {"memoryMB": -1}}),

@@ -3,7 +3,7 @@
 use sandbox_sdk::types::CreateSandbox;
 use serde_json::Value;
 
-use super::{super::SandboxError, refused::asks};
+use super::{super::SandboxError, flawed, refused::asks};
 use crate::driver::DriverKind::{self, Bubblewrap, Docker, Gvisor, Podman};
 
 /// The names that drivers go by, the protocol's among them, and what will do.
@@ -32,11 +32,15 @@ pub(in super::super) fn driver(
     };
     match kind.filter(|kind| asks(kind)) {
         None => Ok(None),
-        Some(kind) => NAMES
+        Some(Value::String(kind)) => NAMES
             .iter()
-            .find(|(name, _)| kind.as_str() == Some(name))
+            .find(|(name, _)| kind == name)
             .map(|(_, kinds)| Some(*kinds))
-            .ok_or(SandboxError::DriverNotAllowed),
+            .ok_or_else(|| SandboxError::DriverNotAllowed(driver_names().join(", "))),
+        Some(_) => {
+            let names = driver_names().join(", ");
+            flawed("driver", format!("must be a name, or an object with it as type: {names}"))
+        }
     }
 }
 
@@ -60,16 +64,19 @@ mod tests {
 
     #[test]
     fn a_driver_that_nobody_knows_is_not_allowed() {
+        for value in [json!("firecracker"), json!({"type": "tangle"})] {
+            let refused = asked(value.clone()).unwrap_err();
+            assert!(matches!(refused, SandboxError::DriverNotAllowed(_)), "{value}");
+            assert!(refused.to_string().contains("bubblewrap, container"), "{refused}");
+        }
         for value in [
-            json!("firecracker"),
-            json!({"type": "tangle"}),
             json!({"type": {"x": 1}}),
             json!({"type": ["host-agent"]}),
             json!(["host-agent"]),
             json!(7),
         ] {
             let refused = asked(value.clone());
-            assert!(matches!(refused, Err(SandboxError::DriverNotAllowed)), "{value}");
+            assert!(matches!(refused, Err(SandboxError::Flawed(_))), "{value}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{super::SandboxError, check::MAX_ENV_BYTES, invalid};
+use crate::sidecar::PATH;
 
 type Variables = BTreeMap<String, String>;
 
@@ -21,7 +22,8 @@ pub(in super::super) fn check_room(
 }
 
 /// What was given, and of the secrets what fits beside it: they may have grown since they were
-/// asked for. Where both have a name, what was given counts.
+/// asked for. Where both have a name, what was given counts. Folders of programs come before those that
+/// every sandbox has, and not in their place.
 pub(in super::super) fn environment(given: &Variables, secrets: Variables) -> Variables {
     let mut environment = given.clone();
     let mut taken = bytes(given);
@@ -37,6 +39,9 @@ pub(in super::super) fn environment(given: &Variables, secrets: Variables) -> Va
         taken += more;
         environment.insert(name, value);
     }
+    if let Some(path) = environment.get_mut("PATH") {
+        *path = format!("{path}:{PATH}");
+    }
     environment
 }
 
@@ -50,6 +55,14 @@ mod tests {
 
     fn variables(variables: &[(&str, usize)]) -> Variables {
         variables.iter().map(|(name, size)| ((*name).to_owned(), "x".repeat(*size))).collect()
+    }
+
+    #[test]
+    fn the_programs_of_every_sandbox_are_found_whatever_folders_are_given() {
+        let given = Variables::from([("PATH".to_owned(), "/opt/x/bin".to_owned())]);
+        let environment = environment(&given, Variables::new());
+        assert_eq!(environment["PATH"], format!("/opt/x/bin:{PATH}"));
+        assert!(!super::environment(&Variables::new(), Variables::new()).contains_key("PATH"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sandbox_sdk::types::{CreateSandbox, GitAuth, GitSource};
 use serde_json::Value;
 
-use super::{super::SandboxError, invalid, refused::asks};
+use super::{super::SandboxError, flawed, invalid, refused::asks};
 use crate::{
     network::Target,
     sidecar::{CloneRepository, Revision},
@@ -40,7 +40,7 @@ impl Repository {
         let (place, origin) = place(&git.url)?;
         let depth = git.depth.unwrap_or(DEPTH);
         if !(1..=MAX_DEPTH).contains(&depth) {
-            return invalid(format!("git.depth must be between 1 and {MAX_DEPTH}"));
+            return flawed("git.depth", format!("must be between 1 and {MAX_DEPTH}"));
         }
         let order = CloneRepository {
             url: git.url.clone(),
@@ -72,28 +72,28 @@ pub(in super::super) fn without_token(request: &CreateSandbox) -> Option<CreateS
 /// Where the URL leads, and what stands before its path.
 fn place(url: &str) -> Result<(Target, String), SandboxError> {
     if url.is_empty() || url.len() > MAX_URL {
-        return invalid(format!("git.url must be 1 to {MAX_URL} bytes long"));
+        return flawed("git.url", format!("must be 1 to {MAX_URL} bytes long"));
     }
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
     let port = match scheme {
         "https" => 443,
         "http" => 80,
-        _ => return invalid("git.url must begin with https://"),
+        _ => return flawed("git.url", "must begin with https://"),
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return invalid("git.url must not hold credentials: they belong into git.auth.token");
+        return flawed("git.url", "must not hold credentials: they belong into git.auth.token");
     }
     let Some(place) = Target::parse(authority, Some(port)) else {
-        return invalid("git.url has no valid host");
+        return flawed("git.url", "has no valid host");
     };
     // What is said on the way to this machine itself nobody hears.
     if scheme == "http" && !place.is_loopback() {
-        return invalid("git.url must begin with https://");
+        return flawed("git.url", "must begin with https://");
     }
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>?\\^`{|}".contains(&byte);
     if path.trim_matches('/').is_empty() || !path.bytes().all(plain) {
-        return invalid("git.url must end with a plain path, without a query or a fragment");
+        return flawed("git.url", "must end with a plain path, without a query or a fragment");
     }
     Ok((place, format!("{scheme}://{}", authority.to_ascii_lowercase())))
 }
@@ -101,7 +101,7 @@ fn place(url: &str) -> Result<(Target, String), SandboxError> {
 fn revision(name: Option<&str>) -> Result<Revision, SandboxError> {
     let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(Revision::Own) };
     if !is_ref(name) {
-        return invalid("git.ref must be a branch, a tag, or the whole id of a commit");
+        return flawed("git.ref", "must be a branch, a tag, or the whole id of a commit");
     }
     let is_commit = matches!(name.len(), 40 | 64) && name.bytes().all(|b| b.is_ascii_hexdigit());
     Ok(match name.strip_prefix("refs/heads/") {
@@ -133,7 +133,7 @@ fn is_lock(part: &str) -> bool {
 
 fn sparse(folders: &[String]) -> Result<Vec<String>, SandboxError> {
     if folders.len() > MAX_SPARSE {
-        return invalid(format!("git.sparse must not name more than {MAX_SPARSE} folders"));
+        return flawed("git.sparse", format!("must not name more than {MAX_SPARSE} folders"));
     }
     let plain = |folder: &String| {
         let folder = folder.strip_suffix('/').unwrap_or(folder);

@@ -2,7 +2,7 @@
 
 use sandbox_sdk::types::Resources;
 
-use super::{super::SandboxError, invalid};
+use super::{super::SandboxError, flawed};
 use crate::driver::{Enforcement, Limits, LimitsInForce};
 
 const MEMORY_MB: std::ops::RangeInclusive<u64> = 64..=16_384;
@@ -15,13 +15,14 @@ pub(in super::super) fn limits(resources: Option<&Resources>) -> Result<Limits, 
     let Some(resources) = resources else { return Ok(limits) };
     if let Some(memory) = resources.memory_mb {
         if !MEMORY_MB.contains(&memory) {
-            return invalid(format!("resources.memoryMB must be in {MEMORY_MB:?}"));
+            let words = format!("must be between {} and {}", MEMORY_MB.start(), MEMORY_MB.end());
+            return flawed("resources.memoryMB", words);
         }
         limits.memory_mb = memory;
     }
     let disk = match (resources.disk_gb, resources.storage_mb) {
         (Some(_), Some(_)) => {
-            return invalid("resources must have diskGB or storageMb, not both");
+            return flawed("resources", "must have diskGB or storageMb, not both");
         }
         (Some(gb), None) => Some(gb * 1024.0),
         // No disk is so large that this would lose a megabyte.
@@ -29,16 +30,18 @@ pub(in super::super) fn limits(resources: Option<&Resources>) -> Result<Limits, 
     };
     if let Some(disk) = disk {
         if !DISK_MB.contains(&disk) {
-            return invalid(
-                "resources.diskGB must be between 0.016 and 64, or storageMb between 16 and 65536",
-            );
+            return match resources.disk_gb {
+                Some(_) => flawed("resources.diskGB", "must be between 0.016 and 64"),
+                None => flawed("resources.storageMb", "must be between 16 and 65536"),
+            };
         }
         limits.disk_mb = disk as u64;
         limits.max_file_mb = limits.max_file_mb.min(limits.disk_mb);
     }
     if let Some(cores) = resources.cpu_cores {
         if !CPU_CORES.contains(&cores) {
-            return invalid(format!("resources.cpuCores must be in {CPU_CORES:?}"));
+            let words = format!("must be between {} and {}", CPU_CORES.start(), CPU_CORES.end());
+            return flawed("resources.cpuCores", words);
         }
         limits.cpu_cores = cores;
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{super::SandboxError, invalid, refused::asks};
 use crate::{
+    flaw::Flaw,
     network::{Entry, Policy},
     sidecar::PROXY_PORT,
     store::MAX_PORTS,
@@ -12,6 +13,8 @@ use crate::{
 
 /// Field of a request.
 const FIELD: &str = "network";
+const ALLOW_LIST: &str = "network.allowList";
+const PORTS: &str = "network.ports";
 const MAX_ENTRIES: usize = 256;
 
 /// What is asked for; what is not named is left as it is.
@@ -28,7 +31,7 @@ impl NetworkAsk {
         match request.extra.get(FIELD).filter(|value| asks(value)) {
             None => Ok(Self::default()),
             Some(Value::Object(fields)) => Self::read(fields),
-            Some(_) => invalid("network must be an object"),
+            Some(_) => Err(wrong(FIELD, "must be an object")),
         }
     }
 
@@ -39,8 +42,8 @@ impl NetworkAsk {
             let is_new = match plain(field).as_str() {
                 "blockoutbound" => {
                     let block = value.as_bool();
-                    let block =
-                        block.ok_or_else(|| wrong("network.blockOutbound must be a boolean"))?;
+                    let block = block
+                        .ok_or_else(|| wrong("network.blockOutbound", "must be true or false"))?;
                     ask.block_outbound.replace(block).is_none()
                 }
                 "allowlist" => ask.allow_list.replace(entries(value)?).is_none(),
@@ -125,16 +128,14 @@ fn plain(field: &str) -> String {
 fn entries(value: &Value) -> Result<Vec<Entry>, SandboxError> {
     let items = value.as_array().filter(|items| items.len() <= MAX_ENTRIES);
     let items = items.ok_or_else(|| {
-        wrong(format!("network.allowList must be a list of at most {MAX_ENTRIES} entries"))
+        wrong(ALLOW_LIST, format!("must be a list of at most {MAX_ENTRIES} entries"))
     })?;
     let entry = |item: &Value| {
         let entry = item.as_str().and_then(Entry::parse);
         entry.ok_or_else(|| {
             let item: String = item.to_string().chars().take(80).collect();
-            wrong(format!(
-                "network.allowList: {item} is not a host name, *.suffix, address or CIDR, with or \
-                 without a port"
-            ))
+            let words = "is not a host name, *.suffix, address or CIDR, with or without a port";
+            wrong(ALLOW_LIST, format!("{item} {words}"))
         })
     };
     items.iter().map(entry).collect()
@@ -142,11 +143,10 @@ fn entries(value: &Value) -> Result<Vec<Entry>, SandboxError> {
 
 fn ports(value: &Value) -> Result<Vec<u16>, SandboxError> {
     let items = value.as_array().filter(|items| items.len() <= MAX_PORTS);
-    let items = items.ok_or_else(|| {
-        wrong(format!("network.ports must be a list of at most {MAX_PORTS} ports"))
-    })?;
+    let items = items
+        .ok_or_else(|| wrong(PORTS, format!("must be a list of at most {MAX_PORTS} ports")))?;
     let port = |item: &Value| {
-        check_port(item.as_u64().ok_or_else(|| wrong("network.ports must be whole numbers"))?)
+        check_port(item.as_u64().ok_or_else(|| wrong(PORTS, "must be whole numbers"))?)
     };
     let mut ports: Vec<u16> = items.iter().map(port).collect::<Result<_, _>>()?;
     ports.sort_unstable();
@@ -154,8 +154,8 @@ fn ports(value: &Value) -> Result<Vec<u16>, SandboxError> {
     Ok(ports)
 }
 
-fn wrong(words: impl Into<String>) -> SandboxError {
-    SandboxError::Invalid(words.into())
+fn wrong(field: &str, words: impl AsRef<str>) -> SandboxError {
+    SandboxError::Flawed(Flaw::new(field, words.as_ref()))
 }
 
 #[cfg(test)]

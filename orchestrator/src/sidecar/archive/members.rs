@@ -9,12 +9,13 @@ use std::{
 
 use tar::{Entry, EntryType, PaxExtensions};
 
-use super::super::{api::Problem, files::unread};
+use super::{
+    super::{api::Problem, files::unread},
+    MAX_NAME,
+};
 
 /// Longest header of a member beyond its own block.
 const MAX_EXTENSION: u64 = 64 << 10;
-/// Longest name.
-const MAX_NAME: usize = 4096;
 
 /// What headers say about the member that comes after them.
 #[derive(Debug, Default)]

@@ -21,10 +21,11 @@ use rustix::{
     io::Errno,
 };
 use tar::{Builder, EntryType, Header};
+use tokio::sync::oneshot;
 
 use super::{
     super::files::{Sink, is_temporary, outward},
-    MAX_ENTRIES,
+    MAX_ENTRIES, MAX_NAME,
 };
 use crate::tree::{self, Step};
 
@@ -32,37 +33,51 @@ use crate::tree::{self, Step};
 const SHORT_TARGET: usize = 100;
 
 /// A gzip tar of all that is at what was opened (only looked up). Names begin below `base`. Links
-/// are kept as links; FIFOs, sockets and devices are left out, and a comment at the end says how many.
-/// More than `most` bytes, or a disk that can't be read, break the body off. `kept` is held until
-/// all is packed or nobody reads any more.
+/// are kept as links; FIFOs, sockets and devices are left out, and so is what has a longer name than
+/// is unpacked. A comment at the end says how many, and so does what comes beside the body, before
+/// it is whole. More than `most` bytes, or a disk that can't be read, break the body off. `kept` is
+/// held until all is packed or nobody reads any more.
 pub(in super::super) fn packed(
     opened: Vec<OwnedFd>,
     base: PathBuf,
     most: u64,
     kept: impl Send + 'static,
-) -> Body {
+) -> (Body, oneshot::Receiver<u64>) {
     let (writer, body) = outward();
+    let (told, skipped) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
         let _kept = kept;
         // Without its end the body is broken, which is all that can still be told.
-        if let Ok(sink) = pack(&opened, base, most, writer) {
+        if let Ok((sink, count)) = pack(&opened, base, most, writer) {
+            // Not everybody asks.
+            told.send(count).ok();
             sink.end();
         }
     });
-    body
+    (body, skipped)
 }
 
-fn pack(opened: &[OwnedFd], base: PathBuf, most: u64, writer: BufWriter<Sink>) -> io::Result<Sink> {
+/// Where the end is still to be told, and how many entries were left out.
+fn pack(
+    opened: &[OwnedFd],
+    base: PathBuf,
+    most: u64,
+    writer: BufWriter<Sink>,
+) -> io::Result<(Sink, u64)> {
     let encoder = GzEncoder::new(writer, Compression::fast());
     let mut packing =
         Packing { builder: Builder::new(encoder), base, left: most, entries: 0, skipped: 0 };
     for open in opened {
         packing.all(open)?;
     }
-    packing.tell_skipped()?;
+    if let Some(first) = opened.first() {
+        packing.tell_skipped(&fstat(first)?)?;
+    }
+    let skipped = packing.skipped;
     let mut writer = packing.builder.into_inner()?.finish()?;
     writer.flush()?;
-    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+    let sink = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+    Ok((sink, skipped))
 }
 
 struct Packing<W: Write> {
@@ -172,23 +187,29 @@ impl<W: Write> Packing<W> {
         Ok(())
     }
 
-    /// The member's name; `None` for what was moved out of the folder meanwhile.
+    /// The member's name; `None` for what was moved out of the folder meanwhile, and for what is
+    /// so deep that it could not be unpacked. A folder's name has a slash at its end, too.
     fn name(&self, path: &Path) -> Option<PathBuf> {
         let name = path.strip_prefix(&self.base).ok()?;
-        (!name.as_os_str().is_empty()).then(|| name.to_owned())
+        (1..MAX_NAME).contains(&name.as_os_str().len()).then(|| name.to_owned())
     }
 
-    /// A comment, which every program that unpacks reads over.
-    fn tell_skipped(&mut self) -> io::Result<()> {
+    /// A comment, which every program that unpacks reads over. It stands before a member, the
+    /// folder itself: some programs call an archive broken whose last header has none behind it.
+    fn tell_skipped(&mut self, stat: &Stat) -> io::Result<()> {
         if self.skipped == 0 {
             return Ok(());
         }
         let record = comment(&format!("{} entries were left out", self.skipped));
-        let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::XGlobalHeader);
-        header.set_mode(0o644);
-        header.set_size(record.len() as u64);
-        self.builder.append_data(&mut header, "pax_global_header", record.as_bytes())
+        let mut ahead = Header::new_ustar();
+        ahead.set_entry_type(EntryType::XHeader);
+        ahead.set_mode(0o644);
+        ahead.set_size(record.len() as u64);
+        self.builder.append_data(&mut ahead, "pax_header", record.as_bytes())?;
+        let mut folder = header(stat, EntryType::Directory, 0);
+        // Whoever unpacks by hand must get into the folder, also when this was a file.
+        folder.set_mode((stat.st_mode & 0o777) | 0o700);
+        self.builder.append_data(&mut folder, "./", io::empty())
     }
 }
 
@@ -229,7 +250,7 @@ fn real_path(folder: BorrowedFd<'_>) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::members::plain, *};
 
     #[test]
     fn a_comment_tells_its_own_length() {
@@ -257,7 +278,7 @@ mod tests {
         let mut packing = Packing { builder, base, left: 100, entries: 0, skipped: 0 };
         packing.all(&open).unwrap();
         assert_eq!(packing.skipped, 1);
-        packing.tell_skipped().unwrap();
+        packing.tell_skipped(&fstat(&open).unwrap()).unwrap();
         let bytes = packing.builder.into_inner().unwrap();
         let mut archive = tar::Archive::new(&bytes[..]);
         let mut names: Vec<String> = archive
@@ -265,10 +286,31 @@ mod tests {
             .unwrap()
             .map(|entry| String::from_utf8_lossy(&entry.unwrap().path_bytes()).into_owned())
             .collect();
+        // The comment is a member's own.
+        assert_eq!(names.last().map(String::as_str), Some("./"));
         names.sort();
         let above = "d".repeat(120);
-        let expected =
-            [format!("{above}/"), format!("{long}/"), format!("{long}/x"), "link".into()];
-        assert_eq!(names[..4], expected);
+        let expected = [
+            "./".to_owned(),
+            format!("{above}/"),
+            format!("{long}/"),
+            format!("{long}/x"),
+            "link".to_owned(),
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn no_name_is_longer_than_what_is_unpacked() {
+        let builder = Builder::new(Vec::<u8>::new());
+        let base = PathBuf::from("/workspace");
+        let packing = Packing { builder, base, left: 0, entries: 0, skipped: 0 };
+        for (length, is_packed) in [(MAX_NAME - 1, true), (MAX_NAME, false)] {
+            let path = format!("/workspace/{}", "n".repeat(length));
+            let name = packing.name(Path::new(&path));
+            assert_eq!(name.is_some(), is_packed, "{length}");
+            let folder = name.map(|name| name.join(""));
+            assert!(folder.is_none_or(|name| plain(name.as_os_str().as_bytes()).is_ok()));
+        }
     }
 }

@@ -6,9 +6,11 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderValue, header::TRAILER},
     response::Response,
     routing::{post, put},
 };
+use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use super::{
@@ -19,7 +21,7 @@ use super::{
             place::{Found, resolve},
             saved,
         },
-        message::{DataEnvelope, PackPaths, Unpacked},
+        message::{DataEnvelope, LEFT_OUT, PackPaths, Unpacked},
     },
     Links, packed, unpack,
 };
@@ -43,8 +45,14 @@ async fn pack(
         request.paths.iter().map(open).collect::<Result<Vec<_>, Problem>>()
     });
     let most = services.files.guard().whole_disk();
-    let body = packed(opened.await?, PathBuf::from("/"), most, seat);
-    Ok(saved(body, "application/gzip", "archive.tar.gz"))
+    let (body, skipped) = packed(opened.await?, PathBuf::from("/"), most, seat);
+    let body = body.with_trailers(async move {
+        let count = skipped.await.ok()?;
+        Some(Ok(HeaderMap::from_iter([(LEFT_OUT, HeaderValue::from(count))])))
+    });
+    let mut answer = saved(Body::new(body), "application/gzip", "archive.tar.gz");
+    answer.headers_mut().insert(TRAILER, HeaderValue::from_name(LEFT_OUT));
+    Ok(answer)
 }
 
 #[derive(Debug, Deserialize)]

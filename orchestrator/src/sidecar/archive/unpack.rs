@@ -40,6 +40,8 @@ use crate::tree;
 
 /// Bytes that are written at once.
 const PIECE: usize = 64 << 10;
+/// Headers of an archive: an entry may have one more for its long name, and one for a long target.
+const MAX_HEADERS: u64 = 4 * MAX_ENTRIES;
 /// Bytes of an archive beside its files: long names, mostly.
 const HEADERS: u64 = 256 << 20;
 /// What may follow the last member.
@@ -68,7 +70,7 @@ pub(in super::super) fn unpack(
 ) -> Result<Unpacked, Problem> {
     let done = Unpacked { files: 0, bytes: 0 };
     let left = guard.whole_disk().saturating_add(HEADERS);
-    let mut unpacking = Unpacking { tops: Vec::new(), clear, links, guard, entries: 0, left, done };
+    let mut unpacking = Unpacking { tops: Vec::new(), clear, links, guard, headers: 0, left, done };
     if target != Path::new("/") {
         unpacking.tops.push(Top::open(PathBuf::new(), target, clear)?);
     }
@@ -98,7 +100,7 @@ struct Unpacking<'a> {
     clear: bool,
     links: Links,
     guard: &'a Guard,
-    entries: u64,
+    headers: u64,
     /// Bytes that members may still have, also those that come to nothing.
     left: u64,
     done: Unpacked,
@@ -109,8 +111,8 @@ impl Unpacking<'_> {
     fn count(&mut self, size: u64) -> Result<(), Problem> {
         let left = self.left.checked_sub(size);
         self.left = left.ok_or_else(|| too_large("an archive has", self.guard.whole_disk()))?;
-        self.entries += 1;
-        if self.entries > MAX_ENTRIES {
+        self.headers += 1;
+        if self.headers > MAX_HEADERS {
             return Err(Problem::invalid(format!("an archive has at most {MAX_ENTRIES} entries")));
         }
         Ok(())
@@ -368,6 +370,15 @@ fn no_archive() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_for_long_names_are_not_taken_for_entries() {
+        let guard = &Guard::new(crate::driver::Limits::default(), false);
+        let (tops, done) = (Vec::new(), Unpacked { files: 0, bytes: 0 });
+        let (clear, links) = (false, Links::AsTheyWere);
+        let mut unpacking = Unpacking { tops, clear, links, guard, headers: 0, left: 0, done };
+        assert!((0..3 * MAX_ENTRIES).all(|_| unpacking.count(0).is_ok()));
+    }
 
     #[test]
     fn every_folder_that_is_made_on_the_way_counts() {

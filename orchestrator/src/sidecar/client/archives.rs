@@ -5,8 +5,8 @@ use std::io;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use http::{
-    HeaderValue,
-    header::{CONTENT_TYPE, HOST},
+    HeaderMap, HeaderValue,
+    header::{CONTENT_TYPE, HOST, TE},
 };
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{Method, Request, body::Frame};
@@ -14,10 +14,18 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::timeout;
 
 use super::{
-    super::message::{DataEnvelope, PackPaths, Unpacked},
+    super::message::{DataEnvelope, LEFT_OUT, PackPaths, Unpacked},
     MAX_REFUSAL, PATIENCE, SidecarClient, SidecarError, collect, encode, request, unreachable,
     within,
 };
+
+/// What comes of an archive that is packed.
+#[derive(Debug)]
+pub(crate) enum Packed {
+    Piece(Bytes),
+    /// So many entries are not in it. It comes last, if at all.
+    LeftOut(u64),
+}
 
 impl SidecarClient {
     /// Packs what is at these absolute paths inside the sandbox: a gzip tar whose names begin below
@@ -25,19 +33,26 @@ impl SidecarClient {
     pub(crate) async fn pack(
         &self,
         paths: &[String],
-    ) -> Result<impl Stream<Item = Result<Bytes, SidecarError>> + Send + Unpin + use<>, SidecarError>
+    ) -> Result<impl Stream<Item = Result<Packed, SidecarError>> + Send + Unpin + use<>, SidecarError>
     {
         let body = encode(&PackPaths { paths: paths.to_vec() })?;
-        let request = request(Method::POST, "/archive/pack", body)?;
+        let mut request = request(Method::POST, "/archive/pack", body)?;
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
         let response = within(PATIENCE, self.send(request)).await?;
-        let pieces =
-            stream::try_unfold(response.into_body().into_data_stream(), |mut body| async move {
-                let late = |_| SidecarError::Unreachable("it took too long".into());
-                match timeout(PATIENCE, body.next()).await.map_err(late)? {
-                    Some(piece) => Ok(Some((piece.map_err(unreachable)?, body))),
-                    None => Ok(None),
+        let pieces = stream::try_unfold(response.into_body(), |mut body| async move {
+            let late = |_| SidecarError::Unreachable("it took too long".into());
+            while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(late)? {
+                match frame.map_err(unreachable)?.into_data() {
+                    Ok(piece) => return Ok(Some((Packed::Piece(piece), body))),
+                    Err(frame) => {
+                        if let Some(count) = frame.trailers_ref().and_then(left_out) {
+                            return Ok(Some((Packed::LeftOut(count), body)));
+                        }
+                    }
                 }
-            });
+            }
+            Ok(None)
+        });
         Ok(Box::pin(pieces))
     }
 
@@ -68,4 +83,9 @@ impl SidecarClient {
             .map_err(|error| SidecarError::Nonsense(error.to_string()))?;
         Ok(answer.data)
     }
+}
+
+/// What a sandbox says that it left out, if that is a number.
+fn left_out(trailers: &HeaderMap) -> Option<u64> {
+    trailers.get(LEFT_OUT)?.to_str().ok()?.parse().ok()
 }

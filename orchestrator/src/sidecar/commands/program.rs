@@ -10,8 +10,10 @@ use sandbox_sdk::types::Exec;
 
 use super::super::{WORKSPACE, api::Problem, is_variable_name};
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
-const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Of a command that brings none.
+pub(in crate::sidecar) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// A longer one is cut to it.
+pub(in crate::sidecar) const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The kernel takes no longer argument, and no longer variable.
 const MAX_WORD: usize = 128 * 1024 - 1;
 /// Bytes of arguments and environment together; the kernel takes somewhat more.

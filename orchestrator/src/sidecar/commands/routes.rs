@@ -8,15 +8,12 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        api::{Body, Problem, Services},
+        api::{Body, Known, Problem, Services},
         message::ResultEnvelope,
     },
     MAX_OUTPUT, Program,
 };
-use crate::toolchain;
-
-/// Longest name of a tool.
-const MAX_NAME: usize = 64;
+use crate::{toolchain, unread};
 
 pub(in crate::sidecar) fn routes() -> Router<Services> {
     Router::new()
@@ -34,12 +31,14 @@ async fn run(
     Ok(Json(ResultEnvelope { success: true, result }))
 }
 
-async fn stream(State(services): State<Services>, body: Body<Exec>) -> Result<Response, Problem> {
-    let Json(exec) = body?;
-    services.commands.stream(&exec).await
+async fn stream(
+    State(services): State<Services>,
+    Known(exec, unread): Known<Exec>,
+) -> Result<Response, Problem> {
+    services.commands.stream(&exec, unread::warnings(&unread)).await
 }
 
-/// A program by its name, with arguments that no shell looks at.
+/// One of the tools that are listed, with arguments that no shell looks at.
 #[derive(Debug, Deserialize)]
 struct RunTool {
     tool: String,
@@ -57,35 +56,10 @@ async fn run_tool(
     body: Body<RunTool>,
 ) -> Result<Json<ExecResult>, Problem> {
     let Json(RunTool { tool, args, cwd, env, timeout }) = body?;
-    if !is_name(&tool) {
-        return Err(Problem::invalid("tool must be the plain name of a program"));
-    }
-    let name = toolchain::program(&tool).map_or(tool, str::to_owned);
-    let words = std::iter::once(name).chain(args).collect();
+    let runnable = toolchain::runnable(&tool, services.commands.path(&env));
+    let program = runnable.map_err(|reason| Problem::not_implemented("tools", reason))?;
+    let words = std::iter::once(program.to_owned()).chain(args).collect();
     let program = Program { words, cwd, env, timeout };
     let ended = services.commands.perform(&program, MAX_OUTPUT).await?;
     Ok(Json(ended.into()))
-}
-
-/// No path, so that it is looked for where programs are; nothing that looks like an option.
-fn is_name(tool: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-');
-    let begins_well = tool.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    begins_well && tool.len() <= MAX_NAME && tool.chars().all(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_name;
-
-    #[test]
-    fn a_tool_is_a_name_and_nothing_else() {
-        for name in ["node", "python3.13", "g++", "x86_64-linux-gnu-gcc", "_"] {
-            assert!(is_name(name), "{name}");
-        }
-        let long = "x".repeat(65);
-        for name in ["", "/bin/sh", "../sh", ".", "-c", "a b", "a;b", "a\0", "ä", &long] {
-            assert!(!is_name(name), "{name:?}");
-        }
-    }
 }

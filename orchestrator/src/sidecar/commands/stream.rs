@@ -56,6 +56,9 @@ struct Exit {
     truncated: bool,
     /// Milliseconds.
     duration: u64,
+    /// What was asked for and makes no difference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// A command whose output is told.
@@ -69,13 +72,18 @@ struct Live {
     stops: u64,
     /// Its place among those that run.
     place: OwnedSemaphorePermit,
+    warnings: Vec<String>,
 }
 
 impl CommandRunner {
     /// Starts a command. The answer's body has its output as events and ends with the event `exit`.
     /// A reader that takes nothing stops the command's output, not its time; one that goes away
-    /// ends the command with all that it started.
-    pub(super) async fn stream(&self, exec: &Exec) -> Result<Response, Problem> {
+    /// ends the command with all that it started. `warnings` are told with its end.
+    pub(super) async fn stream(
+        &self,
+        exec: &Exec,
+        warnings: Vec<String>,
+    ) -> Result<Response, Problem> {
         let program = Program::of_shell(exec)?;
         let (folder, limit) = program.check()?;
         let place = self.place()?;
@@ -84,7 +92,7 @@ impl CommandRunner {
         let Spawned { tree, stdout, stderr } = self.spawn(&mut command)?;
         let (stdout, stderr) = (Told::new("stdout", stdout), Told::new("stderr", stderr));
         let runner = self.clone();
-        let live = Live { runner, tree, stdout, stderr, started, limit, stops, place };
+        let live = Live { runner, tree, stdout, stderr, started, limit, stops, place, warnings };
         let (sender, frames) = mpsc::channel(AHEAD);
         tokio::spawn(live.run(sender));
         let frames = ReceiverStream::new(frames).map(Ok::<_, Infallible>);
@@ -97,7 +105,7 @@ impl CommandRunner {
 
 impl Live {
     async fn run(self, frames: mpsc::Sender<Bytes>) {
-        let Self { runner, mut tree, mut stdout, mut stderr, started, limit, stops, place } = self;
+        let Self { runner, mut tree, mut stdout, mut stderr, started, limit, stops, .. } = self;
         let output = async {
             tokio::join!(stdout.tell(&frames), stderr.tell(&frames));
             // Both are closed; the command may go on for long.
@@ -124,10 +132,11 @@ impl Live {
             timed_out: code.is_none(),
             truncated: stdout.truncated || stderr.truncated,
             duration: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            warnings: self.warnings,
         };
         // Whoever has gone away needs no end.
         frames.send(event("exit", &exit)).await.ok();
-        drop(place);
+        drop(self.place);
     }
 }
 
@@ -210,8 +219,14 @@ mod tests {
 
     #[test]
     fn the_end_names_only_what_there_is_to_say() {
-        let exit =
-            Exit { exit_code: 0, signal: None, timed_out: false, truncated: false, duration: 7 };
+        let exit = Exit {
+            exit_code: 0,
+            signal: None,
+            timed_out: false,
+            truncated: false,
+            duration: 7,
+            warnings: Vec::new(),
+        };
         let frame = event("exit", &exit);
         assert_eq!(frame, "event: exit\ndata: {\"exitCode\":0,\"duration\":7}\n\n");
         let exit = Exit { exit_code: 137, signal: signal::of_exit(137), ..exit };

@@ -109,7 +109,7 @@ pub(super) async fn folder(
         Ok((found.file, base))
     });
     let (open, base) = found.await?;
-    let body = archive::packed(vec![open], base, most, seat);
+    let (body, _) = archive::packed(vec![open], base, most, seat);
     Ok(saved(body, "application/gzip", &format!("{name}.tar.gz")))
 }
 

@@ -13,6 +13,7 @@ use std::{
 use rustix::{
     fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat, mkdirat, openat, statat, unlinkat},
     io::Errno,
+    process::{getgid, getuid},
 };
 use sandbox_sdk::types::{ErrorCode, FolderListing, FsEntry};
 
@@ -28,8 +29,6 @@ use crate::{
 
 /// Where the home folders are: nothing of ours, but people look there.
 const HOMES: &str = "/home";
-/// The one user of a sandbox, and its group.
-const AGENT: u32 = 1000;
 const LISTING: usize = 32 << 10;
 
 /// What a folder holds, by name, at most so many entries; without `all` none that begin with a dot.
@@ -169,7 +168,8 @@ pub(crate) fn empty(open: &OwnedFd, path: &Path) -> Result<(), Problem> {
 fn described(folder: &Path, name: &CStr, stat: &Stat) -> FsEntry {
     let name = OsStr::from_bytes(name.to_bytes());
     let kind = FileType::from_raw_mode(stat.st_mode);
-    let who = |id: u32| if id == AGENT { "agent".to_owned() } else { id.to_string() };
+    // The one user of a sandbox is whoever the sidecar runs as: with some engines not uid 1000.
+    let who = |id: u32, own: u32| if id == own { "agent".to_owned() } else { id.to_string() };
     // No time that a sandbox can give to a file overflows here.
     let time = |seconds: i64| clock::iso(seconds.clamp(0, MAX_TIME).saturating_mul(1000));
     FsEntry {
@@ -180,8 +180,8 @@ fn described(folder: &Path, name: &CStr, stat: &Stat) -> FsEntry {
         is_file: kind.is_file(),
         is_symlink: kind.is_symlink(),
         permissions: stat.st_mode & 0o7777,
-        owner: who(stat.st_uid),
-        group: who(stat.st_gid),
+        owner: who(stat.st_uid, getuid().as_raw()),
+        group: who(stat.st_gid, getgid().as_raw()),
         mod_time: time(stat.st_mtime),
         access_time: time(stat.st_atime),
         name_is_not_utf8: name.to_str().is_none(),

@@ -36,7 +36,11 @@ pub(crate) fn problem(path: &Path, error: &io::Error) -> Problem {
         }
         _ => ErrorCode::Server,
     };
-    Problem::new(code, format!("{}: {}", shown(path), words(error)))
+    let message = format!("{}: {}", shown(path), words(error));
+    match code {
+        ErrorCode::NotFound => Problem::not_found("file", &shown(path), message),
+        code => Problem::new(code, message),
+    }
 }
 
 /// What the system says, without its number for it, which tells a reader nothing.

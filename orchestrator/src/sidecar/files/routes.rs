@@ -3,8 +3,11 @@
 //! A path that stands in the route is absolute, without its first slash, and percent-encoded at most
 //! once: it is decoded once, and a `%` that begins no escape stands for itself.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{
         DefaultBodyLimit, Path, Query, State,
         rejection::{JsonRejection, PathRejection, QueryRejection},
@@ -16,12 +19,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        api::{Problem, Services},
+        api::{Known, Problem, Services},
         message::{DataEnvelope, FileContent, Written},
     },
     MAX_ENTRIES, blocking, download, enter, folders,
     place::resolve,
     upload,
+};
+use crate::{
+    flaw::Flaw,
+    unread::{self, Warned},
 };
 
 type Body<T> = Result<Json<T>, JsonRejection>;
@@ -78,6 +85,12 @@ impl Switches {
     }
 }
 
+/// Body of `POST /fs/mkdir/{*path}`.
+#[derive(Debug, Default, Deserialize)]
+struct NewFolder {
+    recursive: Option<bool>,
+}
+
 #[derive(Debug, Serialize)]
 struct Exists {
     exists: bool,
@@ -98,11 +111,14 @@ async fn read_batch(State(services): State<Services>, body: Body<ReadFiles>) -> 
     enveloped(services.files.read_all(request).await?)
 }
 
-async fn write(State(services): State<Services>, body: Body<WriteFile>) -> Answer<Written> {
-    let Json(request) = body?;
+async fn write(
+    State(services): State<Services>,
+    Known(request, unread): Known<WriteFile>,
+) -> Answer<Warned<Written>> {
     let path = request.path.clone();
     let size = services.files.write(request).await?;
-    enveloped(Written { path, size })
+    let warnings = unread::warnings(&unread);
+    enveloped(Warned { answer: Written { path, size }, warnings })
 }
 
 async fn list(
@@ -126,13 +142,22 @@ async fn exists(path: InPath) -> Answer<Exists> {
     enveloped(Exists { exists })
 }
 
+/// The switch may stand in the query or in the body; the query counts where both have it.
 async fn mkdir(
     State(services): State<Services>,
     path: InPath,
     query: Result<Query<Switches>, QueryRejection>,
-) -> Answer<Changed> {
+    asked: Result<Query<Asked>, QueryRejection>,
+    body: Bytes,
+) -> Answer<Warned<Changed>> {
     let (path, query) = (in_route(path)?, Switches::of(query)?);
-    let recursive = is_on("recursive", query.recursive.as_deref())?;
+    let mut unread = unread_of(asked?.0);
+    let (wish, unread_too) = wish(&body)?;
+    unread.extend(unread_too);
+    let recursive = match query.recursive.as_deref() {
+        None => wish.recursive.unwrap_or_default(),
+        given => is_on("recursive", given)?,
+    };
     let made = path.clone();
     let guard = services.files.guard();
     let make = move || {
@@ -140,7 +165,24 @@ async fn mkdir(
         folders::make(&made, recursive)
     };
     blocking(make).await?;
-    enveloped(Changed { path })
+    enveloped(Warned { answer: Changed { path }, warnings: unread::warnings(&unread) })
+}
+
+/// All that a query asks for, by name.
+type Asked = BTreeMap<String, String>;
+
+/// The names in the query of a new folder that nobody reads.
+fn unread_of(asked: Asked) -> Vec<String> {
+    asked.into_keys().filter(|name| name != "recursive").collect()
+}
+
+/// What a body says of a new folder, and the names in it that nobody reads. None says nothing.
+fn wish(body: &[u8]) -> Result<(NewFolder, Vec<String>), Problem> {
+    if body.is_empty() {
+        return Ok((NewFolder::default(), Vec::new()));
+    }
+    let wish = Flaw::read(body).map_err(|flaw| Problem::flawed("body", &flaw))?;
+    Ok((wish, unread::names::<NewFolder>(body)))
 }
 
 async fn remove(path: InPath, query: Result<Query<Switches>, QueryRejection>) -> Answer<Changed> {
@@ -153,4 +195,25 @@ async fn remove(path: InPath, query: Result<Query<Switches>, QueryRejection>) ->
 
 pub(in super::super) fn enveloped<T>(data: T) -> Answer<T> {
     Ok(Json(DataEnvelope { success: true, data }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wish;
+
+    #[test]
+    fn a_body_of_a_new_folder_says_what_it_says_and_none_says_nothing() {
+        let recursive = |body: &str| wish(body.as_bytes()).map(|(wish, _)| wish.recursive).ok();
+        for (body, is) in [
+            ("", Some(None)),
+            ("{}", Some(None)),
+            (r#"{"recursive": null}"#, Some(None)),
+            (r#"{"recursive": true}"#, Some(Some(true))),
+            (r#"{"recursive": "yes"}"#, None),
+            ("recursive", None),
+        ] {
+            assert_eq!(recursive(body), is, "{body}");
+        }
+        assert_eq!(wish(br#"{"parents": true}"#).unwrap().1, ["parents"]);
+    }
 }

@@ -1,10 +1,10 @@
 //! What changes a repository.
 
-use sandbox_sdk::types::ErrorCode;
+use sandbox_sdk::types::{ErrorCode, GitCommit};
 
 use super::{
     FAR_PATIENCE, Git,
-    log::{Commit, FORMAT, commits},
+    log::{FORMAT, commits},
     refusal, revision,
 };
 use crate::sidecar::api::Problem;
@@ -34,7 +34,7 @@ impl Git {
 
     /// Commits what is staged, in the name of whoever is configured. An empty message keeps the old
     /// one of a commit that is amended.
-    pub(super) async fn commit(&self, message: &str, amend: bool) -> Result<Commit, Problem> {
+    pub(super) async fn commit(&self, message: &str, amend: bool) -> Result<GitCommit, Problem> {
         if message.len() > MAX_MESSAGE || message.contains('\0') {
             return Err(Problem::invalid("message is too long or holds a zero byte"));
         }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use sandbox_sdk::types::ErrorCode;
 use tokio::time::Instant;
 
-use super::{ALWAYS, MAX_WORDS};
+use super::{ALWAYS, MAX_WORDS, NOT_INSTALLED};
 use crate::sidecar::{
     HOME, PATH, WORKSPACE,
     api::Problem,
@@ -190,7 +190,7 @@ fn refusal(ended: &Ended) -> Problem {
     }
     // The supervisor says so of a program that is not there.
     if ended.code == 127 {
-        return Problem::new(ErrorCode::NotImplemented, "git is not installed in this sandbox");
+        return Problem::not_implemented("git", NOT_INSTALLED);
     }
     let said = String::from_utf8_lossy(&ended.stderr);
     let advice = ADVICE.iter().find(|(signs, _)| signs.iter().any(|sign| said.contains(sign)));

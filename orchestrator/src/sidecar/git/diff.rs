@@ -2,72 +2,47 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use sandbox_sdk::types::{GitChangedFile, GitDiff};
 
 use super::{pieces, text};
 
-/// What is different.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Diff {
-    pub(super) files: Vec<ChangedFile>,
-    pub(super) additions: u64,
-    pub(super) deletions: u64,
-    /// The patch.
-    pub(super) raw: String,
-    /// There is more.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) truncated: bool,
-}
-
-/// A file that is different. Of files that are no text no lines are counted.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct ChangedFile {
-    pub(super) path: String,
-    /// `added`, `modified`, `deleted` or `renamed`.
-    pub(super) status: &'static str,
-    pub(super) additions: u64,
-    pub(super) deletions: u64,
-}
-
-impl Diff {
-    /// First come all files with what became of them, then all with their lines. What makes no sense
-    /// is passed over.
-    pub(super) fn read(bytes: &[u8]) -> Self {
-        let mut diff = Self::default();
-        let mut index: HashMap<&[u8], usize> = HashMap::new();
-        let mut pieces = pieces(bytes);
-        while let Some(piece) = pieces.next() {
-            if let Some(raw) = piece.strip_prefix(b":") {
-                let (status, moved) = status(raw);
-                let first = pieces.next();
-                // Of what was moved or copied the old name comes first.
-                let Some(path) = (if moved { pieces.next() } else { first }) else { break };
-                // One in conflict comes twice.
-                index.entry(path).or_insert_with(|| {
-                    let path = text(path);
-                    diff.files.push(ChangedFile { path, status, additions: 0, deletions: 0 });
-                    diff.files.len() - 1
-                });
-                continue;
-            }
-            let mut fields = piece.splitn(3, |byte| *byte == b'\t');
-            let (Some(added), Some(deleted), Some(path)) =
-                (fields.next(), fields.next(), fields.next())
-            else {
-                continue;
-            };
-            let path = if path.is_empty() { pieces.nth(1) } else { Some(path) };
-            let (added, deleted) = (count(added), count(deleted));
-            diff.additions = diff.additions.saturating_add(added);
-            diff.deletions = diff.deletions.saturating_add(deleted);
-            let at = path.and_then(|path| index.get(path));
-            if let Some(file) = at.and_then(|at| diff.files.get_mut(*at)) {
-                file.additions = file.additions.saturating_add(added);
-                file.deletions = file.deletions.saturating_add(deleted);
-            }
+/// What is different. First come all files with what became of them, then all with their lines. What
+/// makes no sense is passed over.
+pub(super) fn read(bytes: &[u8]) -> GitDiff {
+    let mut diff = GitDiff::default();
+    let mut index: HashMap<&[u8], usize> = HashMap::new();
+    let mut pieces = pieces(bytes);
+    while let Some(piece) = pieces.next() {
+        if let Some(raw) = piece.strip_prefix(b":") {
+            let (status, moved) = status(raw);
+            let first = pieces.next();
+            // Of what was moved or copied the old name comes first.
+            let Some(path) = (if moved { pieces.next() } else { first }) else { break };
+            // One in conflict comes twice.
+            index.entry(path).or_insert_with(|| {
+                let (path, status) = (text(path), status.to_owned());
+                diff.files.push(GitChangedFile { path, status, additions: 0, deletions: 0 });
+                diff.files.len() - 1
+            });
+            continue;
         }
-        diff
+        let mut fields = piece.splitn(3, |byte| *byte == b'\t');
+        let (Some(added), Some(deleted), Some(path)) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let path = if path.is_empty() { pieces.nth(1) } else { Some(path) };
+        let (added, deleted) = (count(added), count(deleted));
+        diff.additions = diff.additions.saturating_add(added);
+        diff.deletions = diff.deletions.saturating_add(deleted);
+        let at = path.and_then(|path| index.get(path));
+        if let Some(file) = at.and_then(|at| diff.files.get_mut(*at)) {
+            file.additions = file.additions.saturating_add(added);
+            file.deletions = file.deletions.saturating_add(deleted);
+        }
     }
+    diff
 }
 
 /// What became of a file, and whether it comes with two names.
@@ -93,8 +68,8 @@ mod tests {
 
     use super::*;
 
-    fn file(path: &str, status: &'static str, additions: u64, deletions: u64) -> ChangedFile {
-        ChangedFile { path: path.into(), status, additions, deletions }
+    fn file(path: &str, status: &str, additions: u64, deletions: u64) -> GitChangedFile {
+        GitChangedFile { path: path.into(), status: status.into(), additions, deletions }
     }
 
     #[test]
@@ -107,7 +82,7 @@ mod tests {
             3\t0\todd\nname\0\
             0\t7\t:gone\0\
             -\t-\tpicture.png\0";
-        let diff = Diff::read(said);
+        let diff = read(said);
         let expected = [
             file("h\t1", "renamed", 1, 0),
             file("odd\nname", "added", 3, 0),
@@ -116,7 +91,7 @@ mod tests {
         ];
         assert_eq!(diff.files, expected);
         assert_eq!((diff.additions, diff.deletions), (4, 7));
-        assert_eq!(Diff::read(b""), Diff::default());
+        assert_eq!(read(b""), GitDiff::default());
     }
 
     proptest! {
@@ -124,7 +99,7 @@ mod tests {
         fn nothing_that_git_could_say_breaks_it(
             bytes in prop::collection::vec(prop::sample::select(&b":ARMD 10\t\t\0\0-ab\xff"[..]), 0..80),
         ) {
-            let diff = Diff::read(&bytes);
+            let diff = read(&bytes);
             let lines: u64 = diff.files.iter().map(|file| file.additions).sum();
             prop_assert!(lines <= diff.additions);
         }
@@ -135,7 +110,7 @@ mod tests {
             let raw: String = (0..counts.len()).map(raw).collect();
             let lines = counts.iter().enumerate();
             let lines: String = lines.map(|(at, (a, d))| format!("{a}\t{d}\tf{at}\0")).collect();
-            let diff = Diff::read((raw + &lines).as_bytes());
+            let diff = read((raw + &lines).as_bytes());
             let told: Vec<_> = diff.files.iter().map(|file| (file.additions, file.deletions)).collect();
             prop_assert_eq!(&told, &counts);
             prop_assert_eq!(diff.additions, counts.iter().map(|count| count.0).sum::<u64>());

@@ -1,32 +1,19 @@
 //! Commits, as `git log -z` tells them.
 
-use serde::Serialize;
+use sandbox_sdk::types::GitCommit;
 
 use super::{pieces, text};
 
-/// The fields of a [`Commit`], each ended by a zero byte.
+/// The fields of a [`GitCommit`], each ended by a zero byte.
 pub(super) const FORMAT: &str = "--format=%H%x00%h%x00%an%x00%ae%x00%aI%x00%B";
 const FIELDS: usize = 6;
 
-/// One commit.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Commit {
-    pub(super) sha: String,
-    pub(super) short_sha: String,
-    pub(super) message: String,
-    pub(super) author: String,
-    pub(super) email: String,
-    /// ISO 8601, with the author's own zone.
-    pub(super) date: String,
-}
-
 /// Commits in the order they came. One that is cut off is left out.
-pub(super) fn commits(bytes: &[u8]) -> Vec<Commit> {
+pub(super) fn commits(bytes: &[u8]) -> Vec<GitCommit> {
     let fields: Vec<&[u8]> = pieces(bytes).collect();
     let commits = fields.chunks_exact(FIELDS).filter_map(|fields| {
         let [sha, short_sha, author, email, date, message] = fields else { return None };
-        Some(Commit {
+        Some(GitCommit {
             sha: text(sha),
             short_sha: text(short_sha),
             message: text(message).trim_end().to_owned(),

@@ -1,14 +1,11 @@
 //! What a repository tells.
 
-use serde::Serialize;
+use sandbox_sdk::types::{GitBranch, GitCommit, GitDiff, GitStatus};
 
 use super::{
-    Git,
-    diff::Diff,
-    log::{Commit, FORMAT, commits},
-    pieces, refusal, revision,
-    status::Status,
-    text, words,
+    Git, diff,
+    log::{FORMAT, commits},
+    pieces, refusal, revision, status, text, words,
 };
 use crate::sidecar::api::Problem;
 
@@ -16,19 +13,8 @@ use crate::sidecar::api::Problem;
 const COMMITS: u32 = 50;
 const MAX_COMMITS: u32 = 1000;
 
-/// A branch of this repository.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Branch {
-    name: String,
-    /// It is checked out.
-    current: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<String>,
-    commit: String,
-}
-
 impl Git {
-    pub(super) async fn status(&self) -> Result<Status, Problem> {
+    pub(super) async fn status(&self) -> Result<GitStatus, Problem> {
         let said = self
             .ask(&[
                 "--no-optional-locks",
@@ -40,11 +26,11 @@ impl Git {
                 "--ignore-submodules=dirty",
             ])
             .await?;
-        Ok(Status::read(&said.stdout, said.truncated))
+        Ok(status::read(&said.stdout, said.truncated))
     }
 
     /// The last commits, the latest first. Before the first commit there are none.
-    pub(super) async fn log(&self, limit: Option<u32>) -> Result<Vec<Commit>, Problem> {
+    pub(super) async fn log(&self, limit: Option<u32>) -> Result<Vec<GitCommit>, Problem> {
         let limit = match limit {
             Some(0) => return Err(Problem::invalid("limit must be at least 1")),
             limit => limit.unwrap_or(COMMITS).min(MAX_COMMITS).to_string(),
@@ -62,7 +48,7 @@ impl Git {
     }
 
     /// What the files are different in: from what is staged, or from a revision.
-    pub(super) async fn diff(&self, from: Option<&str>) -> Result<Diff, Problem> {
+    pub(super) async fn diff(&self, from: Option<&str>) -> Result<GitDiff, Problem> {
         let from = from.filter(|from| !from.is_empty()).map(revision).transpose()?;
         let asked = |how: &[&'static str]| {
             let mut words = vec![
@@ -84,14 +70,14 @@ impl Git {
         };
         let counted = self.ask(&asked(&["--raw", "--numstat", "-z"])).await?;
         let patch = self.ask(&asked(&["--patch"])).await?;
-        Ok(Diff {
+        Ok(GitDiff {
             raw: text(&patch.stdout),
             truncated: counted.truncated || patch.truncated,
-            ..Diff::read(&counted.stdout)
+            ..diff::read(&counted.stdout)
         })
     }
 
-    pub(super) async fn branches(&self) -> Result<Vec<Branch>, Problem> {
+    pub(super) async fn branches(&self) -> Result<Vec<GitBranch>, Problem> {
         const FORMAT: &str = "--format=%(refname:lstrip=2)%00%(HEAD)%00%(upstream:short)%00\
                               %(objectname)%00";
         let said = self.ask(&["for-each-ref", "--count=5000", FORMAT, "refs/heads"]).await?;
@@ -99,11 +85,11 @@ impl Git {
     }
 }
 
-fn branches(bytes: &[u8]) -> Vec<Branch> {
+fn branches(bytes: &[u8]) -> Vec<GitBranch> {
     let fields: Vec<&[u8]> = pieces(bytes).collect();
     let branches = fields.chunks_exact(4).filter_map(|fields| {
         let [name, head, upstream, commit] = fields else { return None };
-        Some(Branch {
+        Some(GitBranch {
             // Each but the first stands in a line of its own.
             name: text(name.strip_prefix(b"\n").unwrap_or(name)),
             current: head.first() == Some(&b'*'),
@@ -121,7 +107,7 @@ mod tests {
     #[test]
     fn branches_say_which_is_current_and_what_they_follow() {
         let found = branches(b"main\0*\0origin/main\0aa11\0\nfeature/x\0 \0\0bb22\0\ncut\0");
-        let branch = |name: &str, current, upstream: Option<&str>, commit: &str| Branch {
+        let branch = |name: &str, current, upstream: Option<&str>, commit: &str| GitBranch {
             name: name.into(),
             current,
             upstream: upstream.map(Into::into),

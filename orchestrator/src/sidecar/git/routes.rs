@@ -2,19 +2,20 @@
 
 use axum::{
     Json, Router,
-    extract::{
-        Query, State,
-        rejection::{JsonRejection, QueryRejection},
-    },
+    extract::{Query, State, rejection::QueryRejection},
     routing::{get, post},
 };
+use sandbox_sdk::types::{ErrorCode, GitCommit, GitDiff, GitStatus};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Git, clone, diff::Diff, log::Commit, status::Status};
-use crate::sidecar::{
-    api::{Body, Problem, Services},
-    message::CloneRepository,
+use super::{Git, clone};
+use crate::{
+    sidecar::{
+        api::{Body, Known, Problem, Services},
+        message::CloneRepository,
+    },
+    unread::{self, Warned},
 };
 
 pub(in crate::sidecar) fn routes() -> Router<Services> {
@@ -83,27 +84,33 @@ fn git(services: Services, cwd: Option<String>) -> Git {
     Git { commands: services.commands, cwd }
 }
 
-fn done() -> Json<Value> {
-    Json(json!({"success": true}))
+/// `unread`: names of the request that nobody reads.
+fn done(unread: &[String]) -> Json<Value> {
+    let warnings = unread::warnings(unread);
+    if warnings.is_empty() {
+        Json(json!({"success": true}))
+    } else {
+        Json(json!({"success": true, "warnings": warnings}))
+    }
 }
 
 async fn status(
     State(services): State<Services>,
     questions: Questions,
-) -> Result<Json<Status>, Problem> {
+) -> Result<Json<GitStatus>, Problem> {
     asked(services, questions)?.0.status().await.map(Json)
 }
 
 async fn log(State(services): State<Services>, questions: Questions) -> Done {
     let (git, asked) = asked(services, questions)?;
-    let commits: Vec<Commit> = git.log(asked.limit).await?;
+    let commits = git.log(asked.limit).await?;
     Ok(Json(json!({"commits": commits})))
 }
 
 async fn diff(
     State(services): State<Services>,
     questions: Questions,
-) -> Result<Json<Diff>, Problem> {
+) -> Result<Json<GitDiff>, Problem> {
     let (git, asked) = asked(services, questions)?;
     git.diff(asked.r#ref.as_deref()).await.map(Json)
 }
@@ -113,50 +120,55 @@ async fn branches(State(services): State<Services>, questions: Questions) -> Don
     Ok(Json(json!({"branches": branches})))
 }
 
-async fn add(State(services): State<Services>, body: Body<Add>) -> Done {
-    let Json(Add { cwd, paths }) = body?;
+async fn add(
+    State(services): State<Services>,
+    Known(Add { cwd, paths }, unread): Known<Add>,
+) -> Done {
     git(services, cwd).add(&paths).await?;
-    Ok(done())
+    Ok(done(&unread))
 }
 
 async fn commit(
     State(services): State<Services>,
-    body: Body<Commits>,
-) -> Result<Json<Commit>, Problem> {
-    let Json(Commits { cwd, message, amend }) = body?;
-    git(services, cwd).commit(&message, amend).await.map(Json)
+    Known(Commits { cwd, message, amend }, unread): Known<Commits>,
+) -> Result<Json<Warned<GitCommit>>, Problem> {
+    let answer = git(services, cwd).commit(&message, amend).await?;
+    Ok(Json(Warned { answer, warnings: unread::warnings(&unread) }))
 }
 
-async fn push(State(services): State<Services>, body: Body<Far>) -> Done {
-    let Far { cwd, force, .. } = or_nothing(body)?;
+async fn push(State(services): State<Services>, body: Result<Known<Far>, Problem>) -> Done {
+    let Known(Far { cwd, force, .. }, unread) = or_nothing(body)?;
     git(services, cwd).push(force).await?;
-    Ok(done())
+    Ok(done(&unread))
 }
 
-async fn pull(State(services): State<Services>, body: Body<Far>) -> Done {
-    let Far { cwd, rebase, .. } = or_nothing(body)?;
+async fn pull(State(services): State<Services>, body: Result<Known<Far>, Problem>) -> Done {
+    let Known(Far { cwd, rebase, .. }, unread) = or_nothing(body)?;
     git(services, cwd).pull(rebase).await?;
-    Ok(done())
+    Ok(done(&unread))
 }
 
-async fn checkout(State(services): State<Services>, body: Body<Checkout>) -> Done {
-    let Json(Checkout { cwd, r#ref, create }) = body?;
+async fn checkout(
+    State(services): State<Services>,
+    Known(Checkout { cwd, r#ref, create }, unread): Known<Checkout>,
+) -> Done {
     git(services, cwd).checkout(&r#ref, create).await?;
-    Ok(done())
+    Ok(done(&unread))
 }
 
 /// Fills the workspace of a sandbox that nobody has used yet. It is for the orchestrator alone.
 async fn begin(State(services): State<Services>, body: Body<CloneRepository>) -> Done {
     let Json(order) = body?;
     clone::clone(&services.commands, &order).await?;
-    Ok(done())
+    Ok(done(&[]))
 }
 
 /// A request without a body leaves everything as it is by default.
-fn or_nothing(body: Body<Far>) -> Result<Far, Problem> {
+fn or_nothing(body: Result<Known<Far>, Problem>) -> Result<Known<Far>, Problem> {
     match body {
-        Ok(Json(far)) => Ok(far),
-        Err(JsonRejection::MissingJsonContentType(_)) => Ok(Far::default()),
-        Err(rejection) => Err(rejection.into()),
+        Err(problem) if problem.code == ErrorCode::UnsupportedMediaType => {
+            Ok(Known(Far::default(), Vec::new()))
+        }
+        body => body,
     }
 }

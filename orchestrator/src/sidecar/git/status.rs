@@ -1,81 +1,57 @@
 //! What `git status --porcelain=v2 -z --branch` says.
 
-use serde::Serialize;
+use sandbox_sdk::types::GitStatus;
 
 use super::{pieces, text};
 
-/// Where the work stands.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Status {
-    /// `HEAD` when no branch is checked out.
-    pub(super) branch: String,
-    /// The commit that is checked out; empty before the first.
-    pub(super) head: String,
-    pub(super) is_dirty: bool,
-    /// Commits that the upstream does not have, and that only it has.
-    pub(super) ahead: u64,
-    pub(super) behind: u64,
-    pub(super) staged: Vec<String>,
-    pub(super) modified: Vec<String>,
-    pub(super) untracked: Vec<String>,
-    /// There are more files.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) truncated: bool,
-}
-
-impl Status {
-    /// What makes no sense is passed over.
-    pub(super) fn read(bytes: &[u8], truncated: bool) -> Self {
-        let mut status = Self { truncated, ..Self::default() };
-        let mut pieces = pieces(bytes);
-        while let Some(piece) = pieces.next() {
-            match piece {
-                [b'#', b' ', header @ ..] => status.header(&text(header)),
-                [b'1', b' ', x, y, b' ', rest @ ..] => status.entry(*x, *y, field(rest, 6)),
-                [b'2', b' ', x, y, b' ', rest @ ..] => {
-                    // Where it came from.
-                    pieces.next();
-                    status.entry(*x, *y, field(rest, 7));
-                }
-                // Both sides have changed it.
-                [b'u', b' ', _, _, b' ', rest @ ..] => status.entry(b'.', b'U', field(rest, 8)),
-                [b'?', b' ', path @ ..] => status.untracked.push(text(path)),
-                _ => {}
+/// Where the work stands. What makes no sense is passed over.
+pub(super) fn read(bytes: &[u8], truncated: bool) -> GitStatus {
+    let mut status = GitStatus { truncated, ..GitStatus::default() };
+    let mut pieces = pieces(bytes);
+    while let Some(piece) = pieces.next() {
+        match piece {
+            [b'#', b' ', line @ ..] => header(&mut status, &text(line)),
+            [b'1', b' ', x, y, b' ', rest @ ..] => entry(&mut status, *x, *y, field(rest, 6)),
+            [b'2', b' ', x, y, b' ', rest @ ..] => {
+                // Where it came from.
+                pieces.next();
+                entry(&mut status, *x, *y, field(rest, 7));
             }
-        }
-        status.is_dirty = truncated
-            || !(status.staged.is_empty()
-                && status.modified.is_empty()
-                && status.untracked.is_empty());
-        status
-    }
-
-    fn header(&mut self, header: &str) {
-        match header.split_once(' ') {
-            Some(("branch.oid", "(initial)")) => self.head.clear(),
-            Some(("branch.oid", head)) => head.clone_into(&mut self.head),
-            Some(("branch.head", "(detached)")) => "HEAD".clone_into(&mut self.branch),
-            Some(("branch.head", branch)) => branch.clone_into(&mut self.branch),
-            Some(("branch.ab", counts)) => {
-                let count = |sign: char| {
-                    counts.split(' ').find_map(|word| word.strip_prefix(sign)?.parse().ok())
-                };
-                self.ahead = count('+').unwrap_or(0);
-                self.behind = count('-').unwrap_or(0);
-            }
+            // Both sides have changed it.
+            [b'u', b' ', _, _, b' ', rest @ ..] => entry(&mut status, b'.', b'U', field(rest, 8)),
+            [b'?', b' ', path @ ..] => status.untracked.push(text(path)),
             _ => {}
         }
     }
+    status.is_dirty = truncated
+        || !(status.staged.is_empty() && status.modified.is_empty() && status.untracked.is_empty());
+    status
+}
 
-    fn entry(&mut self, staged: u8, modified: u8, path: Option<&[u8]>) {
-        let Some(path) = path.map(text) else { return };
-        if modified != b'.' {
-            self.modified.push(path.clone());
+fn header(status: &mut GitStatus, line: &str) {
+    match line.split_once(' ') {
+        Some(("branch.oid", "(initial)")) => status.head.clear(),
+        Some(("branch.oid", head)) => head.clone_into(&mut status.head),
+        Some(("branch.head", "(detached)")) => "HEAD".clone_into(&mut status.branch),
+        Some(("branch.head", branch)) => branch.clone_into(&mut status.branch),
+        Some(("branch.ab", counts)) => {
+            let count = |sign: char| {
+                counts.split(' ').find_map(|word| word.strip_prefix(sign)?.parse().ok())
+            };
+            status.ahead = count('+').unwrap_or(0);
+            status.behind = count('-').unwrap_or(0);
         }
-        if staged != b'.' {
-            self.staged.push(path);
-        }
+        _ => {}
+    }
+}
+
+fn entry(status: &mut GitStatus, staged: u8, modified: u8, path: Option<&[u8]>) {
+    let Some(path) = path.map(text) else { return };
+    if modified != b'.' {
+        status.modified.push(path.clone());
+    }
+    if staged != b'.' {
+        status.staged.push(path);
     }
 }
 
@@ -108,7 +84,7 @@ mod tests {
             "! ignored".into(),
         ];
         let said = said.join("\0") + "\0";
-        let status = Status::read(said.as_bytes(), false);
+        let status = read(said.as_bytes(), false);
         assert_eq!((status.branch.as_str(), &status.head), ("main", &zero));
         assert_eq!((status.ahead, status.behind), (2, 3));
         assert_eq!(status.staged, ["a b.txt", "both", "new name"]);
@@ -119,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_repository_without_commits_has_a_branch_and_no_head() {
-        let status = Status::read(b"# branch.oid (initial)\0# branch.head main\0", false);
-        let expected = Status { branch: "main".into(), ..Status::default() };
+        let status = read(b"# branch.oid (initial)\0# branch.head main\0", false);
+        let expected = GitStatus { branch: "main".into(), ..GitStatus::default() };
         assert_eq!(status, expected);
-        let detached = Status::read(b"# branch.oid 12ab\0# branch.head (detached)\0", false);
+        let detached = read(b"# branch.oid 12ab\0# branch.head (detached)\0", false);
         assert_eq!((detached.branch.as_str(), detached.head.as_str()), ("HEAD", "12ab"));
     }
 
@@ -131,7 +107,7 @@ mod tests {
         fn nothing_that_git_could_say_breaks_it(
             bytes in prop::collection::vec(prop::sample::select(&b"12u?#! .MAR\0\nab\xff"[..]), 0..80),
         ) {
-            let status = Status::read(&bytes, false);
+            let status = read(&bytes, false);
             let told = status.staged.len() + status.modified.len() + status.untracked.len();
             prop_assert_eq!(status.is_dirty, told > 0);
         }
@@ -139,7 +115,7 @@ mod tests {
         #[test]
         fn every_untracked_name_is_told(names in prop::collection::vec("[^\0]{1,12}", 0..8)) {
             let said: String = names.iter().map(|name| format!("? {name}\0")).collect();
-            prop_assert_eq!(Status::read(said.as_bytes(), false).untracked, names);
+            prop_assert_eq!(read(said.as_bytes(), false).untracked, names);
         }
     }
 }

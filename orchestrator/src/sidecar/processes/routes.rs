@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{
     super::{
-        api::{Body, Problem, Services},
+        api::{Known, Problem, Services},
         events::{KEEP_ALIVE, QUIET},
         message::DataEnvelope,
         signal,
@@ -27,6 +27,11 @@ use super::{
     log::{Entry, Record, Source},
     process::Process,
 };
+use crate::{
+    flaw::Flaw,
+    unread::{self, Warned},
+};
+
 pub(in crate::sidecar) fn routes() -> Router<Services> {
     Router::new()
         .route("/process", get(list))
@@ -52,22 +57,22 @@ enum Started {
 
 async fn spawn(
     State(services): State<Services>,
-    body: Body<SpawnProcess>,
-) -> Result<Envelope<Started>, Problem> {
-    let Json(wanted) = body?;
+    Known(wanted, unread): Known<SpawnProcess>,
+) -> Result<Envelope<Warned<Started>>, Problem> {
     let blocking = wanted.blocking;
     let process = services.processes.spawn(wanted).await?;
-    Ok(enveloped(answer(process, blocking).await))
+    let answer = answer(process, blocking).await;
+    Ok(enveloped(Warned { answer, warnings: unread::warnings(&unread) }))
 }
 
 async fn run_code(
     State(services): State<Services>,
-    body: Body<RunCode>,
-) -> Result<Envelope<Started>, Problem> {
-    let Json(wanted) = body?;
+    Known(wanted, unread): Known<RunCode>,
+) -> Result<Envelope<Warned<Started>>, Problem> {
     let blocking = wanted.blocking.unwrap_or(true);
     let process = services.processes.run_code(wanted).await?;
-    Ok(enveloped(answer(process, blocking).await))
+    let answer = answer(process, blocking).await;
+    Ok(enveloped(Warned { answer, warnings: unread::warnings(&unread) }))
 }
 
 async fn answer(process: Arc<Process>, blocking: bool) -> Started {
@@ -108,11 +113,14 @@ async fn end(
     let wanted: SignalProcess = if body.is_empty() {
         SignalProcess::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| Problem::invalid(error.to_string()))?
+        Flaw::read(&body).map_err(|flaw| Problem::flawed("body", &flaw))?
     };
     let process = services.processes.find(pid)?;
     let signal = wanted.signal.unwrap_or_else(|| "SIGTERM".into());
-    let signal = signal::named(&signal).ok_or_else(|| Problem::invalid("no such signal"))?;
+    let signal = signal::named(&signal).ok_or_else(|| {
+        let words = "must be the name of a signal, such as SIGTERM, SIGINT or SIGKILL";
+        Problem::flawed("body", &Flaw::new("signal", words))
+    })?;
     // Clients end what may just have ended by itself: that is no mistake of theirs.
     let signalled = process.send(signal, wanted.tree.unwrap_or(true));
     Ok(enveloped(json!({"pid": pid, "signalled": signalled})))

@@ -15,11 +15,17 @@ pub(super) struct Glob {
 }
 
 impl Glob {
-    /// `None`: it is too long, or has too many choices.
-    pub(super) fn new(pattern: &str) -> Option<Self> {
+    /// # Errors
+    /// What is wrong with the pattern, in words.
+    pub(super) fn new(pattern: &str) -> Result<Self, &'static str> {
+        const TOO_MUCH: &str = "glob is too long or has too many choices";
         let pattern = pattern.trim_start_matches("./");
-        let choices = (pattern.len() <= MAX_LENGTH).then(|| choices(pattern))??;
-        Some(Self { choices, name_only: !pattern.contains('/') })
+        let choices = (pattern.len() <= MAX_LENGTH).then(|| choices(pattern)).flatten();
+        let choices = choices.ok_or(TOO_MUCH)?;
+        if choices.iter().any(|choice| has_open_set(choice.as_bytes())) {
+            return Err("glob has a [ without its ]");
+        }
+        Ok(Self { choices, name_only: !pattern.contains('/') })
     }
 
     /// Whether a path fits.
@@ -89,12 +95,30 @@ fn fits(pattern: &[u8], path: &[u8]) -> bool {
     pattern[at.min(pattern.len())..].iter().all(|byte| *byte == b'*')
 }
 
+/// Whether a `[` has no end, so that nothing could ever fit.
+fn has_open_set(mut pattern: &[u8]) -> bool {
+    while let [first, rest @ ..] = pattern {
+        pattern = if *first == b'[' {
+            let Some(end) = set_end(pattern) else { return true };
+            &pattern[end + 1..]
+        } else {
+            rest
+        };
+    }
+    false
+}
+
+/// Where the set ends that the pattern begins with. A `]` that comes first in it is one of it.
+fn set_end(pattern: &[u8]) -> Option<usize> {
+    Some(pattern.iter().skip(2).position(|byte| *byte == b']')? + 2)
+}
+
 /// Bytes of the pattern that stand for this one byte of the path.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {
         b'?' => (byte != b'/').then_some(1),
         b'[' => {
-            let end = pattern.iter().skip(2).position(|byte| *byte == b']')? + 2;
+            let end = set_end(pattern)?;
             let (not, set) = match &pattern[1..end] {
                 [b'!' | b'^', set @ ..] => (true, set),
                 set => (false, set),
@@ -158,6 +182,16 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_has_no_end_is_none() {
+        for open in ["[", "[]", "a[b", "[a]/[", "{a,[}", "*[!"] {
+            assert!(Glob::new(open).is_err(), "{open}");
+        }
+        for (closed, path) in [("[[]", "["), ("[]]", "]"), ("a]", "a]"), ("{[a],b}", "b")] {
+            assert!(matches(closed, path), "{closed}");
+        }
+    }
+
+    #[test]
     fn no_pattern_takes_long() {
         let (pattern, path) = ("*a".repeat(40) + "b", "a".repeat(10_000));
         assert!(!matches(&pattern, &path));
@@ -168,7 +202,7 @@ mod tests {
     fn a_pattern_that_is_a_bomb_is_none() {
         let started = Instant::now();
         for bomb in ["{a,b}".repeat(40), "{,,,,,,,,}".repeat(20), "x".repeat(257)] {
-            assert!(Glob::new(&bomb).is_none(), "{bomb}");
+            assert!(Glob::new(&bomb).is_err(), "{bomb}");
         }
         assert!(matches(&"{".repeat(200), &"{".repeat(200)), "they have no end");
         let most = "{a,b}".repeat(6);
@@ -179,7 +213,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_pattern_breaks_it(pattern in ".{0,40}", path in ".{0,40}") {
-            if let Some(glob) = Glob::new(&pattern) {
+            if let Ok(glob) = Glob::new(&pattern) {
                 glob.matches(&path);
             }
         }

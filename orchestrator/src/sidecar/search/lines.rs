@@ -7,8 +7,9 @@ use std::{
 };
 
 use regex::bytes::{Regex, RegexBuilder};
+use sandbox_sdk::types::{SearchMatch, SearchResults};
 
-use super::{super::api::Problem, Found, Match, Watch};
+use super::{super::api::Problem, Watch};
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN: usize = 1000;
@@ -32,7 +33,7 @@ pub(super) struct Lines {
     context: usize,
     /// Matches that are told.
     most: usize,
-    found: Found,
+    found: SearchResults,
     told: usize,
 }
 
@@ -53,12 +54,12 @@ impl Lines {
             .dfa_size_limit(MAX_READY)
             .build()
             .map_err(|error| Problem::invalid(format!("pattern cannot be used: {error}")))?;
-        Ok(Self { regex, context, most, found: Found::default(), told: 0 })
+        Ok(Self { regex, context, most, found: SearchResults::default(), told: 0 })
     }
 
     /// What was found; `whole`: all files were looked at.
-    pub(super) fn found(self, whole: bool) -> Found {
-        Found { truncated: self.found.truncated || !whole, ..self.found }
+    pub(super) fn found(self, whole: bool) -> SearchResults {
+        SearchResults { truncated: self.found.truncated || !whole, ..self.found }
     }
 
     /// Searches one file. Whether to go on with others.
@@ -96,13 +97,13 @@ impl Lines {
                     full = true;
                 } else {
                     let start = line.get(..fits.start()).unwrap_or_default();
-                    let column = String::from_utf8_lossy(start).chars().count() + 1;
+                    let column = String::from_utf8_lossy(start).chars().count() as u64 + 1;
                     let before: Vec<String> = before.iter().cloned().collect();
                     let (text, after) = (shown(&line), Vec::new());
                     let around = before.iter().map(String::len).sum::<usize>();
                     self.told += path.len() + text.len() + around;
                     let path = path.to_owned();
-                    let found = Match { path, line: number, column, text, before, after };
+                    let found = SearchMatch { path, line: number, column, text, before, after };
                     self.found.matches.push(found);
                 }
             }
@@ -181,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn search(pattern: &str, text: &[u8], context: usize, most: usize) -> Found {
+    fn search(pattern: &str, text: &[u8], context: usize, most: usize) -> SearchResults {
         let deadline = Instant::now() + Duration::from_secs(600);
         let watch = Watch { given_up: CancellationToken::new(), deadline };
         let mut lines = Lines::new(pattern, false, context, most).unwrap();

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{
     super::{
-        api::{Body, Problem, Services},
+        api::{Body, Known, Problem, Services},
         characters::Characters,
         events::{KEEP_ALIVE, QUIET, event},
         message::DataEnvelope,
@@ -28,6 +28,7 @@ use super::{
     size_of, socket,
     terminal::{Shown, Viewer},
 };
+use crate::unread;
 
 pub(in crate::sidecar) fn routes() -> Router<Services> {
     Router::new()
@@ -46,15 +47,21 @@ struct Opened {
     data: TerminalInfo,
     #[serde(flatten)]
     flat: TerminalInfo,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+fn opened(info: TerminalInfo, unread: &[String]) -> Json<Opened> {
+    let warnings = unread::warnings(unread);
+    Json(Opened { success: true, data: info.clone(), flat: info, warnings })
 }
 
 async fn open(
     State(services): State<Services>,
-    body: Body<OpenTerminal>,
+    Known(wanted, unread): Known<OpenTerminal>,
 ) -> Result<Json<Opened>, Problem> {
-    let Json(wanted) = body?;
-    let info = services.terminals.open(wanted, None).await?.info();
-    Ok(Json(Opened { success: true, data: info.clone(), flat: info }))
+    let terminal = services.terminals.open(wanted, None).await?;
+    Ok(opened(terminal.info(), &unread))
 }
 
 async fn list(State(services): State<Services>) -> Json<DataEnvelope<Vec<TerminalInfo>>> {
@@ -66,8 +73,7 @@ async fn read(
     State(services): State<Services>,
     Path(id): Path<String>,
 ) -> Result<Json<Opened>, Problem> {
-    let info = services.terminals.find(&id)?.info();
-    Ok(Json(Opened { success: true, data: info.clone(), flat: info }))
+    Ok(opened(services.terminals.find(&id)?.info(), &[]))
 }
 
 async fn close(

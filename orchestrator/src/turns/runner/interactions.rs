@@ -22,7 +22,11 @@ use crate::{
     log::LogError,
     sidecar::SidecarClient,
     store::StoreError,
-    turns::{TurnError, outcome::Outcome as TurnOutcome},
+    turns::{
+        TurnError,
+        outcome::Outcome as TurnOutcome,
+        posture::{Posture, words},
+    },
 };
 
 /// Requests that may be open in a turn. An agent asks a few things at once.
@@ -31,6 +35,8 @@ const MAX_OPEN: usize = 32;
 const AHEAD: usize = 8;
 /// Requests of a turn that are refused with a word to the agent. More than that nobody means.
 const MAX_REFUSED: usize = 32;
+/// Requests of a turn that are answered because nobody is asked. Whoever goes on does not listen.
+const MAX_UNASKED: usize = 1000;
 
 /// The turn's end of the line.
 #[derive(Debug)]
@@ -39,9 +45,13 @@ pub(in crate::turns) struct Inquiries {
     open: watch::Sender<Vec<InteractionRequest>>,
     /// Answers that the agent has.
     taken: HashMap<String, InteractionAnswer>,
-    /// Requests that no person gets to see, and that the agent is still to be told of.
-    refused: Vec<String>,
-    /// How many there have been.
+    /// What nobody is asked in this turn.
+    posture: Posture,
+    /// How often the agent asked it.
+    unasked: usize,
+    /// Requests that no person gets to see, and what the agent is still to be told of each.
+    refused: Vec<(String, &'static str)>,
+    /// How many there have been for want of room.
     refusals: usize,
     /// Titles of the permissions that a person gave for the rest of the session.
     granted: Vec<String>,
@@ -61,12 +71,21 @@ pub(super) struct Given {
     told: oneshot::Sender<Result<(), TurnError>>,
 }
 
-pub(in crate::turns) fn inquiries() -> (Inquiries, InquiriesHandle) {
+pub(in crate::turns) fn inquiries(posture: Posture) -> (Inquiries, InquiriesHandle) {
     let (sender, given) = mpsc::channel(AHEAD);
     let (open, seen) = watch::channel(Vec::new());
     let handle = InquiriesHandle { given: sender, open: seen };
-    let (taken, refused, granted) = (HashMap::new(), Vec::new(), Vec::new());
-    (Inquiries { given, open, taken, refused, refusals: 0, granted }, handle)
+    let inquiries = Inquiries {
+        given,
+        open,
+        taken: HashMap::new(),
+        posture,
+        unasked: 0,
+        refused: Vec::new(),
+        refusals: 0,
+        granted: Vec::new(),
+    };
+    (inquiries, handle)
 }
 
 impl InquiriesHandle {
@@ -105,9 +124,18 @@ impl Inquiries {
     fn refuse(&mut self, id: String) -> bool {
         self.refusals += 1;
         if self.refusals <= MAX_REFUSED {
-            self.refused.push(id);
+            self.refused.push((id, "This could not be shown: too much is asked at once."));
         }
         self.refusals <= MAX_REFUSED
+    }
+
+    /// The same of what nobody is asked.
+    fn answer_for_nobody(&mut self, request: InteractionRequest) -> bool {
+        self.unasked += 1;
+        if self.unasked <= MAX_UNASKED {
+            self.refused.push((request.id, words(&request.kind)));
+        }
+        self.unasked <= MAX_UNASKED
     }
 
     fn take(&mut self, request: &InteractionRequest, answer: InteractionAnswer) {
@@ -145,6 +173,14 @@ impl Progress {
     pub(super) fn take_request(&mut self, asked: InteractionAsked, events: &mut Vec<Event>) {
         let size = serde_json::to_string(&asked).map_or(0, |json| json.len());
         if self.message.has_interaction(&asked.request.id) {
+            return;
+        }
+        if self.inquiries.posture.is_off(&asked.request.kind) {
+            if !self.inquiries.answer_for_nobody(asked.request) {
+                let why = "The agent asked again and again what nobody answers in this turn.";
+                self.exceeded = Some(TurnOutcome::failed("TURN_TOO_LARGE", why));
+                self.full = true;
+            }
             return;
         }
         let full = self.full || self.bytes + size > MAX_BYTES;
@@ -234,8 +270,7 @@ impl Turns {
         }
         let (sidecar, turn_id) = (sidecar.clone(), turn.id.clone());
         self.0.tasks.spawn(async move {
-            for id in refused {
-                let why = "This could not be shown: too much is asked at once.";
+            for (id, why) in refused {
                 let data = Extra::from_iter([(grant::FEEDBACK.to_owned(), why.into())]);
                 let answer = InteractionAnswer { id, outcome: Outcome::Declined, data };
                 if let Err(error) = sidecar.give_answer(&turn_id, &answer).await {

@@ -148,10 +148,12 @@ mod tests {
     use serde_json::json;
 
     use super::{super::inquiries, *};
+    use crate::turns::posture::Posture;
 
     #[test]
     fn once_a_piece_was_too_much_no_smaller_one_is_taken() {
-        let mut progress = Progress::new(Names::new("s", "t"), Some(3), inquiries().0);
+        let mut progress =
+            Progress::new(Names::new("s", "t"), Some(3), inquiries(Posture::default()).0);
         let mut events = Vec::new();
         let mut take = |text: String| {
             let data = json!({"part": {"id": "a", "type": "text", "text": ""}, "delta": text});

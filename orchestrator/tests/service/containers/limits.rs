@@ -1,5 +1,7 @@
 //! Programs that take what they can get, in a container. Another sandbox works on meanwhile.
 
+use std::path::Path;
+
 use orchestrator::driver::DriverKind;
 use serde_json::{Value, json};
 
@@ -8,6 +10,7 @@ use crate::support::{Answer, Product, eventually};
 
 on_every_engine!(
     a_memory_hog_is_killed_and_told_why,
+    what_sockets_hold_is_bounded,
     processes_are_counted,
     a_fork_bomb_ends_with_its_time,
 );
@@ -65,6 +68,43 @@ async fn a_memory_hog_is_killed_and_told_why(engine: &Engine) {
     }
     works_again(&product, &hostile).await;
     product.stop().await;
+}
+
+async fn what_sockets_hold_is_bounded(engine: &Engine) {
+    let is_counted_apart = Path::new(MEMORY_GROUPS).join(SOCKET_LIMIT).exists();
+    if !is_counted_apart || !rustix::process::geteuid().is_root() {
+        println!("skipped: there is no such limit here, or only root can set it");
+        return;
+    }
+    // It has sockets of its own, which are its memory.
+    if engine.kind == DriverKind::Gvisor {
+        return;
+    }
+    let product = engine.product().await;
+    let sandbox = small(&product).await;
+    let time = if engine.kind == DriverKind::Docker { "98775" } else { "98776" };
+    run(&product, &sandbox, json!({"command": format!("sleep {time} > /dev/null 2>&1 &")})).await;
+    let most = eventually("it runs", async || socket_limit(time)).await;
+    assert_eq!(most, 64 << 20);
+    product.delete(&format!("/v1/sandboxes/{sandbox}")).await.expect(200);
+    product.stop().await;
+}
+
+/// Of version 1.
+const MEMORY_GROUPS: &str = "/sys/fs/cgroup/memory";
+const SOCKET_LIMIT: &str = "memory.kmem.tcp.limit_in_bytes";
+
+/// Bytes that sockets may hold in the group of a process with this argument.
+fn socket_limit(argument: &str) -> Option<u64> {
+    let mut processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let process = processes.find(|process| {
+        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|it| it == argument.as_bytes())
+    })?;
+    let groups = std::fs::read_to_string(process.join("cgroup")).ok()?;
+    let group = groups.lines().find_map(|line| line.split_once(":memory:/"))?.1;
+    let file = Path::new(MEMORY_GROUPS).join(group).join(SOCKET_LIMIT);
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 async fn processes_are_counted(engine: &Engine) {

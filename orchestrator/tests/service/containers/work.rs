@@ -27,6 +27,12 @@ async fn files_streams_and_terminals_work(engine: &Engine) {
     let read = json!({"path": "/home/agent/c"});
     let read = product.post(&format!("{runtime}/files/read"), read).await.expect(200);
     assert!(read.to_string().contains("\"text\""), "{read}");
+    // Whichever uid the engine gives it.
+    let shown = product.get(&format!("{runtime}/fs/stat/home/agent/c")).await.expect(200);
+    assert_eq!(
+        (&shown["data"]["owner"], &shown["data"]["group"]),
+        (&json!("agent"), &json!("agent"))
+    );
     // A folder of the image, and not the sandbox's.
     let read = json!({"path": "/etc/passwd"});
     product.post(&format!("{runtime}/files/read"), read).await.refused(403, "FORBIDDEN");

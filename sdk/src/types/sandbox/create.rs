@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
     super::{BackendChoice, Extra},
@@ -68,36 +68,75 @@ impl fmt::Debug for CreateSandbox {
     }
 }
 
-/// Limits of a sandbox; reads the spellings of both APIs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Limits of a sandbox; reads the spellings of both APIs, also at once if they say the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resources {
-    #[serde(rename = "cpuCores", alias = "cpu", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "cpuCores", default, skip_serializing_if = "Option::is_none")]
     pub cpu_cores: Option<f64>,
-    #[serde(
-        rename = "memoryMB",
-        alias = "memoryMb",
-        alias = "memory",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "memoryMB", default, skip_serializing_if = "Option::is_none")]
     pub memory_mb: Option<u64>,
     #[serde(rename = "diskGB", default, skip_serializing_if = "Option::is_none")]
     pub disk_gb: Option<f64>,
     /// Mebibytes of disk, instead of `disk_gb`.
-    #[serde(
-        rename = "storageMb",
-        alias = "storageMB",
-        alias = "storage",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "storageMb", default, skip_serializing_if = "Option::is_none")]
     pub storage_mb: Option<u64>,
     /// Only with limits that the kernel itself keeps: refused where one of these is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+/// [`Resources`] in every spelling.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spelled {
+    #[serde(rename = "cpuCores")]
+    cpu_cores: Option<f64>,
+    cpu: Option<f64>,
+    #[serde(rename = "memoryMB")]
+    memory_mb: Option<u64>,
+    #[serde(rename = "memoryMb")]
+    memory_megabytes: Option<u64>,
+    memory: Option<u64>,
+    #[serde(rename = "diskGB")]
+    disk_gb: Option<f64>,
+    #[serde(rename = "storageMb")]
+    storage_mb: Option<u64>,
+    #[serde(rename = "storageMB")]
+    storage_megabytes: Option<u64>,
+    storage: Option<u64>,
+    strict: bool,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl<'de> Deserialize<'de> for Resources {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let read = Spelled::deserialize(source)?;
+        let memory = [read.memory_mb, read.memory_megabytes, read.memory];
+        let storage = [read.storage_mb, read.storage_megabytes, read.storage];
+        Ok(Self {
+            cpu_cores: one("cpuCores", &[read.cpu_cores, read.cpu]).map_err(D::Error::custom)?,
+            memory_mb: one("memoryMB", &memory).map_err(D::Error::custom)?,
+            disk_gb: read.disk_gb,
+            storage_mb: one("storageMb", &storage).map_err(D::Error::custom)?,
+            strict: read.strict,
+            extra: read.extra,
+        })
+    }
+}
+
+/// What the spellings of a name say, if it is one thing.
+fn one<T: Copy + PartialEq>(name: &str, spellings: &[Option<T>]) -> Result<Option<T>, String> {
+    let mut given = spellings.iter().copied().flatten();
+    let first = given.next();
+    if given.all(|next| Some(next) == first) {
+        Ok(first)
+    } else {
+        Err(format!("{name} is given in two spellings that do not say the same"))
+    }
 }
 
 /// Body of `PATCH /v1/sandboxes/{id}`: what changes; the rest stays. It also counts as use.
@@ -171,5 +210,28 @@ impl fmt::Debug for ProjectContainer {
             .field("image", &self.image)
             .field("env", &self.env.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_spellings_at_once_are_read_as_one_if_they_say_the_same() {
+        let read = |resources| serde_json::from_value::<Resources>(resources);
+        let both = json!({
+            "cpu": 2, "cpuCores": 2, "memory": 512, "memoryMB": 512, "memoryMb": null,
+            "storage": 64, "storageMB": 64, "storageMb": 64, "gpu": 1,
+        });
+        let both = read(both).unwrap();
+        assert_eq!((both.cpu_cores, both.memory_mb), (Some(2.0), Some(512)));
+        assert_eq!(both.extra.keys().collect::<Vec<_>>(), ["gpu"]);
+        let written = serde_json::to_value(&both).unwrap();
+        assert_eq!(written, json!({"cpuCores": 2.0, "memoryMB": 512, "storageMb": 64, "gpu": 1}));
+        let refused = read(json!({"cpu": 1, "cpuCores": 2})).unwrap_err().to_string();
+        assert!(refused.contains("cpuCores is given in two spellings"), "{refused}");
     }
 }

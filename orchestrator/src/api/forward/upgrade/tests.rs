@@ -6,7 +6,10 @@ use std::{
 };
 
 use axum::routing::get;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tokio_tungstenite::{
     client_async,
     tungstenite::{Message as Said, protocol::Role},
@@ -26,7 +29,7 @@ async fn connected(until: Option<Instant>, draining: &CancellationToken) -> (Cli
     let (near, draining) = (Arc::new(Mutex::new(Some(near))), draining.clone());
     let route = get(move |upgrade: WebSocketUpgrade| async move {
         let near = near.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap();
-        upgrade.on_upgrade(move |client| relay(client, near, until, draining))
+        bounded(upgrade).on_upgrade(move |client| relay(client, near, until, draining))
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -126,6 +129,23 @@ async fn whoever_is_there_when_the_orchestrator_goes_is_told_to_come_back() {
     let (mut client, inside) = connected(None, &CancellationToken::new()).await;
     drop(inside);
     assert_eq!(closed(&mut client).await, close_code::INTERNAL);
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_ends_the_socket_and_is_not_taken_for_the_terminals_end() {
+    let (mut client, mut inside) = connected(None, &CancellationToken::new()).await;
+    client.send(Said::binary(vec![b'x'; MAX_MESSAGE])).await.unwrap();
+    assert_eq!(inside.next().await.unwrap().unwrap().len(), MAX_MESSAGE);
+    // It may be closed before all of it was written.
+    client.send(Said::binary(vec![b'x'; MAX_MESSAGE + 1])).await.ok();
+    let code = closed(&mut client).await;
+    assert!(matches!(code, close_code::TOO_LARGE | 1006), "{code}");
+    hung_up(&mut inside).await;
+    // As does one that speaks no WebSocket any more.
+    let (mut client, _inside) = connected(None, &CancellationToken::new()).await;
+    client.get_mut().write_all(&[0xff; 16]).await.unwrap();
+    let code = closed(&mut client).await;
+    assert!(matches!(code, close_code::PROTOCOL | 1006), "{code}");
 }
 
 #[test]

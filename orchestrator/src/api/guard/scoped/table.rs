@@ -133,6 +133,7 @@ pub(super) const TABLE: &[Row] = &[
     control(GET, "/permissions/users"),
     control(GET, "/permissions/users/agent"),
     control(GET, "/permissions/users/agent/policies"),
+    control(POST, "/permissions/users/agent/check"),
     control(GET, "/permissions/users/{*}"),
     control(POST, "/permissions/users"),
     read(GET, "/backend/status"),

@@ -5,7 +5,7 @@ use super::*;
 use crate::turns::ingest::Names;
 
 fn progress() -> Progress {
-    Progress::new(Names::new("s", "t"), None, inquiries().0)
+    Progress::new(Names::new("s", "t"), None, inquiries(Posture::default()).0)
 }
 
 fn permission(number: usize) -> InteractionAsked {
@@ -41,7 +41,7 @@ fn what_no_person_gets_to_see_is_refused_and_not_forgotten() {
     assert_eq!(events.len(), MAX_OPEN);
     let refused = &progress.inquiries.refused;
     assert_eq!(refused.len(), MAX_REFUSED);
-    assert_eq!(refused[0], format!("int_t_{MAX_OPEN}"));
+    assert_eq!(refused[0].0, format!("int_t_{MAX_OPEN}"));
     let ends = progress.exceeded.unwrap();
     assert_eq!(ends.error.unwrap().code.as_deref(), Some("TURN_TOO_LARGE"));
 }
@@ -81,4 +81,29 @@ fn only_a_persons_answer_allows_what_else_was_asked() {
     let reasons: Vec<_> = events.iter().map(|event| reason_of(event).unwrap()).collect();
     use cancel_reason::{GRANTED, WITHDRAWN};
     assert_eq!(reasons, [GRANTED, WITHDRAWN, WITHDRAWN]);
+}
+
+#[test]
+fn what_is_switched_off_is_answered_in_words_and_shown_to_nobody() {
+    let posture = Extra::from_iter([("interactions".to_owned(), json!({"permission": false}))]);
+    let posture = Posture::read(&posture).unwrap();
+    let mut progress = Progress::new(Names::new("s", "t"), None, inquiries(posture).0);
+    let mut events = Vec::new();
+    // Many more than may be open at once: an agent on its own may ask long.
+    for number in 0..MAX_UNASKED {
+        progress.take_request(permission(number), &mut events);
+    }
+    assert!(events.is_empty() && !progress.waits());
+    let refused = &progress.inquiries.refused;
+    assert_eq!(refused.len(), MAX_UNASKED);
+    assert_eq!(refused[7], ("int_t_7".to_owned(), words(&InteractionKind::Permission)));
+    assert!(progress.exceeded.is_none(), "its turn goes on");
+    // What is not switched off is asked.
+    let mut question = permission(MAX_UNASKED);
+    question.request.kind = InteractionKind::Question;
+    progress.take_request(question, &mut events);
+    assert_eq!((events.len(), progress.waits()), (1, true));
+    progress.take_request(permission(MAX_UNASKED + 1), &mut events);
+    let ends = progress.exceeded.unwrap();
+    assert_eq!(ends.error.unwrap().code.as_deref(), Some("TURN_TOO_LARGE"));
 }
