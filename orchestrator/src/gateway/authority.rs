@@ -76,15 +76,6 @@ impl Authority {
         self.anchor.clone()
     }
 
-    /// Names the life of what is shown: another mapping has other numbers.
-    pub(super) fn epoch(&self, logs: &EventLog) -> String {
-        let runtime = self.anchor.as_ref().and_then(|anchor| anchor.runtime.as_ref());
-        match runtime.and_then(|log| log.key()) {
-            Some(key) => format!("{}.{key}", logs.epoch()),
-            None => logs.epoch().to_owned(),
-        }
-    }
-
     /// What it is called in the first frame.
     pub(super) fn name(&self) -> &'static str {
         match self.scope {

@@ -192,7 +192,7 @@ impl Connection {
             connection_id: self.id.clone(),
             session_id: claims.session_id().unwrap_or_default().to_owned(),
             server_instance_id: self.gateway.0.instance.clone(),
-            epoch: self.subscriptions.authority().epoch(&self.gateway.0.logs),
+            epoch: self.subscriptions.epoch(),
             expires_at: claims.expires_at,
             heartbeat_interval_ms: millis(self.gateway.0.tuning.heartbeat),
             subscribed: channels,
@@ -218,15 +218,22 @@ impl Connection {
                     Err(error) => Err(unread(&error)),
                 },
                 // Last, so that a viewer sees how its turn ended before it is sent away.
-                ending = self.guards.deleted(), if self.subscriptions.caught_up() => Err(ending),
+                ending = self.guards.deleted(), if self.subscriptions.caught_up() => {
+                    self.leave(ending)
+                }
                 () = draining.cancelled(), if self.subscriptions.caught_up() => {
-                    Err(Ending::draining())
+                    self.leave(Ending::draining())
                 }
             };
             if let Err(ending) = done {
                 return ending;
             }
         }
+    }
+
+    /// Unless the last events have come in the moment before: they are told first.
+    fn leave(&self, ending: Ending) -> Result<(), Ending> {
+        if self.subscriptions.caught_up() { Err(ending) } else { Ok(()) }
     }
 
     async fn deliver(&mut self, next: Next) -> Result<(), Ending> {

@@ -71,6 +71,8 @@ impl Guards {
             ending = own => ending,
             // The other session may be somebody else's by now.
             ending = self.breach_of(runtime, None) => ending,
+            // What is shown is another session's, so that no end of its own is left to be told.
+            ending = end_of(&anchor.log) => ending,
         }
     }
 

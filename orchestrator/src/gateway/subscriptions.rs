@@ -157,6 +157,13 @@ impl Subscriptions {
         self.open.iter().map(|open| (open.channel.clone(), seq(open))).collect()
     }
 
+    /// Names the lives of what is shown: what a session is mapped to has numbers of its own.
+    pub(super) fn epoch(&self) -> String {
+        let runtimes: BTreeSet<_> = self.open.iter().filter_map(Subscription::runtime).collect();
+        let own = self.logs.epoch().to_owned();
+        runtimes.into_iter().fold(own, |epoch, key| format!("{epoch}.{key}"))
+    }
+
     /// Whether everything that the logs hold was given out.
     pub(super) fn caught_up(&self) -> bool {
         !self.open.iter().any(Subscription::is_behind)
@@ -185,6 +192,8 @@ impl Subscriptions {
             let is_told = open.replay.is_none() && !open.is_behind();
             !open.is_deleted() || (open.channel != channel && !is_told)
         });
+        // One that is mapped elsewhere meanwhile begins anew.
+        self.open.retain(|open| open.channel != channel || open.shows(log.as_ref()));
         let found = self.open.iter().position(|open| open.channel == channel);
         let index = match found {
             Some(index) => index,
@@ -206,6 +215,21 @@ impl Subscriptions {
 }
 
 impl Subscription {
+    fn shows(&self, log: Option<&Arc<SessionLog>>) -> bool {
+        match (&self.cursor, log) {
+            (Some(cursor), Some(log)) => Arc::ptr_eq(cursor.log(), log),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// The log of another session than the channel is called after.
+    fn runtime(&self) -> Option<i64> {
+        let log = self.cursor.as_ref()?.log();
+        let (kind, id) = self.channel.split_once(':')?;
+        if kind == "project" || log.id() == id { None } else { log.key() }
+    }
+
     fn is_deleted(&self) -> bool {
         self.cursor.as_ref().is_some_and(|cursor| cursor.head().life == Life::Deleted)
     }

@@ -41,6 +41,10 @@ impl Cursor {
         self.at
     }
 
+    pub(crate) fn log(&self) -> &Arc<SessionLog> {
+        &self.log
+    }
+
     pub(crate) fn head(&self) -> Head {
         self.head.borrow().clone()
     }

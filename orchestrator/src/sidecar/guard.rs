@@ -11,7 +11,7 @@ use std::{
 use rustix::{fs::Mode, io::Errno};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{HOME, WORKSPACE, open_files, process_tree, shared_memory};
@@ -24,8 +24,12 @@ const TICK: Duration = Duration::from_millis(100);
 /// Measuring the disk may take at most one part in so many of the time.
 const DISK_SHARE: u32 = 20;
 const DISK_PAUSE: Duration = Duration::from_millis(200);
+/// Far longer than the largest disk takes.
+const DISK_PATIENCE: Duration = Duration::from_secs(120);
 /// Looking for memory that no process has mapped may take at most one part in so many.
 const MEMORY_SHARE: u32 = 4;
+/// So long it may keep what the processes hold from being looked at.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the folders are walked again when they are moved about meanwhile.
 const WALKS: usize = 3;
 /// Files and folders; each takes room on the host that their sizes do not show.
@@ -35,7 +39,8 @@ const MAX_ENTRIES: u64 = 200_000;
 pub(crate) struct Guard {
     limits: Limits,
     watch_memory: bool,
-    wake: Notify,
+    wake_disk: Notify,
+    wake_memory: Notify,
     state: Mutex<State>,
 }
 
@@ -70,8 +75,10 @@ struct SharedMemory {
 impl SharedMemory {
     async fn look(&mut self) {
         let started = Instant::now();
-        let held = tokio::task::spawn_blocking(shared_memory::held).await;
-        self.bytes = held.unwrap_or(self.bytes);
+        let held = tokio::task::spawn_blocking(shared_memory::held);
+        if let Ok(Ok(held)) = timeout(MEMORY_PATIENCE, held).await {
+            self.bytes = held;
+        }
         self.next = Instant::now() + started.elapsed() * MEMORY_SHARE;
     }
 }
@@ -84,7 +91,13 @@ impl Usage {
 
 impl Guard {
     pub(super) fn new(limits: Limits, watch_memory: bool) -> Self {
-        let guard = Self { limits, watch_memory, wake: Notify::new(), state: Mutex::default() };
+        let guard = Self {
+            limits,
+            watch_memory,
+            wake_disk: Notify::new(),
+            wake_memory: Notify::new(),
+            state: Mutex::default(),
+        };
         guard.state().ceiling = guard.limit();
         guard
     }
@@ -99,7 +112,8 @@ impl Guard {
 
     /// To be called whenever something is started.
     pub(super) fn wake(&self) {
-        self.wake.notify_one();
+        self.wake_disk.notify_one();
+        self.wake_memory.notify_one();
     }
 
     /// Bytes in use, as last measured.
@@ -187,20 +201,37 @@ impl Guard {
     /// Watches for ever.
     pub(super) async fn run(&self) {
         self.measure_disk().await;
-        let mut shared = SharedMemory { bytes: 0, next: Instant::now() };
+        // Each by itself: a slow look at the one must not keep the other waiting.
+        tokio::join!(self.run_disk(), self.run_memory());
+    }
+
+    async fn run_disk(&self) {
         loop {
-            self.wake.notified().await;
-            let mut next_disk = Instant::now();
+            self.wake_disk.notified().await;
+            let mut next = Instant::now();
             while process_tree::ids().len() > 1 {
-                self.check_memory(&mut shared).await;
-                if Instant::now() >= next_disk {
+                if Instant::now() >= next {
                     let started = Instant::now();
                     self.check_disk().await;
-                    next_disk = Instant::now() + (started.elapsed() * DISK_SHARE).max(DISK_PAUSE);
+                    next = Instant::now() + (started.elapsed() * DISK_SHARE).max(DISK_PAUSE);
                 }
                 sleep(TICK).await;
             }
             self.check_disk().await;
+        }
+    }
+
+    async fn run_memory(&self) {
+        if !self.watch_memory {
+            return;
+        }
+        let mut shared = SharedMemory { bytes: 0, next: Instant::now() };
+        loop {
+            self.wake_memory.notified().await;
+            while process_tree::ids().len() > 1 {
+                self.check_memory(&mut shared).await;
+                sleep(TICK).await;
+            }
             // Some of it stays without a process.
             shared.next = Instant::now();
             self.check_memory(&mut shared).await;
@@ -208,20 +239,22 @@ impl Guard {
     }
 
     async fn check_memory(&self, shared: &mut SharedMemory) {
-        if !self.watch_memory {
-            return;
-        }
-        if Instant::now() >= shared.next {
-            shared.look().await;
-        }
-        if self.memory_exceeds(shared.bytes) {
+        // What the processes hold is seen at once.
+        if !self.memory_exceeds(0) {
+            if Instant::now() >= shared.next {
+                shared.look().await;
+            }
+            if !self.memory_exceeds(shared.bytes) {
+                return;
+            }
             // It may be less by now.
             shared.look().await;
-            if self.memory_exceeds(shared.bytes) {
-                self.stop(format!("the sandbox's memory limit of {} MB", self.limits.memory_mb));
-                shared.next = Instant::now();
+            if !self.memory_exceeds(shared.bytes) {
+                return;
             }
         }
+        self.stop(format!("the sandbox's memory limit of {} MB", self.limits.memory_mb));
+        shared.next = Instant::now();
     }
 
     fn memory_exceeds(&self, shared: u64) -> bool {
@@ -274,7 +307,11 @@ impl Guard {
     }
 
     async fn measure_disk(&self) -> Usage {
-        let measured = tokio::task::spawn_blocking(measure).await.ok().flatten();
+        let measured = match timeout(DISK_PATIENCE, tokio::task::spawn_blocking(measure)).await {
+            Ok(measured) => measured.ok().flatten(),
+            // Whoever keeps us from looking hides something.
+            Err(_) => Some(Usage { hidden: 1, ..self.state().usage }),
+        };
         self.measured(measured)
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -20,6 +20,9 @@ const SCARCE_BYTES: u64 = 1 << 30;
 /// is about to end, seems so for a moment.
 const LOOKS: usize = 3;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Bytes that are read of what the kernel tells of an open file.
+const MAX_INFO: u64 = 4096;
 
 /// Bytes that they take up on disk. What a process hides that lets nobody look into it, or that
 /// waits in a socket to be received, is not found; see [`may_fill_the_disk`].
@@ -76,7 +79,8 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 /// that guard secrets hide their open files, too: while there is room, that is no fault.
 pub(super) fn may_fill_the_disk() -> bool {
     let is_full = statvfs(WORKSPACE).is_ok_and(|system| {
-        is_scarce(system.f_bavail * system.f_frsize, system.f_blocks * system.f_frsize)
+        let bytes = |blocks: u64| blocks.saturating_mul(system.f_frsize);
+        is_scarce(bytes(system.f_bavail), bytes(system.f_blocks))
     });
     is_full && is_something_hidden()
 }
@@ -101,10 +105,17 @@ fn is_something_hidden() -> bool {
 fn hides(thread: &Path) -> bool {
     match fs::read_dir(thread.join("fd")) {
         Ok(_) => entries(&thread.join("fdinfo"))
-            .filter_map(|file| fs::read_to_string(file).ok())
+            .filter_map(|file| beginning(&file).ok())
             .any(|info| has_files_waiting(&info)),
         Err(error) => error.kind() == ErrorKind::PermissionDenied && !has_ended(thread),
     }
+}
+
+/// Some of them tell a line of each thing that they watch.
+fn beginning(info: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(info)?.take(MAX_INFO).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Of an open file that is a socket: whether others were sent over it and not received so far.

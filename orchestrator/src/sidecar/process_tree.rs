@@ -1,12 +1,19 @@
 //! The processes of the sandbox, from its own `/proc`.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal};
 
 /// How often to look for processes that are still to be ended, and the pause in between.
 const SWEEPS: usize = 500;
 const SWEEP_PAUSE: Duration = Duration::from_micros(200);
+/// How long they may take all together, during which the sidecar does nothing else.
+const SWEEPS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The kernel's flag of a process that has begun to end (`PF_EXITING`).
 const EXITING: u64 = 4;
@@ -152,7 +159,12 @@ fn kill_descendants(root: i32) {
 /// A process in the middle of starting another would escape a simple sweep, so all are stopped first,
 /// until a sweep finds nobody left who moves.
 fn kill_all(find: impl Fn(&BTreeMap<i32, Process>) -> Vec<i32>) {
+    let until = Instant::now() + SWEEPS_PATIENCE;
     for _ in 0..SWEEPS {
+        // One that waits in the kernel for a child it has just made does not stop before that goes on.
+        if Instant::now() >= until {
+            break;
+        }
         let processes = all();
         let moving: Vec<i32> = find(&processes)
             .into_iter()

@@ -31,6 +31,9 @@ use super::{
 };
 use crate::interactions::Broker;
 
+/// How long a thread waits for more work.
+const THREAD_LIFE: Duration = Duration::from_millis(50);
+
 /// How the orchestrator reaches it.
 pub(super) enum Reached {
     /// Over a socket that it was handed.
@@ -48,7 +51,10 @@ pub(super) fn run() -> Result<u8, String> {
 
 pub(super) fn serve(config: SidecarConfig, reached: Reached) -> Result<u8, String> {
     // One thread: a sandbox is idle nearly always, and the reaper needs to be alone.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    // What runs inside can take their turn away from threads of ours, but for the first: the others
+    // do not last.
+    let runtime = runtime.enable_all().thread_keep_alive(THREAD_LIFE).build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(work(config, reached)).map_err(|error| error.to_string())?;
     Ok(0)

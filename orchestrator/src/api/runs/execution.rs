@@ -121,7 +121,8 @@ impl Execution {
             if !page.is_empty() {
                 return Step::Events(page);
             }
-            if self.last.is_some() {
+            // Its last events may be committed and not published yet.
+            if self.last.is_some_and(|last| last <= self.cursor.head().seq) {
                 self.is_over = true;
                 return self.ending().await;
             }

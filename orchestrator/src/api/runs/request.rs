@@ -66,10 +66,14 @@ impl Run {
             let words = "identifier must be default: backend.type says which agent works";
             return Err(ApiError::invalid(words));
         }
-        let parts = match self.parts.filter(|parts| !parts.is_empty()) {
-            Some(parts) => parts,
-            None => vec![InputPart::Text { text: self.message.unwrap_or_default() }],
-        };
+        let message = self.message.filter(|text| !text.trim().is_empty());
+        let mut parts = self.parts.unwrap_or_default();
+        // Beside parts that say something it is the same in other words.
+        if let Some(text) = message
+            && !parts.iter().any(says_something)
+        {
+            parts.insert(0, InputPart::Text { text });
+        }
         Ok(Dispatch {
             turn_id: execution_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
             parts,
@@ -84,6 +88,10 @@ impl Cancel {
     pub(super) fn execution_id(&self, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         one_of(headers, self.execution_id.as_ref())
     }
+}
+
+fn says_something(part: &InputPart) -> bool {
+    matches!(part, InputPart::Text { text } if !text.trim().is_empty())
 }
 
 /// The id in the header, if there is one.
@@ -142,6 +150,14 @@ mod tests {
         assert!(rest(&newer).is_empty() && rest(&ids).is_empty());
         assert_eq!((text(run(older)), text(run(newer))), ("hello".into(), "hello".into()));
         assert!(run(json!({"identifier": "other", "message": "x"})).into_dispatch(None).is_err());
+    }
+
+    #[test]
+    fn a_message_beside_parts_that_say_nothing_is_not_lost() {
+        let picture = json!({"type": "image", "url": "data:image/png;base64,"});
+        assert_eq!(text(run(json!({"message": "look", "parts": [picture]}))), "look|?");
+        let said = json!({"message": "look", "parts": [picture, {"type": "text", "text": "here"}]});
+        assert_eq!(text(run(said)), "?|here");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who is let in, to what, and for how long.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
@@ -238,6 +238,23 @@ async fn a_projects_token_sees_what_a_session_is_mapped_to_by_either_name() {
         let seen = viewer.expect("agent.event").await;
         assert_eq!((&seen["channel"], &seen["seq"]), (&json!(channel), &json!(1)));
     }
+    // Mapped elsewhere, it is another log from the next subscription on, and in another epoch.
+    let other = stage.session("other").await;
+    stage.bench.append(&other, vec![event(7, 1), event(8, 1)]).await;
+    stage.bench.store.map_session("b", "box", "alice", Some("other")).await.unwrap().unwrap();
+    let wish = json!({"type": "subscribe", "channels": ["session:b"], "since": 0});
+    viewer.say(wish).await;
+    viewer.expect("subscribed").await;
+    viewer.expect("replay.start").await;
+    assert_eq!(viewer.expect("agent.event").await["data"]["data"]["number"], json!(7));
+    let mut epochs = BTreeSet::new();
+    for channels in ["session:s", "session:b", "session:other"] {
+        let url = format!("{}?channels={channels}", stage.url);
+        let mut viewer = Viewer::open(&url, Offer::bearer(&token)).await.unwrap();
+        let hello = viewer.expect("connection.established").await;
+        epochs.insert(hello["data"]["epoch"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(epochs.len(), 2, "{epochs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,13 @@ fn pack(
         packing.all(open)?;
     }
     if let Some(first) = opened.first() {
-        packing.tell_skipped(&fstat(first)?)?;
+        let (stat, mut path) = (fstat(first)?, real_path(first.as_fd())?);
+        if !FileType::from_raw_mode(stat.st_mode).is_dir() {
+            path.pop();
+        }
+        // The base itself has no name.
+        let name = packing.name(&path).unwrap_or_else(|| PathBuf::from("."));
+        packing.tell_skipped(&stat, &name)?;
     }
     let skipped = packing.skipped;
     let mut writer = packing.builder.into_inner()?.finish()?;
@@ -194,9 +200,10 @@ impl<W: Write> Packing<W> {
         (1..MAX_NAME).contains(&name.as_os_str().len()).then(|| name.to_owned())
     }
 
-    /// A comment, which every program that unpacks reads over. It stands before a member, the
-    /// folder itself: some programs call an archive broken whose last header has none behind it.
-    fn tell_skipped(&mut self, stat: &Stat) -> io::Result<()> {
+    /// A comment, which every program that unpacks reads over. It stands before a member, a folder
+    /// that is there already: some programs call an archive broken whose last header has none
+    /// behind it.
+    fn tell_skipped(&mut self, stat: &Stat, name: &Path) -> io::Result<()> {
         if self.skipped == 0 {
             return Ok(());
         }
@@ -209,7 +216,7 @@ impl<W: Write> Packing<W> {
         let mut folder = header(stat, EntryType::Directory, 0);
         // Whoever unpacks by hand must get into the folder, also when this was a file.
         folder.set_mode((stat.st_mode & 0o777) | 0o700);
-        self.builder.append_data(&mut folder, "./", io::empty())
+        self.builder.append_data(&mut folder, name.join(""), io::empty())
     }
 }
 
@@ -278,7 +285,7 @@ mod tests {
         let mut packing = Packing { builder, base, left: 100, entries: 0, skipped: 0 };
         packing.all(&open).unwrap();
         assert_eq!(packing.skipped, 1);
-        packing.tell_skipped(&fstat(&open).unwrap()).unwrap();
+        packing.tell_skipped(&fstat(&open).unwrap(), Path::new(".")).unwrap();
         let bytes = packing.builder.into_inner().unwrap();
         let mut archive = tar::Archive::new(&bytes[..]);
         let mut names: Vec<String> = archive
