@@ -1,6 +1,6 @@
 //! What ends a connection from outside: the token's end, the session's end, a restart.
 
-use std::{future, time::Duration};
+use std::{future, sync::OnceLock, time::Duration};
 
 use sandbox_sdk::auth::ReadClaims;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -14,6 +14,8 @@ use crate::{
 
 /// The wall clock may be set while a token runs; it is asked again at least this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(20);
+/// How long a viewer may take to be told the last of a deleted session.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Watches over one connection. It can wait while the connection does something else.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Guards {
     anchor: Option<Anchor>,
     /// Until then the session may stay unknown.
     grace_ends: Instant,
+    /// When the session was seen to be deleted.
+    deleted_at: OnceLock<Instant>,
     closing: CancellationToken,
 }
 
@@ -33,7 +37,8 @@ impl Guards {
         grace: Duration,
         closing: CancellationToken,
     ) -> Self {
-        Self { claims, anchor, grace_ends: Instant::now() + grace, closing }
+        let grace_ends = Instant::now() + grace;
+        Self { claims, anchor, grace_ends, deleted_at: OnceLock::new(), closing }
     }
 
     pub(super) fn claims(&self) -> &ReadClaims {
@@ -61,18 +66,28 @@ impl Guards {
         }
     }
 
+    /// Waits until the session is deleted and its viewers had their time.
+    async fn overdue(&self) -> Ending {
+        let ending = self.deleted().await;
+        sleep_until(*self.deleted_at.get_or_init(Instant::now) + FAREWELL).await;
+        ending
+    }
+
     /// Waits until the connection has to end, whatever its viewer has seen.
     pub(super) async fn breached(&self) -> Ending {
         let Some(anchor) = &self.anchor else { return self.ended().await };
-        let own = self.breach_of(&anchor.log, Some(anchor.moves));
-        let Some(runtime) = &anchor.runtime else { return own.await };
+        let runtime = async {
+            match &anchor.runtime {
+                // The other session may be somebody else's by now.
+                Some(runtime) => self.breach_of(runtime, None).await,
+                None => future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            ending = own => ending,
-            // The other session may be somebody else's by now.
-            ending = self.breach_of(runtime, None) => ending,
-            // What is shown is another session's, so that no end of its own is left to be told.
-            ending = end_of(&anchor.log) => ending,
+            ending = self.breach_of(&anchor.log, Some(anchor.moves)) => ending,
+            ending = runtime => ending,
+            ending = self.overdue() => ending,
         }
     }
 
