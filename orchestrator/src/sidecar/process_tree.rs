@@ -121,16 +121,23 @@ fn is_marked(pid: i32, variable: &str) -> bool {
 /// Signals the program below a supervisor. The first that a supervisor has started is the program.
 pub(super) fn send_to_first_child(root: i32, signal: Signal) {
     let all = all();
-    if let Some((pid, _)) = all.iter().find(|(_, process)| process.parent == root) {
-        send(*pid, signal);
-    }
+    let first = all.iter().find(|(_, process)| process.parent == root);
+    send_for(root, first.map(|(pid, _)| *pid).as_slice(), signal);
 }
 
 /// Signals all that runs below a supervisor.
 pub(super) fn send_below(root: i32, signal: Signal) {
-    for pid in descendants(root, &all()) {
-        send(pid, signal);
+    send_for(root, &descendants(root, &all()), signal);
+}
+
+/// A supervisor that has started nothing yet takes the signal in place of its program: it is ended
+/// or stopped by it as a program is that has just begun, where the signal would be lost otherwise.
+/// One that was stopped so goes on with its program.
+fn send_for(supervisor: i32, programs: &[i32], signal: Signal) {
+    if programs.is_empty() || signal == Signal::CONT {
+        send(supervisor, signal);
     }
+    programs.iter().for_each(|pid| send(*pid, signal));
 }
 
 /// Kills what is left of a session whose first process has ended, with all that descends from it.

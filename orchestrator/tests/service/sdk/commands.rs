@@ -5,9 +5,10 @@ use sandbox_sdk::{
     client::Output,
     types::{Exec, RunCode, SignalProcess, SpawnProcess},
 };
+use tokio::time::timeout;
 
 use super::client;
-use crate::support::Product;
+use crate::support::{PATIENCE, Product};
 
 /// Says something, and ends once there is a file `go`.
 const WAITS: &str = "echo ready; until [ -e go ]; do sleep 0.05; done; echo gone >&2; exit 3";
@@ -57,6 +58,36 @@ async fn a_process_goes_on_is_read_by_whoever_asks_and_takes_signals() {
     assert!(matches!(end, Some((_, Output::Exit(exit))) if exit.exit_code == 143), "{logs:?}");
     assert!(!sandbox.signal_process(sleeper, &SignalProcess::default()).await.unwrap());
     assert_eq!(sandbox.process(i32::MAX).await.unwrap(), None);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_comes_at_once_is_not_lost() {
+    let product = Product::start().await;
+    let sandbox = client(&product).sandbox(product.sandbox().await);
+    let end = |pid| {
+        let sandbox = &sandbox;
+        async move {
+            let logs = sandbox.process_logs(pid, 0).await.unwrap();
+            let logs = timeout(PATIENCE, logs.try_collect::<Vec<(u64, Output)>>()).await;
+            logs.expect("the process goes on").unwrap().pop()
+        }
+    };
+    for tree in [true, false].repeat(5) {
+        let pid = sandbox.spawn(&shell("sleep 600")).await.unwrap();
+        let signal = SignalProcess { tree: Some(tree), ..SignalProcess::default() };
+        assert!(sandbox.signal_process(pid, &signal).await.unwrap());
+        let end = end(pid).await;
+        assert!(matches!(&end, Some((_, Output::Exit(exit))) if exit.exit_code == 143), "{end:?}");
+    }
+    // One that is stopped at once goes on when it is told to.
+    let pid = sandbox.spawn(&shell("exit 4")).await.unwrap();
+    for name in ["SIGSTOP", "SIGCONT"] {
+        let signal = SignalProcess { signal: Some(name.into()), ..SignalProcess::default() };
+        sandbox.signal_process(pid, &signal).await.unwrap();
+    }
+    let end = end(pid).await;
+    assert!(matches!(&end, Some((_, Output::Exit(exit))) if exit.exit_code == 4), "{end:?}");
     product.stop().await;
 }
 
