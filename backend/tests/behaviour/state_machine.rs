@@ -14,6 +14,7 @@ use sandbox_sdk::types::TurnState as RecordState;
 use crate::support::{
     World,
     database::TestDatabase,
+    orchestrator::PATIENCE,
     world::{question, until, usage},
 };
 
@@ -196,28 +197,29 @@ impl Run {
             self.world.orchestrator.say(turn.id.as_str(), "x", usage(100, 100));
             turn.charge = Some(60_000);
         }
-        self.backend.stop_turn(&self.account, &turn.id).await.unwrap();
+        let id = turn.id.clone();
+        self.backend.stop_turn(&self.account, &id).await.unwrap();
+        until("the stopped turn has ended", async || self.has_ended(&id).await).await;
         self.model.settle(which);
     }
 
+    /// A server that takes up what the last one left, and then ends in good order: it has asked for
+    /// the record of every open turn by then, and what ends later is not for it to find.
     async fn recover(&mut self) {
         self.world.leases_run_out().await;
         self.backend.recover().await.unwrap();
+        self.backend.shutdown(PATIENCE).await;
+        self.backend = self.world.restarted().await;
         for which in 0..self.model.turns.len() {
-            let turn = &self.model.turns[&which];
-            if turn.charge.is_some() {
-                until("recovery has settled", async || {
-                    self.backend
-                        .turn_status(&self.account, &turn.id)
-                        .await
-                        .unwrap()
-                        .state
-                        .is_final()
-                })
-                .await;
+            if self.model.turns[&which].charge.is_some() {
+                assert!(self.has_ended(&self.model.turns[&which].id).await, "not settled");
                 self.model.settle(which);
             }
         }
+    }
+
+    async fn has_ended(&self, turn: &TurnId) -> bool {
+        self.backend.turn_status(&self.account, turn).await.unwrap().state.is_final()
     }
 }
 
@@ -238,7 +240,7 @@ fn any_order_of_events_leaves_the_books_as_the_model_says(
             for step in steps {
                 run.take(step).await;
             }
-            run.backend.shutdown(Duration::from_secs(30)).await;
+            run.backend.shutdown(PATIENCE).await;
         });
         Ok(())
     });
