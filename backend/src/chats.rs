@@ -75,18 +75,23 @@ impl Backend {
         if title.is_empty() {
             return Err(Error::invalid("title", "A chat needs a title."));
         }
-        let changed = self
-            .db()
-            .execute(
-                "UPDATE chats SET title = $3
-                 WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
-                args![chat, account.id(), title],
-            )
-            .await?;
-        if changed == 0 {
-            return Err(Error::NotFound);
-        }
-        self.chat_summary(account, chat).await
+        let (backend, account, chat) = (self.clone(), account.clone(), chat.clone());
+        // Whoever reloads the page at once lets go of the request.
+        self.to_the_end(async move {
+            let changed = backend
+                .db()
+                .execute(
+                    "UPDATE chats SET title = $3
+                     WHERE id = $1 AND account_id = $2 AND deleted_at IS NULL",
+                    args![&chat, account.id(), title],
+                )
+                .await?;
+            if changed == 0 {
+                return Err(Error::NotFound);
+            }
+            backend.chat_summary(&account, &chat).await
+        })
+        .await
     }
 
     /// Deletes a chat with its messages. A running turn is stopped and settled for what it used; the

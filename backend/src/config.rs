@@ -54,6 +54,9 @@ pub struct Timing {
     pub call: Duration,
     /// One call to the orchestrator that a person waits for.
     pub quick_call: Duration,
+    /// How long a new turn waits for the session of a sandbox that should be ready, before the page
+    /// shows progress instead.
+    pub warm: Duration,
     /// From the request until the prompt was handed over, sandbox included. Later the turn fails.
     pub start: Duration,
     /// How long one worker has a turn to itself, and how often the orchestrator is asked about a
@@ -103,6 +106,7 @@ impl Default for Timing {
         Self {
             call: Duration::from_secs(10),
             quick_call: Duration::from_secs(2),
+            warm: Duration::from_secs(1),
             start: Duration::from_secs(120),
             lease: Duration::from_secs(15),
             unreachable: Duration::from_secs(180),

@@ -73,7 +73,7 @@ export class Program {
 
   /** Processes that should have ended with it and have not. */
   async leftovers(): Promise<Sighting[]> {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + PATIENCE_MS;
     let left = survivors(this.#seen);
     while (left.length > 0 && Date.now() < deadline) {
       await pause(50);

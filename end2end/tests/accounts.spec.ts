@@ -2,7 +2,7 @@ import { call, messages, newTurnId, startTurn } from "../support/api.ts";
 import { ChatPage, LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("somebody else", () => {
-  test.use({ stackOptions: { paceMs: 25 } });
+  test.use({ stackOptions: { paceMs: 100 } });
 
   test("can't open, watch, stop, complete, rename, continue or delete a chat", async ({
     chat,

@@ -25,7 +25,13 @@ for (const name of ["OpenCode", "Claude Code", "Codex"]) {
     chat,
     page,
   }) => {
-    await chat.open("/");
+    // The server does not wait long to hear what there is to choose from.
+    await expect(async () => {
+      await chat.open("/");
+      await expect(page.getByRole("button", { name: /Agent and model/ })).toBeVisible({
+        timeout: 1_000,
+      });
+    }).toPass();
     const line = page.getByRole("button", { name: /Agent and model/ });
     await line.click();
     const dialog = page.getByRole("dialog", { name: "Agent and model" });

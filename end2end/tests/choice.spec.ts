@@ -143,7 +143,13 @@ test.describe("with a model", () => {
     chat,
     page,
   }) => {
-    await chat.open("/");
+    // The server does not wait long to hear what there is to choose from.
+    await expect(async () => {
+      await chat.open("/");
+      await expect(page.getByRole("button", { name: /Agent and model/ })).toBeVisible({
+        timeout: 1_000,
+      });
+    }).toPass();
     const line = page.getByRole("button", { name: /Agent and model/ });
     await expect(line).toHaveText(/Skein · scripted-1/);
     await chat.askAndWait(
@@ -171,7 +177,13 @@ test.describe("with a model", () => {
   });
 
   test("what its provider refuses is told in words and costs nothing", async ({ chat, page }) => {
-    await chat.open("/");
+    // The server does not wait long to hear what there is to choose from.
+    await expect(async () => {
+      await chat.open("/");
+      await expect(page.getByRole("button", { name: /Agent and model/ })).toBeVisible({
+        timeout: 1_000,
+      });
+    }).toPass();
     await chat.askAndWait("SAY[Hello.]");
     const before = await balance(page);
     await chat.ask("FAIL[401]");

@@ -4,7 +4,7 @@ import { balance, messages } from "../support/api.ts";
 import { LONG_REQUEST, expect, test } from "../support/test.ts";
 
 test.describe("a first visit", () => {
-  test.use({ stackOptions: { paceMs: 10 } });
+  test.use({ stackOptions: { paceMs: 25 } });
 
   test("leads from an empty page to an answer that is read while it is written", async ({
     chat,

@@ -18,9 +18,10 @@ const HOSTILE = [
 test("markdown that means harm is harmless while it streams", async ({ chat, page }) => {
   await replaceAnswersInTheStream(page, HOSTILE);
   await chat.open("/");
-  await chat.ask("run: echo before; sleep 3; echo after");
+  await chat.ask("run: echo before; sleep 60; echo after");
   await expect(chat.lastAnswer).toContainText("click me");
   await staysHarmless(chat);
+  await chat.stop.click();
   await chat.settled();
   await staysHarmless(chat);
 });
@@ -61,8 +62,9 @@ test("a line of a million characters does not break the page", async ({ chat }) 
 test("a streamed line of a million characters does not break the page", async ({ chat, page }) => {
   await replaceAnswersInTheStream(page, `${"long ".repeat(200_000)}\n\nthe end`);
   await chat.open("/");
-  await chat.ask("run: sleep 8; echo done");
+  await chat.ask("run: sleep 60; echo done");
   await expect(chat.lastAnswer).toContainText("the end");
+  await chat.stop.click();
   await chat.settled();
   await chat.askAndWait("list the files");
 });
@@ -72,9 +74,10 @@ test("a tool with an endless name does not break the page", async ({ chat, page 
     if (update.part.type === "tool") update.part.tool = "weather".repeat(100);
   });
   await chat.open("/");
-  await chat.ask("run: sleep 8; echo done");
+  await chat.ask("run: sleep 60; echo done");
   await expect(chat.lastAnswer.locator(".step").first()).toContainText("weatherweather");
   expect(await chat.overflow()).toEqual({ page: 0, conversation: 0 });
+  await chat.stop.click();
   await chat.settled();
 });
 

@@ -34,7 +34,7 @@ test.describe("a reload loses nothing and doubles nothing", () => {
 
   test("in the middle of a tool", async ({ chat }) => {
     await chat.open("/");
-    await chat.ask("run: echo one; sleep 4; echo two");
+    await chat.ask("run: echo one; sleep 15; echo two");
     const tool = chat.lastAnswer.locator(".step");
     await expect(tool.first()).toBeVisible();
     await expect(chat.stop).toBeVisible();

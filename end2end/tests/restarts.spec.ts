@@ -72,7 +72,7 @@ test.describe("the orchestrator runs beside the server", () => {
 
   test("a turn that was cut off is asked again in its place", async ({ chat, stack, page }) => {
     await chat.open("/");
-    await chat.ask("run: sleep 5; echo finished-after-all");
+    await chat.ask("run: sleep 15; echo finished-after-all");
     await expect(chat.lastAnswer.locator(".step").first()).toBeVisible();
     await stack.orchestrator?.kill();
     await stack.startOrchestrator();
@@ -81,7 +81,7 @@ test.describe("the orchestrator runs beside the server", () => {
     const before = await balance(page);
     await chat.retry.click();
     await expect(chat.conversation).not.toContainText(/cut off/i);
-    await expect(chat.lastAnswer).toContainText("finished-after-all");
+    await expect(chat.lastAnswer).toContainText("finished-after-all", { timeout: 60_000 });
     await chat.settled();
     for (const look of ["at once", "after a reload"]) {
       await expect(chat.questions, look).toHaveCount(1);

@@ -17,7 +17,14 @@ test("the end stays in view until the reader scrolls up, and again when he asks"
   await chat.conversation.hover();
   await page.mouse.wheel(0, -300);
   await expect(chat.latest).toBeVisible();
-  const place = await top(chat);
+  let place = -1;
+  await expect
+    .poll(async () => {
+      const before = place;
+      place = await top(chat);
+      return place - before;
+    })
+    .toBe(0);
   const length = (await chat.prose()).length;
   await expect.poll(async () => (await chat.prose()).length).toBeGreaterThan(length + 500);
   expect(await top(chat), "what is read does not move").toBe(place);

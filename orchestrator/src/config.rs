@@ -171,6 +171,8 @@ pub struct Tuning {
     pub unknown_session_grace: Duration,
     /// A viewer that takes nothing for this long is closed; any other client after twice as long.
     pub slow_reader_limit: Duration,
+    /// How long a viewer may take to be told the last of a deleted session.
+    pub farewell: Duration,
     /// Viewers that may be connected at once.
     pub max_connections: usize,
     /// Sockets that may be open at once without having shown a token yet.
@@ -197,6 +199,7 @@ impl Default for Tuning {
             token_expiring_lead: Duration::from_secs(60),
             unknown_session_grace: Duration::from_secs(30),
             slow_reader_limit: Duration::from_secs(30),
+            farewell: Duration::from_secs(2),
             max_connections: 20_000,
             max_unadmitted: 256,
             replays_per_minute: 120,

@@ -19,7 +19,7 @@ use crate::interrupt;
 /// How long a child may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long what a child has said may take to be read, on a machine with too much to do.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 
 /// Runs a command as a named step. Its output is shown when it fails, or with `--verbose`.
 pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
@@ -276,17 +276,16 @@ mod tests {
         service.0
     }
 
-    const DEAF: &str = "trap '' INT TERM; echo ready; sleep 1; exit 7";
-
     #[test]
     fn who_does_not_end_in_time_is_killed() {
-        let ended = shell(DEAF).stop(Signal::INT).unwrap().unwrap();
+        let mut service = shell("trap '' INT TERM; echo ready; sleep 600; exit 7");
+        let ended = service.stop(Signal::INT).unwrap().unwrap();
         assert_eq!(ended.code(), None, "{ended}");
     }
 
     #[test]
     fn what_must_not_be_cut_off_ends_by_itself() {
-        let mut service = shell(DEAF);
+        let mut service = shell("trap '' INT TERM; echo ready; sleep 1; exit 7");
         service.grace = None;
         assert_eq!(service.stop(Signal::INT).unwrap().unwrap().code(), Some(7));
     }

@@ -137,7 +137,9 @@ mod tests {
     #[test]
     fn not_all_of_an_hours_allowance_is_had_in_one_go() {
         let made = |per_hour| in_one_go(&GuestLimiter::new(per_hour), ip("192.0.2.1"));
-        assert_eq!([made(1), made(5), made(20), made(2000)], [1, 5, 5, 500]);
+        assert_eq!([made(1), made(5), made(20)], [1, 5, 5]);
+        // Every other second one more comes free.
+        assert!((500..520).contains(&made(2000)));
     }
 
     #[test]

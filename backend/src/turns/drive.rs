@@ -20,9 +20,6 @@ use crate::{
     db::args,
 };
 
-/// How long a person waits for the session's mapping before the page shows progress instead.
-const WARM_PATIENCE: Duration = Duration::from_millis(1000);
-
 /// Calls to the orchestrator in one step, and one for good measure.
 const CALLS_PER_STEP: u32 = 4;
 
@@ -86,7 +83,7 @@ impl Backend {
     pub(super) async fn launch(&self, turn: &TurnId) -> Result<(), Error> {
         let Some(row) = self.turn_row(turn).await? else { return Ok(()) };
         if row.sandbox_state == "running" && row.remote_id.is_some() {
-            let client = self.client().with_timeout(WARM_PATIENCE);
+            let client = self.client().with_timeout(self.config().timing.warm);
             match self.map_session(&client, &row).await {
                 Ok(()) => {
                     self.claim(turn).await?;

@@ -69,16 +69,12 @@ on_both_databases!(
 );
 
 on_both_databases!(the_sandbox_stays_until_the_turn_is_billed, async |database: TestDatabase| {
-    let world = World::with(database, |config| {
-        config.timing.call = Duration::from_millis(50);
-        config.timing.quick_call = Duration::from_millis(50);
-        config.timing.lease = Duration::from_millis(50);
-    })
-    .await;
+    let world =
+        World::with(database, |config| config.timing.lease = Duration::from_millis(50)).await;
     let account = world.guest().await;
     let started = world.running(&account).await;
     world.orchestrator.say(started.turn_id.as_str(), "One, two", usage(1000, 200));
-    world.orchestrator.fault("record", Fault::Refuse(503));
+    world.orchestrator.fault("record", Fault::Refuse(400));
     world.backend.delete_chat(&account, &started.chat.id).await.unwrap();
     world.backend.spawn_jobs();
     until("the record was asked for in vain", async || world.orchestrator.count("record") > 20)

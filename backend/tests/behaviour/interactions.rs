@@ -3,8 +3,15 @@ use std::time::Duration;
 use backend::{Error, MessageState, TurnId};
 use sandbox_sdk::types::{InteractionAnswer, InteractionStatus, Part, PartBody, TurnState};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::support::{Fault, World, database::TestDatabase, on_both_databases, world::usage};
+use crate::support::{
+    Fault, World,
+    database::TestDatabase,
+    on_both_databases,
+    orchestrator::PATIENCE,
+    world::{until, usage},
+};
 
 /// A question with a word and a secret to fill in.
 fn question() -> Value {
@@ -117,7 +124,10 @@ on_both_databases!(
             assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
         }
         world.orchestrator.heal();
-        world.backend.answer_interaction(&account, &started.turn_id, &red()).await.unwrap();
+        until("it is taken", async || {
+            world.backend.answer_interaction(&account, &started.turn_id, &red()).await.is_ok()
+        })
+        .await;
         assert_eq!(world.orchestrator.answers(), [red()]);
     }
 );
@@ -133,7 +143,16 @@ on_both_databases!(
         };
         assert_eq!(waiting().await, []);
         world.orchestrator.asks(started.turn_id.as_str(), question());
-        let parts = waiting().await;
+        // A page does not wait long to hear it.
+        let heard = async {
+            loop {
+                let parts = waiting().await;
+                if !parts.is_empty() {
+                    break parts;
+                }
+            }
+        };
+        let parts = timeout(PATIENCE, heard).await.expect("the page hears what is asked");
         let [Part { id, message_id, body: PartBody::Interaction(asked), .. }] = &parts[..] else {
             panic!("{parts:?}")
         };

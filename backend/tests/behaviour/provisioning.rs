@@ -12,12 +12,18 @@ use crate::support::{
 
 const ALL: i64 = 500_000_000;
 
+/// Gives up an answer soon, and a turn that nobody is at work on.
 async fn hasty(database: TestDatabase) -> World {
     World::with(database, |config| {
-        config.timing.call = Duration::from_millis(100);
-        config.timing.start = Duration::from_millis(300);
+        config.timing.call = Duration::from_secs(1);
+        config.timing.lease = Duration::from_millis(50);
     })
     .await
+}
+
+/// Lets the time for a start pass, and not yet that for a turn.
+async fn no_time_is_left_to_start(world: &World) {
+    world.database.execute("UPDATE turns SET created_at = created_at - 600000").await.unwrap();
 }
 
 on_both_databases!(the_status_tells_that_the_sandbox_starts, async |world: World| {
@@ -49,7 +55,11 @@ on_both_databases!(an_orchestrator_that_comes_back_in_time_is_not_noticed, async
 on_both_databases!(
     a_sandbox_that_can_not_be_made_ends_the_turn_in_words_and_costs_nothing,
     async |database: TestDatabase| {
-        let world = hasty(database).await;
+        let world = World::with(database, |config| {
+            config.timing.call = Duration::from_millis(100);
+            config.timing.start = Duration::from_millis(300);
+        })
+        .await;
         world.orchestrator.go_down();
         let account = world.guest().await;
         let started = world.ask(&account, None, "hello").await.unwrap();
@@ -64,18 +74,17 @@ on_both_databases!(
     }
 );
 
-on_both_databases!(
-    when_all_sandboxes_are_in_use_the_person_is_told_so,
-    async |database: TestDatabase| {
-        let world = hasty(database).await;
-        world.orchestrator.fault("create", Fault::Refuse(429));
-        let account = world.guest().await;
-        let started = world.ask(&account, None, "hello").await.unwrap();
-        let outcome = world.ended(&account, &started.turn_id).await;
-        assert!(outcome.error.unwrap().contains("in use"));
-        assert_eq!(world.balance(&account).await, (ALL, 0));
-    }
-);
+on_both_databases!(when_all_sandboxes_are_in_use_the_person_is_told_so, async |world: World| {
+    world.orchestrator.fault("create", Fault::Refuse(429));
+    let account = world.guest().await;
+    let started = world.ask(&account, None, "hello").await.unwrap();
+    // One call of four tries has failed by then.
+    until("it was refused again", async || world.orchestrator.count("create") > 4).await;
+    no_time_is_left_to_start(&world).await;
+    let outcome = world.ended(&account, &started.turn_id).await;
+    assert!(outcome.error.unwrap().contains("in use"));
+    assert_eq!(world.balance(&account).await, (ALL, 0));
+});
 
 on_both_databases!(a_refusal_ends_the_turn_at_once, async |world: World| {
     world.orchestrator.fault("create", Fault::Refuse(400));
@@ -224,6 +233,8 @@ on_both_databases!(
         let started = world.ask(&account, None, "hello").await.unwrap();
         until("it arrived", async || world.orchestrator.has(started.turn_id.as_str())).await;
         world.answer(&started.turn_id);
+        no_time_is_left_to_start(&world).await;
+        world.backend.spawn_jobs();
         let outcome = world.ended(&account, &started.turn_id).await;
         assert_eq!(outcome.message.state, MessageState::Complete);
         assert_eq!(outcome.balance.micros(), ALL - ANSWER_COST);
@@ -238,6 +249,9 @@ on_both_databases!(
         let account = world.guest().await;
         world.orchestrator.fault("dispatch", Fault::HangAfter);
         let started = world.ask(&account, None, "hello").await.unwrap();
+        until("it arrived", async || world.orchestrator.has(started.turn_id.as_str())).await;
+        no_time_is_left_to_start(&world).await;
+        world.backend.spawn_jobs();
         world.dispatched(&account, &started.turn_id).await;
         assert!(world.orchestrator.is_running(started.turn_id.as_str()));
     }

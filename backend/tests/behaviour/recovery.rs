@@ -223,6 +223,7 @@ on_both_databases!(what_another_server_is_at_work_on_is_left_to_it, async |world
     let account = world.guest().await;
     world.orchestrator.fault("create", Fault::HangBefore);
     world.ask(&account, None, "hello").await.unwrap();
+    until("it is at work", async || world.orchestrator.count("create") == 1).await;
     let other = world.restarted().await;
     assert_eq!(other.recover().await.unwrap(), 0);
     world.leases_run_out().await;

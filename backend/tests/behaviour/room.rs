@@ -94,7 +94,9 @@ on_both_databases!(a_lost_sandbox_goes_after_a_grace, async |database: TestDatab
     until("it is deleted", async || world.orchestrator.sandboxes() == 0).await;
 });
 
-on_both_databases!(what_no_guest_can_open_any_more_is_deleted, async |world: World| {
+on_both_databases!(what_no_guest_can_open_any_more_is_deleted, async |database: TestDatabase| {
+    let world =
+        World::with(database, |config| config.timing.lease = Duration::from_millis(50)).await;
     let (gone, stays) = (world.guest().await, world.guest().await);
     world.warm_chat(&gone).await;
     world.running(&gone).await;

@@ -153,12 +153,7 @@ impl Connection {
         let now = Instant::now();
         Ok(Self {
             id: uuid::Uuid::now_v7().simple().to_string(),
-            guards: Guards::new(
-                claims,
-                authority.anchor(),
-                tuning.unknown_session_grace,
-                gateway.0.closing.clone(),
-            ),
+            guards: Guards::new(claims, authority.anchor(), tuning, gateway.0.closing.clone()),
             subscriptions: Subscriptions::new(gateway.0.logs.clone(), authority),
             format: admission.format,
             heartbeat: Heartbeat::new(tuning.heartbeat, now),

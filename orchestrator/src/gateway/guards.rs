@@ -9,13 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::{authority::Anchor, frames::Ending};
 use crate::{
     clock::now_ms,
+    config::Tuning,
     log::{Head, Life, SessionLog},
 };
 
 /// The wall clock may be set while a token runs; it is asked again at least this often.
 const CLOCK_CHECK: Duration = Duration::from_secs(20);
-/// How long a viewer may take to be told the last of a deleted session.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Watches over one connection. It can wait while the connection does something else.
 #[derive(Debug)]
@@ -25,6 +24,8 @@ pub(super) struct Guards {
     anchor: Option<Anchor>,
     /// Until then the session may stay unknown.
     grace_ends: Instant,
+    /// How long its viewer may take to be told the last of a deleted session.
+    farewell: Duration,
     /// When the session was seen to be deleted.
     deleted_at: OnceLock<Instant>,
     closing: CancellationToken,
@@ -34,11 +35,17 @@ impl Guards {
     pub(super) fn new(
         claims: ReadClaims,
         anchor: Option<Anchor>,
-        grace: Duration,
+        tuning: &Tuning,
         closing: CancellationToken,
     ) -> Self {
-        let grace_ends = Instant::now() + grace;
-        Self { claims, anchor, grace_ends, deleted_at: OnceLock::new(), closing }
+        Self {
+            claims,
+            anchor,
+            grace_ends: Instant::now() + tuning.unknown_session_grace,
+            farewell: tuning.farewell,
+            deleted_at: OnceLock::new(),
+            closing,
+        }
     }
 
     pub(super) fn claims(&self) -> &ReadClaims {
@@ -69,7 +76,7 @@ impl Guards {
     /// Waits until the session is deleted and its viewers had their time.
     async fn overdue(&self) -> Ending {
         let ending = self.deleted().await;
-        sleep_until(*self.deleted_at.get_or_init(Instant::now) + FAREWELL).await;
+        sleep_until(*self.deleted_at.get_or_init(Instant::now) + self.farewell).await;
         ending
     }
 

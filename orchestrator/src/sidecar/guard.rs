@@ -21,9 +21,11 @@ use crate::{
 };
 
 const TICK: Duration = Duration::from_millis(100);
-/// Measuring the disk may take at most one part in so many of the time.
+/// Measuring the disk takes at most one part in so many of the time, where the pauses allow it.
 const DISK_SHARE: u32 = 20;
 const DISK_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause. A look that took long because others had the processor is no reason to look away.
+const DISK_PAUSE_MAX: Duration = Duration::from_secs(3);
 /// Far longer than the largest disk takes.
 const DISK_PATIENCE: Duration = Duration::from_secs(120);
 /// Looking for memory that no process has mapped may take at most one part in so many.
@@ -213,7 +215,8 @@ impl Guard {
                 if Instant::now() >= next {
                     let started = Instant::now();
                     self.check_disk().await;
-                    next = Instant::now() + (started.elapsed() * DISK_SHARE).max(DISK_PAUSE);
+                    let pause = started.elapsed() * DISK_SHARE;
+                    next = Instant::now() + pause.clamp(DISK_PAUSE, DISK_PAUSE_MAX);
                 }
                 sleep(TICK).await;
             }

@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal};
 /// How often to look for processes that are still to be ended, and the pause in between.
 const SWEEPS: usize = 500;
 const SWEEP_PAUSE: Duration = Duration::from_micros(200);
-/// How long they may take all together, during which the sidecar does nothing else.
+/// How long stopping them may take all together, and killing them, too. The sidecar does nothing else
+/// meanwhile.
 const SWEEPS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The kernel's flag of a process that has begun to end (`PF_EXITING`).
@@ -184,8 +185,19 @@ fn kill_all(find: impl Fn(&BTreeMap<i32, Process>) -> Vec<i32>) {
         // A stop takes effect when the process next leaves the kernel.
         std::thread::sleep(SWEEP_PAUSE);
     }
-    for pid in find(&all()) {
-        send(pid, Signal::KILL);
+    // Who could not be stopped in time may go on to start others.
+    let until = Instant::now() + SWEEPS_PATIENCE;
+    loop {
+        let processes = all();
+        let left: Vec<i32> = find(&processes)
+            .into_iter()
+            .filter(|pid| processes.get(pid).is_some_and(|process| !process.over))
+            .collect();
+        left.iter().for_each(|pid| send(*pid, Signal::KILL));
+        if left.is_empty() || Instant::now() >= until {
+            break;
+        }
+        std::thread::sleep(SWEEP_PAUSE);
     }
 }
 

@@ -263,7 +263,10 @@ impl Turns {
                     let events = progress.take_chunk(turn, chunk);
                     self.decline_refused(turn, progress, sidecar);
                     let written = self.append(&turn.log, events).await;
-                    written.map(|()| progress.exceeded.take())
+                    written.map(|()| {
+                        progress.publish();
+                        progress.exceeded.take()
+                    })
                 }
             };
             let end = match end {

@@ -1,6 +1,11 @@
 //! The demo agent, from the request to the last event.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use orchestrator::sidecar::{AGENT_FINISHED, AgentRun};
@@ -8,7 +13,7 @@ use sandbox_sdk::{
     transcript::Transcript,
     types::{Event, EventBody, Part, PartBody, ToolPart, ToolState},
 };
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::support::{Sandbox, gone, processes_with, unique_sleep};
 
@@ -346,11 +351,20 @@ async fn a_stop_ends_a_running_tool_and_says_so() {
 
 #[tokio::test]
 async fn a_stop_in_the_middle_of_text_keeps_what_was_said() {
-    let sandbox = Sandbox::with(|spec| spec.demo_pace = Duration::from_millis(20)).await;
+    let sandbox = Sandbox::with(|spec| spec.demo_pace = Duration::from_millis(100)).await;
     let run = run("t1", "write a long markdown answer");
     let stream = sandbox.running.sidecar().run_agent(&run).await.unwrap();
+    let (heard, said) = (Arc::new(Notify::new()), Mutex::new(String::new()));
+    let stream = stream.inspect(|event| {
+        let delta = event.as_ref().ok().and_then(|event| event.data.get("delta")?.as_str());
+        let mut said = said.lock().unwrap();
+        said.push_str(delta.unwrap_or_default());
+        if said.contains("demo agent") {
+            heard.notify_one();
+        }
+    });
     let (turn, ()) = tokio::join!(collect(stream), async {
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        heard.notified().await;
         sandbox.running.sidecar().abort("t1").await.unwrap();
     });
     assert_eq!(turn.outcome, "aborted");
@@ -385,7 +399,7 @@ async fn what_cannot_be_run_is_refused() {
     let refused = sandbox.running.sidecar().run_agent(&run("", "hello")).await.map(drop);
     assert_eq!(status(refused), 400);
 
-    let slow = run("t2", "run: sleep 5");
+    let slow = run("t2", "run: sleep 600");
     let _running = sandbox.running.sidecar().run_agent(&slow).await.unwrap();
     let refused = sandbox.running.sidecar().run_agent(&slow).await.map(drop);
     assert_eq!(status(refused), 409, "a turn runs once");

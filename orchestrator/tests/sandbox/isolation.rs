@@ -90,7 +90,7 @@ async fn the_network_and_the_hosts_ports_cannot_be_reached() {
     let port = listener.local_addr().unwrap().port();
     let interfaces = sandbox.output("tail -n +3 /proc/net/dev | cut -d: -f1").await;
     assert_eq!(interfaces, "lo");
-    let connect = |address: &str| format!("timeout 5 bash -c 'exec 3<>/dev/tcp/{address}'");
+    let connect = |address: &str| format!("timeout 50 bash -c 'exec 3<>/dev/tcp/{address}'");
     assert!(sandbox.refusal(&connect(&format!("127.0.0.1/{port}"))).await.contains("refused"));
     assert!(sandbox.refusal(&connect("192.0.2.1/80")).await.contains("unreachable"));
     assert!(listener.accept().is_err(), "nobody came");
@@ -292,7 +292,7 @@ async fn two_sandboxes_share_nothing() {
     one.output(server).await;
     let connect = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/8099'";
     one.output(&format!(
-        "for i in $(seq 50); do {connect} 2>/dev/null && exit; sleep 0.1; done; exit 1"
+        "for i in $(seq 500); do {connect} 2>/dev/null && exit; sleep 0.1; done; exit 1"
     ))
     .await;
     assert!(other.refusal(connect).await.contains("refused"));

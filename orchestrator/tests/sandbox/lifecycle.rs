@@ -103,7 +103,7 @@ async fn the_end_of_its_init_is_the_end_of_the_sandbox_and_is_told() {
     // An orphan's parent is the init.
     let init = parent_of_process_with(&sleep);
     rustix::process::kill_process(init, rustix::process::Signal::KILL).unwrap();
-    let reason = timeout(Duration::from_secs(10), sandbox.running.exited()).await.unwrap();
+    let reason = timeout(Duration::from_secs(60), sandbox.running.exited()).await.unwrap();
     assert_eq!(reason, ExitReason::Exited(Some(137)));
     assert!(sandbox.running.sidecar().health().await.is_err());
     assert!(gone(&sleep).await);

@@ -101,7 +101,7 @@ impl Sandbox {
 
     /// Processes in the sandbox besides the sidecar, once that many are left or the patience ends.
     pub(crate) async fn processes_left(&self) -> usize {
-        for _ in 0..100 {
+        for _ in 0..1200 {
             if self.running.sidecar().health().await.unwrap().processes == 1 {
                 return 0;
             }
@@ -146,7 +146,7 @@ pub(crate) fn processes_with(word: &str) -> usize {
 
 /// Waits until a process has the word among its arguments.
 pub(crate) async fn there(word: &str) -> bool {
-    for _ in 0..200 {
+    for _ in 0..2400 {
         if processes_with(word) > 0 {
             return true;
         }
@@ -157,7 +157,7 @@ pub(crate) async fn there(word: &str) -> bool {
 
 /// Waits until no process has the word among its arguments.
 pub(crate) async fn gone(word: &str) -> bool {
-    for _ in 0..200 {
+    for _ in 0..2400 {
         if processes_with(word) == 0 {
             return true;
         }

@@ -128,7 +128,7 @@ async fn whatever_a_command_has_started_is_gone_after_its_time() {
                     echo up; while :; do sleep 98761; done";
     let path = format!("/v1/sandboxes/{id}/runtime/terminals/commands");
     for name in ["timeout", "timeoutMs"] {
-        let body = json!({"command": stubborn, name: 1500});
+        let body = json!({"command": stubborn, name: 8000});
         let result = product.post(&path, body.clone()).await.expect(200)["result"].clone();
         assert_eq!((&result["exitCode"], &result["timedOut"]), (&json!(124), &json!(true)));
         is_gone(&product, &id, "98761").await;
@@ -161,7 +161,8 @@ async fn a_slow_reader_stops_the_output_and_nobody_else() {
         "i=0; while [ $i -lt {MEGABYTES} ]; do i=$((i+1)); head -c 1000000 /dev/zero | tr '\\0' x; \
          echo $i > next && mv next told; done"
     );
-    let mut stream = Stream::open(&product, &id, json!({"command": command})).await;
+    let body = json!({"command": command, "timeoutMs": 600_000});
+    let mut stream = Stream::open(&product, &id, body).await;
     // It stands still long before its end, and others run meanwhile.
     let (mut last, mut times) = (0, 0);
     let stopped = eventually("the output stops", async || {

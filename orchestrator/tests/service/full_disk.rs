@@ -13,7 +13,7 @@ const STILL: Duration = Duration::from_millis(250);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_and_costs_no_event_that_was_taken() {
     let data = tempfile::tempdir().unwrap();
-    let process = Process::start_on_a_disk_that_fills(data.path(), 5).await;
+    let process = Process::start_on_a_disk_that_fills(data.path(), 20).await;
     let product = &process.product;
     let id = product.sandbox().await;
     for session in ["s1", "s2"] {

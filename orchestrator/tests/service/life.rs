@@ -248,13 +248,17 @@ async fn usage_and_subscription_are_told_to_every_kind_of_reader() {
     let id = product.sandbox().await;
     product.dispatch(&id, "s1", "t1", "run: true").await.expect(202);
     product.record(&id, "s1", "t1").await;
-    let usage = product.get("/usage").await.expect(200);
+    let usage = eventually("the turn is over", async || {
+        let usage = product.get("/usage").await.expect(200);
+        (usage["data"]["activeSessionCount"] == 0).then_some(usage)
+    })
+    .await;
     assert_eq!((&usage["activeSandboxes"], &usage["totalSandboxes"]), (&json!(1), &json!(1)));
     assert!(usage["computeMinutes"].is_number());
     assert!(usage["periodStart"].as_str().unwrap() < usage["periodEnd"].as_str().unwrap());
     let data = &usage["data"];
     assert_eq!((&data["sessionsCreated"], &data["messagesSent"]), (&json!(1), &json!(1)));
-    assert_eq!((&data["active_sandboxes"], &data["activeSessionCount"]), (&json!(1), &json!(0)));
+    assert_eq!(data["active_sandboxes"], 1);
     assert!(data["api_calls_today"].as_u64().unwrap() >= 3, "{data}");
     for path in ["/v1/usage/subscription", "/usage/subscription"] {
         let subscription = product.get(path).await.expect(200);

@@ -10,7 +10,7 @@ use crate::support::{Process, Viewer, eventually, sql};
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_in_the_middle_of_a_turn_loses_nothing_that_a_viewer_has_seen() {
     let data = tempfile::tempdir().unwrap();
-    let first = Process::start(data.path(), 5).await;
+    let first = Process::start(data.path(), 30).await;
     let id = first.product.sandbox().await;
     first.product.map("s1", &id).await;
     first.product.exec(&id, "echo kept > file").await;
@@ -103,7 +103,7 @@ async fn killed_again_and_again_a_session_keeps_one_log_without_gaps() {
     let mut seen = Vec::new();
     let mut sandbox = None;
     for round in 0..4_u64 {
-        let process = Process::start(data.path(), 2).await;
+        let process = Process::start(data.path(), 20).await;
         let product = &process.product;
         let id = match &sandbox {
             Some(id) => id,

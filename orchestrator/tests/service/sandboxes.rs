@@ -166,7 +166,8 @@ async fn when_all_places_are_taken_the_one_that_was_idle_longest_makes_room() {
     product.sandbox_is(&second, "stopped").await;
     product.sandbox_is(&first, "running").await;
     // Two at work: no place is left for another.
-    let busy = [&first, &third].map(|id| product.exec(id, "touch busy; sleep 5; rm busy"));
+    let wait = "touch busy; until [ -e done ]; do sleep 0.05; done";
+    let busy = [&first, &third].map(|id| product.exec(id, wait));
     let crowded = async {
         for id in [&first, &third] {
             let read = format!("/v1/sandboxes/{id}/runtime/files/read");
@@ -177,7 +178,13 @@ async fn when_all_places_are_taken_the_one_that_was_idle_longest_makes_room() {
             .await;
         }
         let path = format!("/v1/sandboxes/{second}/runtime/terminals/commands");
-        product.post(&path, json!({"command": "true"})).await.refused(429, "QUOTA_EXCEEDED")
+        let refused =
+            product.post(&path, json!({"command": "true"})).await.refused(429, "QUOTA_EXCEEDED");
+        for id in [&first, &third] {
+            let write = format!("/v1/sandboxes/{id}/runtime/files/write");
+            product.post(&write, json!({"path": "done", "content": ""})).await.expect(200);
+        }
+        refused
     };
     let (_, refused) = futures::future::join(futures::future::join_all(busy), crowded).await;
     let counted = (&refused["quotaType"], &refused["current"], &refused["limit"]);

@@ -139,7 +139,7 @@ async fn a_request_that_is_given_up_ends_what_it_started_inside() {
     let product = Product::start().await;
     let id = product.sandbox().await;
     let path = format!("/v1/sandboxes/{id}/runtime/terminals/commands");
-    let command = json!({"command": "touch started; sleep 98765", "timeout": 3_000_000});
+    let command = json!({"command": "touch started; sleep 98768", "timeout": 3_000_000});
     let started = async {
         eventually("it has started", async || {
             (product.exec(&id, "cat started").await["exitCode"] == 0).then_some(())
@@ -154,7 +154,7 @@ async fn a_request_that_is_given_up_ends_what_it_started_inside() {
         let listed = product.exec(&id, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").await;
         let listed = listed["stdout"].as_str().unwrap().to_owned();
         // The one that looks names no number that it looks for.
-        (!listed.contains("98765")).then_some(())
+        (!listed.contains("98768")).then_some(())
     })
     .await;
     product.stop().await;

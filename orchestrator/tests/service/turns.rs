@@ -140,7 +140,7 @@ async fn the_same_turn_sent_many_times_at_once_runs_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_turn_at_a_time_in_a_session_and_many_in_many() {
-    let product = Product::start_with(|config| config.demo_pace_ms = 20).await;
+    let product = Product::start_with(|config| config.demo_pace_ms = 100).await;
     let id = product.sandbox().await;
     product.dispatch(&id, "s1", "t1", "give me a long answer").await.expect(202);
     let refused = product.dispatch(&id, "s1", "t2", "hello").await.refused(409, "INVALID_STATE");
@@ -153,7 +153,7 @@ async fn one_turn_at_a_time_in_a_session_and_many_in_many() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_keeps_what_was_said_and_frees_the_session() {
-    let product = Product::start_with(|config| config.demo_pace_ms = 20).await;
+    let product = Product::start_with(|config| config.demo_pace_ms = 100).await;
     let id = product.sandbox().await;
     let path = product.session_path(&id, "s1");
     product.dispatch(&id, "s1", "t1", "give me a long answer").await.expect(202);
@@ -192,7 +192,7 @@ async fn an_abort_keeps_what_was_said_and_frees_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_in_the_first_moment_is_heard() {
-    let product = Product::start_with(|config| config.demo_pace_ms = 20).await;
+    let product = Product::start_with(|config| config.demo_pace_ms = 100).await;
     let id = product.sandbox().await;
     product.post(&format!("/v1/sandboxes/{id}/stop"), json!({})).await.expect(200);
     product.dispatch(&id, "s1", "t1", "give me a long answer").await.expect(202);
@@ -258,9 +258,16 @@ async fn a_sandbox_whose_time_is_up_interrupts_its_turn() {
         config.tuning.idle_check = std::time::Duration::from_millis(50);
     })
     .await;
-    let made = product.post("/v1/sandboxes", json!({"maxLifetimeSeconds": 2})).await.expect(201);
-    let id = made["id"].as_str().unwrap();
-    product.dispatch(id, "s1", "t1", "run: sleep 60").await.expect(202);
+    let id = &product.sandbox().await;
+    product.dispatch(id, "s1", "t1", "run: touch begun; sleep 600").await.expect(202);
+    eventually("it is at work", async || {
+        (product.exec(id, "cat begun").await["exitCode"] == 0).then_some(())
+    })
+    .await;
+    let path = format!("/v1/sandboxes/{id}");
+    let body = json!({"maxLifetimeSeconds": 1});
+    let change = product.request(reqwest::Method::PATCH, &path).json(&body);
+    product.send(change).await.expect(200);
     let record = product.record(id, "s1", "t1").await;
     assert_eq!(
         (&record["state"], &record["error"]["code"]),

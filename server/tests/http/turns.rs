@@ -7,7 +7,7 @@ use crate::support::{Running, message};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_answered_by_a_sandbox_and_paid_once() {
     let server = Running::start(&[]).await;
-    assert_eq!(server.get("/readyz").await.status, 200);
+    server.ready().await;
     let guest = server.guest("Run the command: echo umbrella-$((40+2))").await;
     let turn = guest.started["turn_id"].as_str().unwrap();
 

@@ -4,7 +4,7 @@ use backend::{Account, ChatId, Permissions, StartTurn, TurnId};
 use sandbox_sdk::types::AgentCatalog;
 use serde_json::{Value, json};
 
-use super::{catalog, world};
+use super::{catalog, catalog_is_known, world};
 use crate::support::{
     Fault, World,
     database::TestDatabase,
@@ -75,6 +75,7 @@ on_both_databases!(
     async |database: TestDatabase| {
         let world = world(database, 500).await;
         let account = world.guest().await;
+        catalog_is_known(&world).await;
         let request = StartTurn {
             agent: Some("skein".into()),
             model: Some("anthropic/big".into()),

@@ -68,6 +68,8 @@ impl World {
             prices: Prices::built_in().unwrap(),
             timing: Timing {
                 call: Duration::from_secs(20),
+                quick_call: Duration::from_secs(20),
+                warm: Duration::from_secs(20),
                 sweep: Duration::from_millis(20),
                 tidy: Duration::from_millis(20),
                 retry: Duration::from_millis(5),

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// From the launcher's start until the sidecar answers.
-const START_PATIENCE: Duration = Duration::from_secs(15);
+const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How often, and after which pauses, to look whether the init is gone.
 const END_CHECKS: u32 = 100;
 const END_PAUSE: Duration = Duration::from_millis(10);

@@ -198,7 +198,6 @@ impl Progress {
         self.bytes += size;
         self.message.ask(asked);
         events.push(event);
-        self.publish();
     }
 
     /// The agent waits no longer.
@@ -227,7 +226,9 @@ impl Progress {
         events
     }
 
-    fn publish(&self) {
+    /// Shows what waits for an answer, once the log has it: nobody is asked what a crash could take
+    /// back.
+    pub(super) fn publish(&self) {
         self.inquiries.publish(self.message.open_requests().cloned().collect());
     }
 }

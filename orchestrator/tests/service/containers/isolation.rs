@@ -88,7 +88,7 @@ async fn its_list_is_all_that_a_sandbox_reaches(engine: &Engine) {
 fn proxied(host: &str) -> String {
     // Whoever has said all he wants to say has hung up, to the proxy.
     format!(
-        "port=${{http_proxy##*:}}; (printf 'GET http://{host}/path HTTP/1.0\\r\\n\\r\\n'; sleep 5) \
+        "port=${{http_proxy##*:}}; (printf 'GET http://{host}/path HTTP/1.0\\r\\n\\r\\n'; sleep 20) \
          | nc 127.0.0.1 ${{port%/}}"
     )
 }

@@ -87,7 +87,7 @@ async fn whatever_a_command_has_started_is_gone_after_its_time(engine: &Engine) 
     let stubborn =
         format!("trap '' TERM HUP INT; {detached} echo up; while :; do sleep 98763; done");
     let path = format!("/v1/sandboxes/{id}/runtime/terminals/commands");
-    let body = json!({"command": stubborn, "timeout": 3000});
+    let body = json!({"command": stubborn, "timeout": 15_000});
     let result = product.post(&path, body).await.expect(200)["result"].clone();
     assert_eq!((&result["exitCode"], &result["timedOut"]), (&json!(124), &json!(true)));
     assert_eq!(result["stdout"], "up\n");

@@ -55,7 +55,7 @@ async fn an_execution_goes_on_without_whoever_asked_for_it_and_its_next_turn_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_execution_is_cancelled_by_its_id() {
-    let product = Product::start_with(|config| config.demo_pace_ms = 20).await;
+    let product = Product::start_with(|config| config.demo_pace_ms = 100).await;
     let id = product.sandbox().await;
     let cancel = format!("/v1/sandboxes/{id}/runtime/agents/run/cancel");
     let none = product.post(&cancel, json!({"executionId": "e1"})).await.expect(200);

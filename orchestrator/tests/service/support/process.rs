@@ -1,14 +1,29 @@
 //! The real binary, to be killed without warning.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use orchestrator::Secrets;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use super::{Product, eventually};
+
+/// An address that nobody has. Its port is below those that the kernel gives out by itself, so nobody
+/// else is given it either before it is used.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = 20_000 + own + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
+        if let Ok(free) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return free.local_addr().unwrap();
+        }
+    }
+}
 
 /// An orchestrator in a process of its own.
 pub(crate) struct Process {
@@ -57,10 +72,7 @@ impl Process {
         log: Stdio,
     ) -> Self {
         let secrets = Secrets::load_or_create(data).unwrap();
-        // Free a moment ago; another test can't have taken it, since it asks the kernel as well.
-        let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
+        let address = free_address();
         let child = command
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

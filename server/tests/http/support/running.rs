@@ -68,6 +68,16 @@ impl Running {
         self.answer(self.client.get(format!("{}{path}", self.address))).await
     }
 
+    /// Waits until it says that it can do its work.
+    pub(crate) async fn ready(&self) {
+        let asking = async {
+            while self.get("/readyz").await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.expect("the server is ready in time");
+    }
+
     /// Somebody who sends this message.
     pub(crate) async fn guest(&self, text: &str) -> Guest<'_> {
         let mut guest = Guest { server: self, cookie: String::new(), started: Value::Null };

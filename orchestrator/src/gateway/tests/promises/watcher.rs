@@ -76,7 +76,7 @@ impl Watcher {
             if self.seen.len() as u64 >= events {
                 return Ok(());
             }
-            if random.below(100) == 0 {
+            if random.below(20) == 0 {
                 self.counters.pauses.fetch_add(1, Relaxed);
                 sleep(Duration::from_millis(random.below(100))).await;
             }
