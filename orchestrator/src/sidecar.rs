@@ -7,6 +7,7 @@
 mod agents;
 mod api;
 mod archive;
+mod aside;
 mod calling;
 pub(crate) mod calls;
 mod characters;

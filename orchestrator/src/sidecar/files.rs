@@ -23,7 +23,7 @@ use sandbox_sdk::types::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{api::Problem, guard::Guard, message::FileContent};
+use super::{api::Problem, aside::aside, guard::Guard, message::FileContent};
 pub(super) use download::saved;
 use draft::{Draft, Existing};
 pub(super) use draft::{is_temporary, temporary_name, unread};
@@ -176,12 +176,11 @@ pub(super) fn remove_left(left: &[PathBuf]) {
     }
 }
 
+/// Works on files beside everything else.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Problem::new(ErrorCode::Server, error.to_string())))
+    aside(work)?.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Server, "it broke off")))
 }
 
 /// There is another way for such a file, which is told.

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt, future::BoxFuture};
 use rustix::{fs::Mode, io::Errno};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep, timeout},
 };
 
-use super::{HOME, WORKSPACE, open_files, process_tree, shared_memory};
+use super::{HOME, WORKSPACE, aside::aside, open_files, process_tree, shared_memory};
 use crate::{
     driver::Limits,
     tree::{self, Step},
@@ -26,8 +27,8 @@ const DISK_SHARE: u32 = 20;
 const DISK_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause. A look that took long because others had the processor is no reason to look away.
 const DISK_PAUSE_MAX: Duration = Duration::from_secs(3);
-/// Far longer than the largest disk takes.
-const DISK_PATIENCE: Duration = Duration::from_secs(120);
+/// Far longer than a look at the largest disk, or at all memory, takes.
+const LOOK_PATIENCE: Duration = Duration::from_secs(120);
 /// Looking for memory that no process has mapped may take at most one part in so many.
 const MEMORY_SHARE: u32 = 4;
 /// So long it may keep what the processes hold from being looked at.
@@ -67,21 +68,42 @@ struct Usage {
 }
 
 /// Memory that may not be mapped, as last seen.
-#[derive(Debug)]
 struct SharedMemory {
     bytes: u64,
     /// When to look again.
     next: Instant,
+    /// A look that takes its time, and when it began. It counts whenever it is done.
+    late: Option<(Instant, BoxFuture<'static, Option<u64>>)>,
 }
 
 impl SharedMemory {
+    fn new() -> Self {
+        Self { bytes: 0, next: Instant::now(), late: None }
+    }
+
     async fn look(&mut self) {
-        let started = Instant::now();
-        let held = tokio::task::spawn_blocking(shared_memory::held);
-        if let Ok(Ok(held)) = timeout(MEMORY_PATIENCE, held).await {
-            self.bytes = held;
+        let (patience, (started, mut held)) = match self.late.take() {
+            Some(late) => (TICK, late),
+            None => (MEMORY_PATIENCE, (Instant::now(), look(shared_memory::held).boxed())),
+        };
+        match timeout(patience, &mut held).await {
+            Ok(held) => {
+                self.bytes = held.unwrap_or(self.bytes);
+                self.next = Instant::now() + started.elapsed() * MEMORY_SHARE;
+            }
+            // Whoever keeps us from looking hides something.
+            Err(_) if started.elapsed() > LOOK_PATIENCE => self.bytes = u64::MAX,
+            Err(_) => self.late = Some((started, held)),
         }
-        self.next = Instant::now() + started.elapsed() * MEMORY_SHARE;
+    }
+}
+
+/// Looks on a thread of its own, or here where there is none to be had: using up the processes must
+/// not keep us from looking.
+async fn look<T: Send + 'static>(at: fn() -> T) -> Option<T> {
+    match aside(at) {
+        Ok(seen) => seen.await.ok(),
+        Err(_) => Some(at()),
     }
 }
 
@@ -202,12 +224,12 @@ impl Guard {
 
     /// Watches for ever.
     pub(super) async fn run(&self) {
-        self.measure_disk().await;
         // Each by itself: a slow look at the one must not keep the other waiting.
         tokio::join!(self.run_disk(), self.run_memory());
     }
 
     async fn run_disk(&self) {
+        self.measure_disk().await;
         loop {
             self.wake_disk.notified().await;
             let mut next = Instant::now();
@@ -228,7 +250,7 @@ impl Guard {
         if !self.watch_memory {
             return;
         }
-        let mut shared = SharedMemory { bytes: 0, next: Instant::now() };
+        let mut shared = SharedMemory::new();
         loop {
             self.wake_memory.notified().await;
             while process_tree::ids().len() > 1 {
@@ -310,8 +332,8 @@ impl Guard {
     }
 
     async fn measure_disk(&self) -> Usage {
-        let measured = match timeout(DISK_PATIENCE, tokio::task::spawn_blocking(measure)).await {
-            Ok(measured) => measured.ok().flatten(),
+        let measured = match timeout(LOOK_PATIENCE, look(measure)).await {
+            Ok(measured) => measured.flatten(),
             // Whoever keeps us from looking hides something.
             Err(_) => Some(Usage { hidden: 1, ..self.state().usage }),
         };

@@ -118,10 +118,13 @@ fn beginning(info: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Of an open file that is a socket: whether others were sent over it and not received so far.
+/// Of an open file that is a socket: whether others were sent over it and not received so far. So
+/// many locks that nothing is read of what comes after them may hide it.
 fn has_files_waiting(info: &str) -> bool {
     let waiting = info.lines().find_map(|line| line.strip_prefix("scm_fds:"));
+    let is_cut_off = info.len() as u64 >= MAX_INFO;
     waiting.is_some_and(|number| number.trim() != "0")
+        || (waiting.is_none() && is_cut_off && info.lines().any(|line| line.starts_with("lock:")))
 }
 
 /// A zombie has no open files, and can't be looked into.
@@ -141,6 +144,11 @@ mod tests {
         assert!(has_files_waiting("pos:\t0\nflags:\t02\nscm_fds: 3\n"));
         assert!(!has_files_waiting("pos:\t0\nflags:\t02\nscm_fds: 0\n"));
         assert!(!has_files_waiting("pos:\t0\nflags:\t02\n"));
+        let lines = |line: &str| format!("pos:\t0\n{}", line.repeat(200));
+        assert!(has_files_waiting(&lines("lock:\t1: POSIX  ADVISORY  WRITE 7 00:2a:5 0 0\n")));
+        assert!(!has_files_waiting(&lines(
+            "tfd:        5 events:       19 data:                5\n"
+        )));
     }
 
     #[test]

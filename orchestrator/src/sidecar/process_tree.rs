@@ -102,7 +102,8 @@ pub(super) fn kill(root: i32) {
 /// Kills every process whose environment holds the variable. It finds what no longer descends from
 /// where it was started.
 pub(super) fn kill_marked(variable: &str) {
-    for _ in 0..SWEEPS {
+    let until = Instant::now() + SWEEPS_PATIENCE;
+    while Instant::now() < until {
         let marked: Vec<i32> = ids().into_iter().filter(|pid| is_marked(*pid, variable)).collect();
         if marked.is_empty() {
             break;
@@ -121,24 +122,45 @@ fn is_marked(pid: i32, variable: &str) -> bool {
 
 /// Signals the program below a supervisor. The first that a supervisor has started is the program.
 pub(super) fn send_to_first_child(root: i32, signal: Signal) {
-    let all = all();
-    let first = all.iter().find(|(_, process)| process.parent == root);
-    send_for(root, first.map(|(pid, _)| *pid).as_slice(), signal);
+    send_for(root, signal, |all| {
+        let first = all.iter().find(|(_, process)| process.parent == root);
+        first.map(|(pid, _)| *pid).into_iter().collect()
+    });
 }
 
 /// Signals all that runs below a supervisor.
 pub(super) fn send_below(root: i32, signal: Signal) {
-    send_for(root, &descendants(root, &all()), signal);
+    send_for(root, signal, |all| descendants(root, all));
 }
 
 /// A supervisor that has started nothing yet takes the signal in place of its program: it is ended
 /// or stopped by it as a program is that has just begun, where the signal would be lost otherwise.
 /// One that was stopped so goes on with its program.
-fn send_for(supervisor: i32, programs: &[i32], signal: Signal) {
-    if programs.is_empty() || signal == Signal::CONT {
-        send(supervisor, signal);
+fn send_for(supervisor: i32, signal: Signal, find: impl Fn(&BTreeMap<i32, Process>) -> Vec<i32>) {
+    let mut programs = find(&all());
+    let has_none = programs.is_empty();
+    if has_none {
+        // It must not start one between the look and the signal.
+        hold(supervisor);
+        programs = find(&all());
+    }
+    let takes_it = programs.is_empty();
+    if takes_it {
+        programs.push(supervisor);
     }
     programs.iter().for_each(|pid| send(*pid, signal));
+    if signal == Signal::CONT || (has_none && !(takes_it && signal == Signal::STOP)) {
+        send(supervisor, Signal::CONT);
+    }
+}
+
+/// Stops a process. It may be on its way into another for a moment yet.
+fn hold(pid: i32) {
+    send(pid, Signal::STOP);
+    let until = Instant::now() + SWEEPS_PATIENCE;
+    while Instant::now() < until && read(pid).is_some_and(|process| !process.still) {
+        std::thread::sleep(SWEEP_PAUSE);
+    }
 }
 
 /// Kills what is left of a session whose first process has ended, with all that descends from it.

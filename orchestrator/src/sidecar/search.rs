@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     HOME, WORKSPACE,
     api::{Known, Problem, Services},
+    aside::aside,
 };
 use crate::unread::{self, Warned};
 use glob::Glob;
@@ -79,7 +80,7 @@ pub(crate) async fn lines(search: SearchFiles) -> Result<SearchResults, Problem>
         return Err(Problem::invalid(words));
     }
     let glob = compiled(glob.as_deref())?;
-    aside(move |watch| {
+    watched(move |watch| {
         let root = root(cwd.as_deref())?;
         let mut lines = Lines::new(&pattern, ignore_case, context as usize, most as usize)?;
         let whole = walk::files(&root, watch, &mut |file| {
@@ -98,7 +99,7 @@ pub(crate) async fn lines(search: SearchFiles) -> Result<SearchResults, Problem>
 pub(crate) async fn files(search: SearchFiles) -> Result<(Vec<String>, bool), Problem> {
     let glob = compiled(search.glob.as_deref())?;
     let most = search.max_results.unwrap_or(RESULTS).min(MAX_RESULTS) as usize;
-    aside(move |watch| {
+    watched(move |watch| {
         let root = root(search.cwd.as_deref())?;
         let mut paths = Vec::new();
         let whole = walk::files(&root, watch, &mut |file| {
@@ -121,7 +122,7 @@ fn compiled(glob: Option<&str>) -> Result<Option<Glob>, Problem> {
 }
 
 /// Runs it beside the event loop. It is told when it is given up.
-async fn aside<T: Send + 'static>(
+async fn watched<T: Send + 'static>(
     work: impl FnOnce(&Watch) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let failed = |error: String| Problem::new(ErrorCode::Server, error);
@@ -129,12 +130,12 @@ async fn aside<T: Send + 'static>(
     let given_up = CancellationToken::new();
     let _given_up_with_us = given_up.clone().drop_guard();
     let watch = Watch { given_up, deadline: Instant::now() + PATIENCE };
-    let done = tokio::task::spawn_blocking(move || {
+    let done = aside(move || {
         let done = work(&watch);
         drop(place);
         done
-    });
-    done.await.unwrap_or_else(|error| Err(failed(error.to_string())))
+    })?;
+    done.await.unwrap_or_else(|_| Err(failed("the search broke off".to_owned())))
 }
 
 /// The folder or file to search, without links.

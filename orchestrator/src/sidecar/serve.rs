@@ -20,6 +20,7 @@ use super::{
     CONFIG_PATH, SidecarConfig,
     agents::Agents,
     api::{self, Services},
+    aside::aside,
     calling::{self, Caller},
     commands::CommandRunner,
     files::{self, FileStore},
@@ -30,9 +31,6 @@ use super::{
     terminals::Terminals,
 };
 use crate::interactions::Broker;
-
-/// How long a thread waits for more work.
-const THREAD_LIFE: Duration = Duration::from_millis(50);
 
 /// How the orchestrator reaches it.
 pub(super) enum Reached {
@@ -51,10 +49,7 @@ pub(super) fn run() -> Result<u8, String> {
 
 pub(super) fn serve(config: SidecarConfig, reached: Reached) -> Result<u8, String> {
     // One thread: a sandbox is idle nearly always, and the reaper needs to be alone.
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    // What runs inside can take their turn away from threads of ours, but for the first: the others
-    // do not last.
-    let runtime = runtime.enable_all().thread_keep_alive(THREAD_LIFE).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(work(config, reached)).map_err(|error| error.to_string())?;
     Ok(0)
@@ -94,10 +89,10 @@ async fn work(config: SidecarConfig, reached: Reached) -> io::Result<()> {
     let processes = Processes::new(commands.clone());
     let terminals = Terminals::new(commands.clone());
     let router = api::router(Services { commands, files, agents, processes, terminals });
-    tokio::spawn(async move { guard.run().await });
+    let guarded = tokio::spawn(async move { guard.run().await });
     // Looked for before anybody can begin something of the kind.
     let left = files::left_half();
-    tokio::task::spawn_blocking(move || files::remove_left(&left));
+    drop(aside(move || files::remove_left(&left)));
     let serving = async {
         match reached {
             Reached::Listening => tokio::select! {
@@ -113,6 +108,8 @@ async fn work(config: SidecarConfig, reached: Reached) -> io::Result<()> {
     tokio::select! {
         served = serving => served,
         reaped = reaper.run() => reaped,
+        // Nothing runs here that nobody watches.
+        ended = guarded => Err(io::Error::other(format!("the limits are not kept: {ended:?}"))),
     }
 }
 

@@ -10,9 +10,13 @@ use std::{
     process::{Command, ExitStatus},
 };
 
+use nix::{
+    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    unistd::Pid,
+};
 use rustix::{
     io::Errno,
-    process::{Resource, Rlimit, WaitOptions},
+    process::{Resource, Rlimit},
 };
 
 /// Commands yield to the sidecar, and to the orchestrator outside.
@@ -50,12 +54,23 @@ pub(super) fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, S
             return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
         }
     };
+    let program = Pid::from_raw(i32::try_from(child.id()).map_err(|error| error.to_string())?);
     loop {
-        match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid.as_raw_nonzero().get().unsigned_abs() == child.id() => {
-                return Ok(exit_code(ExitStatus::from_raw(status.as_raw())));
+        // Looked at only: the program stays below its supervisor to the end, so that one without
+        // children has started nothing yet. The init takes it over.
+        match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == program => {
+                return Ok(u8::try_from(code).unwrap_or(u8::MAX));
             }
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
+                return Ok(128 + signal as u8);
+            }
+            Ok(other) => {
+                if let Some(pid) = other.pid() {
+                    waitpid(pid, None).map_err(|error| error.to_string())?;
+                }
+            }
+            Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(error.to_string()),
         }
     }

@@ -218,6 +218,19 @@ const FILL: &str = "sub fill { print {$_[0]} \"x\" x 4000000 or die; \
                     select undef, undef, undef, 0.05 } for my $n (1..600)";
 
 #[tokio::test]
+async fn a_disk_is_watched_when_there_is_not_a_process_to_spare() {
+    let limits = Limits { processes: 20, disk_mb: 24, max_file_mb: 8, ..Limits::default() };
+    let sandbox = Sandbox::limited(limits).await;
+    // The sidecar's own threads come and go meanwhile, and leave room for another one.
+    let fork =
+        "for (1..100) { my $pid = fork // 1; $pid or sleep 600; select undef, undef, undef, 0.01 }";
+    let program = format!("{fork} {FILL} {{ open my $f, \">$n\" or die; fill $f }}");
+    let result = sandbox.sh(&format!("perl -e '{program}'")).await;
+    assert_eq!(result.exit_code, 137, "{result:?}");
+    assert!(result.stderr.contains("disk limit of 24 MB"), "{}", result.stderr);
+}
+
+#[tokio::test]
 async fn files_in_a_closed_folder_count() {
     fills_in_hiding(&format!(
         "mkdir \"x\"; {FILL} {{ chmod 0300, \"x\"; open my $f, \">x/$n\" or die; fill $f }}"

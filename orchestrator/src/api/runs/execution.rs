@@ -122,7 +122,7 @@ impl Execution {
                 return Step::Events(page);
             }
             // Its last events may be committed and not published yet.
-            if self.last.is_some_and(|last| last <= self.cursor.head().seq) {
+            if self.last.is_some_and(|last| last <= self.cursor.at()) {
                 self.is_over = true;
                 return self.ending().await;
             }

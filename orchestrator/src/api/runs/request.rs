@@ -13,7 +13,7 @@ pub(super) const EXECUTION_ID: HeaderName = HeaderName::from_static("x-execution
 /// The one definition of an agent that there is; which agent it is, `backend` says.
 const DEFAULT: &str = "default";
 
-/// `message`, `parts` or both: then they are the same, and the parts count.
+/// `message`, `parts` or both: then the parts count, and the message where none of them has text.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Run {

@@ -17,14 +17,18 @@ use std::{
 use axum::body::Body;
 use flate2::{Compression, write::GzEncoder};
 use rustix::{
-    fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat},
+    fs::{FileType, Mode, OFlags, Stat, fstat, lstat, openat, readlinkat},
     io::Errno,
 };
 use tar::{Builder, EntryType, Header};
 use tokio::sync::oneshot;
 
 use super::{
-    super::files::{Sink, is_temporary, outward},
+    super::{
+        api::Problem,
+        aside::aside,
+        files::{Sink, is_temporary, outward},
+    },
     MAX_ENTRIES, MAX_NAME,
 };
 use crate::tree::{self, Step};
@@ -42,10 +46,10 @@ pub(in super::super) fn packed(
     base: PathBuf,
     most: u64,
     kept: impl Send + 'static,
-) -> (Body, oneshot::Receiver<u64>) {
+) -> Result<(Body, oneshot::Receiver<u64>), Problem> {
     let (writer, body) = outward();
     let (told, skipped) = oneshot::channel();
-    tokio::task::spawn_blocking(move || {
+    drop(aside(move || {
         let _kept = kept;
         // Without its end the body is broken, which is all that can still be told.
         if let Ok((sink, count)) = pack(&opened, base, most, writer) {
@@ -53,8 +57,8 @@ pub(in super::super) fn packed(
             told.send(count).ok();
             sink.end();
         }
-    });
-    (body, skipped)
+    })?);
+    Ok((body, skipped))
 }
 
 /// Where the end is still to be told, and how many entries were left out.
@@ -71,12 +75,14 @@ fn pack(
         packing.all(open)?;
     }
     if let Some(first) = opened.first() {
-        let (stat, mut path) = (fstat(first)?, real_path(first.as_fd())?);
+        let (mut stat, mut path) = (fstat(first)?, real_path(first.as_fd())?);
         if !FileType::from_raw_mode(stat.st_mode).is_dir() {
             path.pop();
+            stat = lstat(&path)?;
         }
-        // The base itself has no name.
-        let name = packing.name(&path).unwrap_or_else(|| PathBuf::from("."));
+        // The base itself has no name, and what was removed meanwhile has none any more.
+        let name = packing.name(&path).filter(|_| stat.st_nlink > 0);
+        let name = name.unwrap_or_else(|| PathBuf::from("."));
         packing.tell_skipped(&stat, &name)?;
     }
     let skipped = packing.skipped;

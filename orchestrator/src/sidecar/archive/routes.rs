@@ -45,7 +45,7 @@ async fn pack(
         request.paths.iter().map(open).collect::<Result<Vec<_>, Problem>>()
     });
     let most = services.files.guard().whole_disk();
-    let (body, skipped) = packed(opened.await?, PathBuf::from("/"), most, seat);
+    let (body, skipped) = packed(opened.await?, PathBuf::from("/"), most, seat)?;
     let body = body.with_trailers(async move {
         let count = skipped.await.ok()?;
         Some(Ok(HeaderMap::from_iter([(LEFT_OUT, HeaderValue::from(count))])))

@@ -24,6 +24,7 @@ use super::{
     super::{
         api::{Problem, Services},
         archive,
+        aside::aside,
     },
     blocking, outward,
     place::{Found, resolve},
@@ -57,7 +58,7 @@ pub(super) async fn file(
         Wanted::Beyond => return Ok(beyond(size)),
     };
     let (mut writer, body) = outward();
-    tokio::task::spawn_blocking(move || {
+    drop(aside(move || {
         let _seat = seat;
         let sent = file.seek(SeekFrom::Start(start)).and_then(|_| {
             let sent = io::copy(&mut file.take(length), &mut writer)?;
@@ -69,7 +70,7 @@ pub(super) async fn file(
         {
             sink.end();
         }
-    });
+    })?);
     let mut answer = saved(body, "application/octet-stream", &name);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -109,7 +110,7 @@ pub(super) async fn folder(
         Ok((found.file, base))
     });
     let (open, base) = found.await?;
-    let (body, _) = archive::packed(vec![open], base, most, seat);
+    let (body, _) = archive::packed(vec![open], base, most, seat)?;
     Ok(saved(body, "application/gzip", &format!("{name}.tar.gz")))
 }
 
