@@ -44,6 +44,8 @@ const MAX_LISTED: usize = 500;
 const MAX_ENTRIES: usize = 10_000;
 /// Uploads, downloads and archives at once.
 const SEATS: usize = 4;
+/// Pieces of work at the same time. Each is a thread, of which a sandbox may have only so many.
+static PLACES: Semaphore = Semaphore::const_new(16);
 
 #[derive(Clone)]
 pub(crate) struct FileStore {
@@ -180,7 +182,9 @@ pub(super) fn remove_left(left: &[PathBuf]) {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    aside(work)?.await.unwrap_or_else(|_| Err(Problem::new(ErrorCode::Server, "it broke off")))
+    let failed = |error: String| Problem::new(ErrorCode::Server, error);
+    let _place = PLACES.acquire().await.map_err(|error| failed(error.to_string()))?;
+    aside(work)?.await.unwrap_or_else(|error| Err(failed(error.to_string())))
 }
 
 /// There is another way for such a file, which is told.

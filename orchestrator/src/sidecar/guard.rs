@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(100);
 const DISK_SHARE: u32 = 20;
 const DISK_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause. A look that took long because others had the processor is no reason to look away.
-const DISK_PAUSE_MAX: Duration = Duration::from_secs(3);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// Far longer than a look at the largest disk, or at all memory, takes.
 const LOOK_PATIENCE: Duration = Duration::from_secs(120);
 /// Looking for memory that no process has mapped may take at most one part in so many.
@@ -81,7 +81,7 @@ impl SharedMemory {
         Self { bytes: 0, next: Instant::now(), late: None }
     }
 
-    async fn look(&mut self) {
+    async fn look(&mut self) -> Looked {
         let (patience, (started, mut held)) = match self.late.take() {
             Some(late) => (TICK, late),
             None => (MEMORY_PATIENCE, (Instant::now(), look(shared_memory::held).boxed())),
@@ -89,13 +89,27 @@ impl SharedMemory {
         match timeout(patience, &mut held).await {
             Ok(held) => {
                 self.bytes = held.unwrap_or(self.bytes);
-                self.next = Instant::now() + started.elapsed() * MEMORY_SHARE;
+                let pause = started.elapsed() * MEMORY_SHARE;
+                self.next = Instant::now() + pause.min(PAUSE_MAX);
+                Looked::Done
             }
-            // Whoever keeps us from looking hides something.
-            Err(_) if started.elapsed() > LOOK_PATIENCE => self.bytes = u64::MAX,
-            Err(_) => self.late = Some((started, held)),
+            Err(_) if started.elapsed() > LOOK_PATIENCE => Looked::Kept,
+            Err(_) => {
+                self.late = Some((started, held));
+                Looked::Late
+            }
         }
     }
+}
+
+/// What became of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    Done,
+    /// It goes on.
+    Late,
+    /// Whoever keeps us from looking hides something.
+    Kept,
 }
 
 /// Looks on a thread of its own, or here where there is none to be had: using up the processes must
@@ -238,7 +252,7 @@ impl Guard {
                     let started = Instant::now();
                     self.check_disk().await;
                     let pause = started.elapsed() * DISK_SHARE;
-                    next = Instant::now() + pause.clamp(DISK_PAUSE, DISK_PAUSE_MAX);
+                    next = Instant::now() + pause.clamp(DISK_PAUSE, PAUSE_MAX);
                 }
                 sleep(TICK).await;
             }
@@ -250,9 +264,9 @@ impl Guard {
         if !self.watch_memory {
             return;
         }
-        let mut shared = SharedMemory::new();
         loop {
             self.wake_memory.notified().await;
+            let mut shared = SharedMemory::new();
             while process_tree::ids().len() > 1 {
                 self.check_memory(&mut shared).await;
                 sleep(TICK).await;
@@ -266,20 +280,21 @@ impl Guard {
     async fn check_memory(&self, shared: &mut SharedMemory) {
         // What the processes hold is seen at once.
         if !self.memory_exceeds(0) {
-            if Instant::now() >= shared.next {
-                shared.look().await;
+            if Instant::now() >= shared.next && shared.look().await == Looked::Late {
+                return;
             }
             if !self.memory_exceeds(shared.bytes) {
                 return;
             }
             // It may be less by now.
-            shared.look().await;
-            if !self.memory_exceeds(shared.bytes) {
-                return;
+            match shared.look().await {
+                Looked::Done if self.memory_exceeds(shared.bytes) => {}
+                Looked::Kept => {}
+                Looked::Done | Looked::Late => return,
             }
         }
         self.stop(format!("the sandbox's memory limit of {} MB", self.limits.memory_mb));
-        shared.next = Instant::now();
+        *shared = SharedMemory::new();
     }
 
     fn memory_exceeds(&self, shared: u64) -> bool {

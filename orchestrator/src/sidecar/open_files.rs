@@ -104,14 +104,20 @@ fn is_something_hidden() -> bool {
 
 fn hides(thread: &Path) -> bool {
     match fs::read_dir(thread.join("fd")) {
-        Ok(_) => entries(&thread.join("fdinfo"))
-            .filter_map(|file| beginning(&file).ok())
+        Ok(_) => entries(&thread.join("fd"))
+            .filter(|file| is_socket(file))
+            .filter_map(|file| beginning(&thread.join("fdinfo").join(file.file_name()?)).ok())
             .any(|info| has_files_waiting(&info)),
         Err(error) => error.kind() == ErrorKind::PermissionDenied && !has_ended(thread),
     }
 }
 
-/// Some of them tell a line of each thing that they watch.
+fn is_socket(file: &Path) -> bool {
+    let target = fs::read_link(file).unwrap_or_default();
+    target.as_os_str().as_encoded_bytes().starts_with(b"socket:")
+}
+
+/// Of a file with many locks a line each.
 fn beginning(info: &Path) -> io::Result<String> {
     let mut text = String::new();
     fs::File::open(info)?.take(MAX_INFO).read_to_string(&mut text)?;

@@ -11,6 +11,8 @@ use rustix::process::{Pid, Signal};
 
 /// How often to look for processes that are still to be ended, and the pause in between.
 const SWEEPS: usize = 500;
+/// So often on a machine, too, that is slow.
+const MIN_SWEEPS: usize = 20;
 const SWEEP_PAUSE: Duration = Duration::from_micros(200);
 /// How long stopping them may take all together, and killing them, too. The sidecar does nothing else
 /// meanwhile.
@@ -59,12 +61,16 @@ pub(super) fn is_over(pid: i32) -> bool {
 fn parse(stat: &str) -> Option<Process> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let flags: u64 = fields.get(6)?.parse().ok()?;
+    let threads: u64 = fields.get(17)?.parse().ok()?;
     let pages: u64 = fields.get(21)?.parse().ok()?;
+    let state = *fields.first()?;
+    // The first thread may end before the others, and is a zombie meanwhile.
+    let is_gone = matches!(state, "Z" | "X") && threads <= 1;
     Some(Process {
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
-        still: matches!(*fields.first()?, "T" | "t" | "Z" | "X"),
-        over: flags & EXITING != 0,
+        still: is_gone || matches!(state, "T" | "t"),
+        over: is_gone || (flags & EXITING != 0 && threads <= 1),
         resident: pages * u64::try_from(rustix::param::page_size()).ok()?,
     })
 }
@@ -103,7 +109,10 @@ pub(super) fn kill(root: i32) {
 /// where it was started.
 pub(super) fn kill_marked(variable: &str) {
     let until = Instant::now() + SWEEPS_PATIENCE;
-    while Instant::now() < until {
+    for sweep in 0.. {
+        if sweep >= MIN_SWEEPS && Instant::now() >= until {
+            break;
+        }
         let marked: Vec<i32> = ids().into_iter().filter(|pid| is_marked(*pid, variable)).collect();
         if marked.is_empty() {
             break;
@@ -139,6 +148,7 @@ pub(super) fn send_below(root: i32, signal: Signal) {
 fn send_for(supervisor: i32, signal: Signal, find: impl Fn(&BTreeMap<i32, Process>) -> Vec<i32>) {
     let mut programs = find(&all());
     let has_none = programs.is_empty();
+    let was_held = read(supervisor).is_some_and(|process| process.still);
     if has_none {
         // It must not start one between the look and the signal.
         hold(supervisor);
@@ -149,7 +159,8 @@ fn send_for(supervisor: i32, signal: Signal, find: impl Fn(&BTreeMap<i32, Proces
         programs.push(supervisor);
     }
     programs.iter().for_each(|pid| send(*pid, signal));
-    if signal == Signal::CONT || (has_none && !(takes_it && signal == Signal::STOP)) {
+    let stays_held = takes_it && (was_held || signal == Signal::STOP);
+    if signal == Signal::CONT || (has_none && !stays_held) {
         send(supervisor, Signal::CONT);
     }
 }
@@ -211,12 +222,10 @@ fn kill_all(find: impl Fn(&BTreeMap<i32, Process>) -> Vec<i32>) {
     let until = Instant::now() + SWEEPS_PATIENCE;
     loop {
         let processes = all();
-        let left: Vec<i32> = find(&processes)
-            .into_iter()
-            .filter(|pid| processes.get(pid).is_some_and(|process| !process.over))
-            .collect();
-        left.iter().for_each(|pid| send(*pid, Signal::KILL));
-        if left.is_empty() || Instant::now() >= until {
+        let found = find(&processes);
+        found.iter().for_each(|pid| send(*pid, Signal::KILL));
+        let is_left = |pid: &i32| processes.get(pid).is_some_and(|process| !process.over);
+        if !found.iter().any(is_left) || Instant::now() >= until {
             break;
         }
         std::thread::sleep(SWEEP_PAUSE);
@@ -254,6 +263,15 @@ mod tests {
         assert_eq!(process.resident, 25 * u64::try_from(rustix::param::page_size()).unwrap());
         assert!(!process.still && !process.over);
         assert!(parse(&stat.replace("4194304", "4194308")).unwrap().over);
+        let zombie = parse(&stat.replace(") S 3", ") Z 3")).unwrap();
+        assert!(zombie.still && zombie.over);
+    }
+
+    #[test]
+    fn a_process_goes_on_while_another_thread_than_its_first_does() {
+        let stat = "7 (a) Z 3 7 7 0 -1 4194308 100 0 0 0 0 0 0 0 20 0 2 0 100 1000000 25 0";
+        let process = parse(stat).unwrap();
+        assert!(!process.still && !process.over);
     }
 
     #[test]

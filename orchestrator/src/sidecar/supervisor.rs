@@ -10,13 +10,9 @@ use std::{
     process::{Command, ExitStatus},
 };
 
-use nix::{
-    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
-    unistd::Pid,
-};
 use rustix::{
     io::Errno,
-    process::{Resource, Rlimit},
+    process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitOptions, wait, waitid},
 };
 
 /// Commands yield to the sidecar, and to the orchestrator outside.
@@ -54,24 +50,30 @@ pub(super) fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, S
             return Ok(if missing { NOT_FOUND } else { NOT_EXECUTABLE });
         }
     };
-    let program = Pid::from_raw(i32::try_from(child.id()).map_err(|error| error.to_string())?);
+    end_of(Pid::from_child(&child)).map_err(|error| error.to_string())
+}
+
+/// The program's exit code, once it has one. Reaps all others that end.
+fn end_of(program: Pid) -> rustix::io::Result<u8> {
+    // Looked at only: the program stays below its supervisor to the end, so that one without children
+    // has started nothing yet. The init takes it over.
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     loop {
-        // Looked at only: the program stays below its supervisor to the end, so that one without
-        // children has started nothing yet. The init takes it over.
-        match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == program => {
-                return Ok(u8::try_from(code).unwrap_or(u8::MAX));
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == program => {
-                return Ok(128 + signal as u8);
-            }
-            Ok(other) => {
-                if let Some(pid) = other.pid() {
-                    waitpid(pid, None).map_err(|error| error.to_string())?;
-                }
-            }
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.to_string()),
+        match waitid(WaitId::All, look) {
+            Err(Errno::INTR) => continue,
+            any => any?,
+        };
+        if let Some(end) = waitid(WaitId::Pid(program), look | WaitIdOptions::NOHANG)? {
+            let by_signal = || 128 + end.terminating_signal().unwrap_or(0);
+            let code = end.exit_status().unwrap_or_else(by_signal);
+            return Ok(u8::try_from(code).unwrap_or(u8::MAX));
+        }
+        // It may be the program's end after all, and what is traced only stops.
+        if let Some((pid, status)) = wait(WaitOptions::NOHANG)?
+            && pid == program
+            && !status.stopped()
+        {
+            return Ok(exit_code(ExitStatus::from_raw(status.as_raw())));
         }
     }
 }

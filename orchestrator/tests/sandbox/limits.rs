@@ -27,6 +27,17 @@ async fn a_time_out_ends_the_command_with_all_that_it_detached() {
 }
 
 #[tokio::test]
+#[cfg(target_arch = "x86_64")]
+async fn a_time_out_ends_a_program_whose_first_thread_has_ended() {
+    let sandbox = Sandbox::start().await;
+    let program = "use threads; $| = 1; \
+                   threads->create(sub { print \"up\\n\"; sleep 600 }); syscall(60, 0)";
+    let result = sandbox.exec(exec(&format!("exec perl -e '{program}'"), 10_000)).await.unwrap();
+    assert_eq!((result.timed_out, result.stdout.as_str()), (true, "up\n"), "{result:?}");
+    assert_eq!(sandbox.processes_left().await, 0);
+}
+
+#[tokio::test]
 async fn killing_the_process_above_a_command_ends_all_of_the_command() {
     let sandbox = Sandbox::start().await;
     let sleep = unique_sleep();
@@ -65,6 +76,8 @@ async fn exit_codes_are_those_of_a_shell() {
         ("exit 7", 7),
         ("kill -9 $$", 137),
         ("kill -TERM $$", 143),
+        ("kill -34 $$", 162),
+        ("(sh -c 'kill -34 $$' &); sleep 0.5; exit 9", 9),
         ("no-such-command", 127),
         ("/etc/passwd", 126),
     ] {

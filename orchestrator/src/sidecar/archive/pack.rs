@@ -74,11 +74,13 @@ fn pack(
     for open in opened {
         packing.all(open)?;
     }
-    if let Some(first) = opened.first() {
+    if packing.skipped > 0
+        && let Some(first) = opened.first()
+    {
         let (mut stat, mut path) = (fstat(first)?, real_path(first.as_fd())?);
         if !FileType::from_raw_mode(stat.st_mode).is_dir() {
             path.pop();
-            stat = lstat(&path)?;
+            stat = lstat(&path).unwrap_or(stat);
         }
         // The base itself has no name, and what was removed meanwhile has none any more.
         let name = packing.name(&path).filter(|_| stat.st_nlink > 0);
@@ -210,9 +212,6 @@ impl<W: Write> Packing<W> {
     /// that is there already: some programs call an archive broken whose last header has none
     /// behind it.
     fn tell_skipped(&mut self, stat: &Stat, name: &Path) -> io::Result<()> {
-        if self.skipped == 0 {
-            return Ok(());
-        }
         let record = comment(&format!("{} entries were left out", self.skipped));
         let mut ahead = Header::new_ustar();
         ahead.set_entry_type(EntryType::XHeader);

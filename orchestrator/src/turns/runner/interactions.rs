@@ -216,7 +216,6 @@ impl Progress {
         self.bytes += NOTICE_BYTES;
         self.message.cancel(cancelled);
         events.push(event);
-        self.publish();
     }
 
     /// Nobody can answer any more.
