@@ -48,7 +48,7 @@ impl ApiError {
     }
 
     /// What is wrong with single fields, by name.
-    fn about_fields(self, fields: Option<Extra>) -> Self {
+    pub(crate) fn about_fields(self, fields: Option<Extra>) -> Self {
         match fields {
             Some(fields) => self.with("fields", fields),
             None => self,

@@ -114,7 +114,12 @@ impl Profile {
     }
 
     fn read(field: &str, inline: &Value) -> Result<Self, String> {
-        Self::deserialize(unnested(inline))
+        let inline = unnested(inline);
+        if inline.get("agent").is_some() {
+            let only = "agent can hold a systemPrompt, which must not stand beside it as well";
+            return Err(format!("backend.{field} can't be understood: {only}, and nothing else."));
+        }
+        Self::deserialize(inline)
             .map_err(|error| format!("backend.{field} can't be understood: {error}."))
     }
 

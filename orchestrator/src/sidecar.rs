@@ -13,6 +13,7 @@ pub(crate) mod calls;
 mod characters;
 mod client;
 mod commands;
+mod dispositions;
 mod events;
 mod files;
 mod git;

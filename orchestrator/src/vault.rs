@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Longest value, in bytes.
-const MAX_VALUE: usize = 32 * 1024;
+const MAX_VALUE: usize = 64 * 1024;
 const MAX_NAME: usize = 255;
 /// Secrets that may be kept.
 pub(crate) const MAX_SECRETS: usize = 1000;
@@ -142,7 +142,7 @@ impl Vault {
     fn seal(&self, name: &str, value: &SecretString) -> Result<String, VaultError> {
         let value = value.expose_secret();
         if value.len() > MAX_VALUE || value.contains('\0') {
-            return Err(VaultError::Invalid("value must have at most 32 KiB and no zero byte"));
+            return Err(VaultError::Invalid("value must have at most 64 KiB and no zero byte"));
         }
         Ok(self.sealer.seal(&purpose(name), value)?)
     }

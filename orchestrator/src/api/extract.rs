@@ -32,7 +32,7 @@ const WHOLE_BODY: Duration = Duration::from_secs(300);
 pub(super) struct Json<T, const LIMIT: usize = BODY_LIMIT>(pub(super) T);
 
 /// A JSON body, and the names in it that nobody reads.
-pub(super) struct Known<T>(pub(super) T, pub(super) Vec<String>);
+pub(super) struct Known<T, const LIMIT: usize = BODY_LIMIT>(pub(super) T, pub(super) Vec<String>);
 
 /// A JSON body that may be missing.
 pub(super) struct OptionalJson<T>(pub(super) T);
@@ -70,11 +70,11 @@ async fn json(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     Ok(body)
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Known<T> {
+impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Known<T, LIMIT> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let body = json(request, BODY_LIMIT).await?;
+        let body = json(request, LIMIT).await?;
         Ok(Self(parse(&body)?, unread::names::<T>(&body)))
     }
 }

@@ -65,7 +65,7 @@ async fn policies(State(app): Shared, Path(id): Path<String>) -> Result<Json<Val
 #[derive(Deserialize)]
 struct Wish {
     path: String,
-    /// What may be read may be written.
+    /// What may be read may be written, and run.
     #[serde(rename = "action")]
     _action: Action,
 }
@@ -75,6 +75,7 @@ struct Wish {
 enum Action {
     Read,
     Write,
+    Execute,
 }
 
 /// Whether the file routes take a path. What lies there does not matter, nor whether anything does.

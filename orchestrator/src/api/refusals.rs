@@ -31,6 +31,8 @@ const NO_FLEETS: &str = "A fleet is many machines, and this orchestrator is one.
 const NO_REPORTS: &str = "Reports are made by a service of the hosted platform.";
 const NO_TRACES: &str = "Traces of single sandboxes are kept by a service of the hosted platform.";
 const ONE_USER: &str = "A sandbox has one user, who owns everything in it.";
+const NO_BUILDS: &str =
+    "Images are built where they are kept; a sandbox can be made of one by its name.";
 const NO_ACCOUNT: &str = "No provider's account stands behind a sandbox here: agents reach their \
                           models through the orchestrator.";
 const NO_CHANGE: &str = "An agent is set up by the profile of its sandbox or of its turn, and is \
@@ -45,6 +47,8 @@ pub(super) const API: &[Refusal] = &[
     refuse(ANY, "/v1/fleets/{*rest}", "fleets", NO_FLEETS),
     refuse(ANY, "/v1/intelligence/reports", "intelligence", NO_REPORTS),
     refuse(ANY, "/v1/intelligence/reports/{*rest}", "intelligence", NO_REPORTS),
+    refuse(ANY, "/v1/images", "images", NO_BUILDS),
+    refuse(ANY, "/v1/images/{*rest}", "images", NO_BUILDS),
     refuse(GET, "/v1/sandboxes/{id}/trace", "traces", NO_TRACES),
     refuse(POST, "/v1/sandboxes/{id}/exportTrace", "traces", NO_TRACES),
 ];

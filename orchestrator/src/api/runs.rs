@@ -16,6 +16,7 @@ use axum::{
     response::Response,
     routing::post,
 };
+use futures::StreamExt;
 use sandbox_sdk::types::{Aborted, DispatchReceipt, ErrorCode, TurnRecord, TurnState};
 use serde_json::{Value, json};
 
@@ -87,7 +88,10 @@ async fn stream(
     let after = since.or_header(&headers)?;
     let place = app.start_run(&pass, &id, &headers, run).await?;
     let execution = app.follow_run(&id, &place, after).await?;
-    let mut response = sse::answer(execution.frames());
+    // What clients call an execution when they tell of it elsewhere. It stands in no log.
+    let trace = json!({"traceId": place.execution_id}).to_string();
+    let trace = futures::stream::iter([Ok(sse::frame("trace.id", None, &trace))]);
+    let mut response = sse::answer(trace.chain(execution.frames()));
     for (name, id) in [(SESSION_ID, &place.session_id), (EXECUTION_ID, &place.execution_id)] {
         // Both are plain letters and digits.
         if let Ok(id) = HeaderValue::from_str(id) {

@@ -109,5 +109,6 @@ mod tests {
         let some = drivers(&[Bubblewrap, Podman], None);
         assert_eq!(chosen(&some, Some(&[Docker, Podman]), None), Some((Podman, None)));
         assert_eq!(chosen(&some, Some(&[Gvisor]), Some("own")), None);
+        assert_eq!(chosen(&some, Some(&[]), None), None, "nobody knows its name");
     }
 }

@@ -11,8 +11,8 @@ impl Sandboxes {
         let kinds = request::driver(request)?;
         let choice = self.0.drivers.choose(kinds, request.image.as_deref());
         choice.ok_or_else(|| {
-            let names: Vec<_> = self.0.drivers.all().map(|(kind, _)| kind.name()).collect();
-            SandboxError::DriverNotAllowed(names.join(", "))
+            let enabled: Vec<_> = self.0.drivers.all().map(|(kind, _)| kind).collect();
+            SandboxError::DriverNotAllowed(request::names_of(&enabled).join(", "))
         })
     }
 

@@ -10,7 +10,8 @@ mod tree;
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    io::{self, ErrorKind},
+    fs::File,
+    io::{self, ErrorKind, Seek, Write},
     os::fd::OwnedFd,
     path::Path,
     process::{Command, Stdio},
@@ -18,6 +19,7 @@ use std::{
     time::Instant,
 };
 
+use rustix::fs::MemfdFlags;
 use sandbox_sdk::types::{ErrorCode, Exec, ExecResult};
 use tokio::{
     net::unix::pipe,
@@ -137,7 +139,7 @@ impl CommandRunner {
     ) -> Result<Ended, Problem> {
         let (folder, limit) = program.check()?;
         let _place = self.place()?;
-        let mut command = self.prepare(program, &folder, self.guard.room().await);
+        let mut command = self.prepare(program, &folder, self.guard.room().await)?;
         if !inherit {
             command.env_clear().envs(&program.env);
         }
@@ -189,10 +191,19 @@ impl CommandRunner {
         format!("Killed. If nothing in the sandbox did it, its {memory} MB of memory were used up.")
     }
 
-    fn prepare(&self, program: &Program, folder: &Path, largest_file: u64) -> Command {
+    fn prepare(
+        &self,
+        program: &Program,
+        folder: &Path,
+        largest_file: u64,
+    ) -> Result<Command, Problem> {
+        let input = program.input.as_deref().map(memory_file).transpose().map_err(|error| {
+            Problem::new(ErrorCode::Unavailable, format!("the input cannot be kept: {error}"))
+        })?;
         let mut command = self.supervised(largest_file, &program.env);
-        command.args(&program.words).current_dir(folder).stdin(Stdio::null());
-        command
+        command.args(&program.words).current_dir(folder);
+        command.stdin(input.map_or_else(Stdio::null, Stdio::from));
+        Ok(command)
     }
 
     /// The beginning of a command line; the program and its arguments follow.
@@ -266,6 +277,14 @@ impl CommandRunner {
         let stderr = receiver(child.stderr).map_err(cannot)?;
         Ok(Spawned { tree, stdout, stderr })
     }
+}
+
+/// A file that is nowhere, at its beginning. Unlike a pipe, nobody has to stay to fill it.
+fn memory_file(content: &str) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(content.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A program that runs below a supervisor of its own.

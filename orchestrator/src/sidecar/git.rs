@@ -81,6 +81,7 @@ impl Git {
             cwd: self.cwd.clone(),
             env: env.map(|(name, value)| (own(name), own(value))).into(),
             timeout: Some(patience),
+            input: None,
         };
         let ended = self.commands.perform(&program, MAX_ANSWER).await?;
         if ended.timed_out {

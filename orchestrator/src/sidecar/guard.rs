@@ -355,7 +355,8 @@ impl Guard {
         self.measured(measured)
     }
 
-    fn look(&self) {
+    /// Waits for the disk.
+    pub(super) fn look(&self) {
         self.measured(measure());
     }
 

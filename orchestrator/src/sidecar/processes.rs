@@ -74,8 +74,9 @@ impl Processes {
                 return Err(Problem::invalid(words));
             }
         };
-        let limit = wanted.timeout_ms.or_else(|| wanted.blocking.then(default_timeout));
-        let program = Program { words, cwd: wanted.cwd, env: wanted.env, timeout: limit };
+        let limit = time_limit(wanted.timeout_ms, wanted.blocking);
+        let program =
+            Program { words, cwd: wanted.cwd, env: wanted.env, timeout: limit, input: None };
         self.start(program, &shown, wanted.inherit_env.unwrap_or(true), wanted.stdin).await
     }
 
@@ -92,9 +93,12 @@ impl Processes {
             return Err(Problem::not_implemented("run-code", words));
         }
         let shown = format!("{interpreter} {option} {}", wanted.code);
-        let words = vec![(*interpreter).to_owned(), (*option).to_owned(), wanted.code];
-        let limit = wanted.timeout_ms.or_else(|| Some(default_timeout()));
-        let program = Program { words, cwd: wanted.cwd, env: wanted.env, timeout: limit };
+        let is_python = *interpreter == "python3";
+        let code = if is_python { dedented(wanted.code) } else { wanted.code };
+        let words = vec![(*interpreter).to_owned(), (*option).to_owned(), code];
+        let limit = time_limit(wanted.timeout_ms, true);
+        let program =
+            Program { words, cwd: wanted.cwd, env: wanted.env, timeout: limit, input: None };
         self.start(program, &shown, true, None).await
     }
 
@@ -170,7 +174,56 @@ impl Table {
     }
 }
 
-/// Milliseconds.
-fn default_timeout() -> u64 {
-    u64::try_from(DEFAULT_TIMEOUT.as_millis()).unwrap_or(u64::MAX)
+/// Milliseconds; none for as long as it takes, which clients ask for by 0.
+fn time_limit(wanted: Option<u64>, waited_for: bool) -> Option<u64> {
+    match wanted {
+        Some(0) => None,
+        Some(millis) => Some(millis),
+        None => waited_for.then(|| u64::try_from(DEFAULT_TIMEOUT.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// Code as it stands in the text of another program, indented as a whole, which Python does not take.
+/// A first line at the margin says that every space is meant.
+fn dedented(code: String) -> String {
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let mut lines = code.lines().filter(|line| !line.trim().is_empty());
+    let Some(margin) = lines.next().and_then(|first| first.get(..indent(first))) else {
+        return code;
+    };
+    if margin.is_empty() || !lines.all(|line| line.starts_with(margin)) {
+        return code;
+    }
+    let bare = |line: &str| line.strip_prefix(margin).unwrap_or_default().to_owned();
+    code.split('\n').map(bare).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_limit_is_asked_for_by_zero() {
+        assert_eq!(time_limit(Some(0), true), None);
+        assert_eq!(time_limit(Some(5), false), Some(5));
+        assert_eq!(time_limit(None, true), Some(120_000));
+        assert_eq!(time_limit(None, false), None);
+    }
+
+    #[test]
+    fn code_that_is_indented_as_a_whole_is_moved_to_the_margin() {
+        for (given, meant) in [
+            ("\n    if 1:\n        a()\n\n    b()\n  ", "\nif 1:\n    a()\n\nb()\n"),
+            ("\ta\n\tb", "a\nb"),
+            ("  x = '''\n  y'''", "x = '''\ny'''"),
+            // Not as a whole, or not at all.
+            ("  a\nb", "  a\nb"),
+            ("  a\n\tb", "  a\n\tb"),
+            ("if 1:\n  a()", "if 1:\n  a()"),
+            (" \n\t", " \n\t"),
+            ("", ""),
+        ] {
+            assert_eq!(dedented(given.to_owned()), meant, "{given:?}");
+        }
+    }
 }

@@ -63,12 +63,16 @@ async fn route(
     if search.pattern.is_empty() {
         return Err(Problem::invalid("pattern must not be empty"));
     }
-    let answer = lines(search).await?;
+    let answer = lines(search, from_root).await?;
     Ok(Json(Warned { answer, warnings: unread::warnings(&unread) }))
 }
 
-/// The lines that fit. Dropping the future ends it.
-pub(crate) async fn lines(search: SearchFiles) -> Result<SearchResults, Problem> {
+/// The lines that fit; `told` says where they are by the root of the search and the path below it.
+/// Dropping the future ends it.
+pub(crate) async fn lines(
+    search: SearchFiles,
+    told: fn(&Path, &str) -> String,
+) -> Result<SearchResults, Problem> {
     let SearchFiles { pattern, glob, cwd, max_results, ignore_case, context } = search;
     let most = match max_results {
         None => RESULTS,
@@ -87,7 +91,7 @@ pub(crate) async fn lines(search: SearchFiles) -> Result<SearchResults, Problem>
             if glob.as_ref().is_some_and(|glob| !glob.matches(file.below)) {
                 return true;
             }
-            file.open().is_none_or(|open| lines.search(&shown(&root, file.below), open, watch))
+            file.open().is_none_or(|open| lines.search(&told(&root, file.below), open, watch))
         })
         .map_err(|error| Problem::invalid(format!("cwd cannot be searched: {error}")))?;
         Ok(lines.found(whole))
@@ -104,7 +108,7 @@ pub(crate) async fn files(search: SearchFiles) -> Result<(Vec<String>, bool), Pr
         let mut paths = Vec::new();
         let whole = walk::files(&root, watch, &mut |file| {
             if glob.as_ref().is_none_or(|glob| glob.matches(file.below)) {
-                paths.push(shown(&root, file.below));
+                paths.push(from_workspace(&root, file.below));
             }
             paths.len() <= most
         })
@@ -156,8 +160,18 @@ fn root(wanted: Option<&str>) -> Result<PathBuf, Problem> {
     Err(Problem::new(ErrorCode::Forbidden, words))
 }
 
-/// A path as it is told. `below` is empty for a root that is a file itself.
-fn shown(root: &Path, below: &str) -> String {
+/// A path as the API's clients have it: below the folder that was searched, as globs have it.
+/// `below` is empty for a root that is a file itself.
+fn from_root(root: &Path, below: &str) -> String {
+    if below.is_empty() {
+        root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    } else {
+        below.to_owned()
+    }
+}
+
+/// A path that leads to the file wherever was searched, so that it can be read next.
+pub(crate) fn from_workspace(root: &Path, below: &str) -> String {
     let path = if below.is_empty() { root.to_path_buf() } else { root.join(below) };
     let path = path.strip_prefix(WORKSPACE).unwrap_or(&path);
     path.to_string_lossy().into_owned()
@@ -168,10 +182,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_told_from_the_workspace() {
-        assert_eq!(shown(Path::new("/workspace/src"), "a/b.rs"), "src/a/b.rs");
-        assert_eq!(shown(Path::new("/workspace/a.rs"), ""), "a.rs");
-        assert_eq!(shown(Path::new("/home/agent"), "x"), "/home/agent/x");
+    fn paths_are_told_from_where_was_searched_and_to_agents_from_the_workspace() {
+        for (root, below, searched, workspace) in [
+            ("/workspace", "src/a.rs", "src/a.rs", "src/a.rs"),
+            ("/workspace/src", "a/b.rs", "a/b.rs", "src/a/b.rs"),
+            ("/workspace/src/a.rs", "", "a.rs", "src/a.rs"),
+            ("/home/agent", "x", "x", "/home/agent/x"),
+        ] {
+            assert_eq!(from_root(Path::new(root), below), searched, "{root}");
+            assert_eq!(from_workspace(Path::new(root), below), workspace, "{root}");
+        }
     }
 
     #[test]
@@ -194,7 +214,8 @@ mod tests {
             SearchFiles { glob: Some("{a,b}".repeat(30)), ..SearchFiles::default() },
         ];
         for search in bad {
-            assert_eq!(super::lines(search).await.unwrap_err().code, ErrorCode::Validation);
+            let refused = super::lines(search, from_root).await.unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Validation);
         }
     }
 }

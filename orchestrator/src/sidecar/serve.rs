@@ -23,6 +23,7 @@ use super::{
     aside::aside,
     calling::{self, Caller},
     commands::CommandRunner,
+    dispositions,
     files::{self, FileStore},
     guard::Guard,
     harness::Harness,
@@ -76,6 +77,7 @@ pub(super) fn harden(config: &SidecarConfig) -> io::Result<()> {
 }
 
 async fn work(config: SidecarConfig, reached: Reached) -> io::Result<()> {
+    dispositions::catch_ignored();
     let config = Arc::new(config);
     let guard = Arc::new(Guard::new(config.limits.clone(), config.watch_memory));
     let reaper = Reaper::default();

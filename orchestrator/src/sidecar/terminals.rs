@@ -78,7 +78,7 @@ impl Terminals {
         let mut env = wanted.env;
         env.entry("TERM".to_owned()).or_insert_with(|| "xterm-256color".to_owned());
         env.insert(MARK.to_owned(), id.clone());
-        let program = Program { words, cwd: wanted.cwd.clone(), env, timeout: None };
+        let program = Program { words, cwd: wanted.cwd.clone(), env, ..Program::default() };
 
         let (pty, programs) = Pty::open(size).map_err(|error| {
             Problem::new(ErrorCode::Unavailable, format!("there is no terminal: {error}"))

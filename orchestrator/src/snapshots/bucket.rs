@@ -4,6 +4,7 @@
 //! last one is there; they are read, removed and listed. Names stand in the path, which every such
 //! service understands. What a service answers is bounded.
 
+mod refusal;
 mod sign;
 mod xml;
 
@@ -14,7 +15,11 @@ use futures::{Stream, StreamExt};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use secrecy::SecretString;
 
-use self::sign::{Signable, Signer, encode, sha256};
+pub(super) use self::refusal::Owner;
+use self::{
+    refusal::refusal,
+    sign::{Signable, Signer, encode, sha256},
+};
 use super::SnapshotError;
 use crate::clock::now_ms;
 
@@ -36,6 +41,7 @@ pub(super) struct Bucket {
     /// `https://host:port/path/bucket`, without a slash at its end.
     base: Url,
     signer: Arc<Signer>,
+    owner: Owner,
 }
 
 /// An object on its way in.
@@ -52,6 +58,7 @@ pub(super) struct Upload {
 impl Bucket {
     /// `endpoint`: without query. `name`: of the bucket.
     pub(super) fn new(
+        owner: Owner,
         http: Client,
         endpoint: &Url,
         name: &str,
@@ -61,7 +68,7 @@ impl Bucket {
         let mut base = endpoint.clone();
         let path = format!("{}/{name}", endpoint.path().trim_end_matches('/'));
         base.set_path(&path);
-        Self { http, base, signer: Arc::new(Signer::new(key_id, secret, region)) }
+        Self { http, base, signer: Arc::new(Signer::new(key_id, secret, region)), owner }
     }
 
     pub(super) async fn put(&self, key: &str, object: Bytes) -> Result<(), SnapshotError> {
@@ -157,7 +164,7 @@ impl Bucket {
             if answer.status().is_success() {
                 return Ok(answer);
             }
-            return Err(refusal(answer).await);
+            return Err(refusal(self.owner, &method, key, answer).await);
         }
     }
 
@@ -231,7 +238,7 @@ impl Upload {
         let answer = self.bucket.send(Method::POST, &self.key, &query, body.into()).await;
         let answer = answer.map_err(|error| failed(&error))?;
         if !answer.status().is_success() {
-            return Err(refusal(answer).await);
+            return Err(refusal(self.bucket.owner, &Method::POST, &self.key, answer).await);
         }
         // The protocol may begin to answer before it knows, and then say no.
         let answer = text(answer, MAX_ANSWER).await?;
@@ -269,19 +276,6 @@ async fn text(mut answer: Response, most: usize) -> Result<String, SnapshotError
         }
     }
     String::from_utf8(bytes.to_vec()).map_err(|_| nonsense("its answer is no text"))
-}
-
-async fn refusal(answer: Response) -> SnapshotError {
-    let status = answer.status();
-    if status == StatusCode::NOT_FOUND {
-        return SnapshotError::NotFound;
-    }
-    // The code is a word; what else it says may quote the request.
-    let code =
-        text(answer, MAX_ANSWER).await.ok().and_then(|text| xml::texts(&text, "Code").next());
-    let code: String =
-        code.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(64).collect();
-    SnapshotError::Storage(format!("it answered {} {code}", status.as_u16()).trim_end().to_owned())
 }
 
 /// Without the address, which may be the caller's secret.

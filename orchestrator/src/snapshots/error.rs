@@ -4,13 +4,16 @@ use std::io;
 
 use sandbox_sdk::types::ErrorCode;
 
-use crate::{error::ApiError, sidecar::SidecarError, store::StoreError};
+use crate::{error::ApiError, flaw::Flaw, sidecar::SidecarError, store::StoreError};
 
 /// Its words are for people, and hold no credentials.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotError {
     #[error("{0}")]
     Invalid(String),
+    /// One field of the request alone is to blame.
+    #[error("{0}")]
+    Flawed(Flaw),
     #[error("there is no such snapshot")]
     NotFound,
     #[error("a snapshot of this sandbox is being taken or restored; try again once that is over")]
@@ -47,6 +50,9 @@ impl From<SnapshotError> for ApiError {
         let message = error.to_string();
         let code = match error {
             SnapshotError::Invalid(_) => ErrorCode::Validation,
+            SnapshotError::Flawed(flaw) => {
+                return Self::invalid(message).about_fields(flaw.fields());
+            }
             SnapshotError::NotFound => return Self::not_found("snapshot", ""),
             SnapshotError::Busy
             | SnapshotError::TurnRuns

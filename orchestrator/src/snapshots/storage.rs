@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::{
     SnapshotError, SnapshotsConfig,
-    bucket::Bucket,
+    bucket::{Bucket, Owner},
     request::{invalid, is_plain},
 };
 use crate::models::address::{self, GuardedResolver, Reach};
@@ -18,6 +18,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 const MAX_NAME: usize = 255;
 const MAX_CREDENTIAL: usize = 1024;
+/// With what names begin in a caller's bucket if nothing is said of it.
+const PREFIX: &str = "sandbox-snapshots";
 
 /// A bucket, and what the names of objects in it begin with.
 #[derive(Clone, Debug)]
@@ -82,7 +84,8 @@ impl Doors {
             .map_err(|why| format!("SKEIN_SNAPSHOTS_S3_PREFIX: {why}"))?;
         let key = (id.clone(), secret.clone());
         let region = config.s3_region.clone();
-        let bucket = Bucket::new(self.trusted(&endpoint), &endpoint, name, key, region);
+        let http = self.trusted(&endpoint);
+        let bucket = Bucket::new(Owner::Operator, http, &endpoint, name, key, region);
         Ok(Some(Storage { bucket, prefix }))
     }
 
@@ -108,7 +111,7 @@ impl Doors {
         let endpoint = storage.endpoint.clone().or(usual);
         let endpoint = endpoint.ok_or_else(|| "r2 needs an endpoint".to_owned())?;
         let (http, endpoint) = self.door(&endpoint).map_err(|why| format!("endpoint: {why}"))?;
-        let prefix = prefix_of(storage.prefix.as_deref().unwrap_or_default())?;
+        let prefix = prefix_of(storage.prefix.as_deref().unwrap_or(PREFIX))?;
         let credentials = &storage.credentials;
         check_key_id("accessKeyId", &credentials.access_key_id)?;
         if !(1..=MAX_CREDENTIAL).contains(&credentials.secret_access_key.len()) {
@@ -116,7 +119,8 @@ impl Doors {
         }
         let secret = SecretString::from(credentials.secret_access_key.clone());
         let key = (credentials.access_key_id.clone(), secret);
-        let bucket = Bucket::new(http, &endpoint, &storage.bucket, key, region);
+        let name = &storage.bucket;
+        let bucket = Bucket::new(Owner::Caller, http, &endpoint, name, key, region);
         Ok(Storage { bucket, prefix })
     }
 
@@ -220,6 +224,21 @@ mod tests {
         ] {
             let refused = doors.foreign(&storage(json!({"endpoint": endpoint})));
             assert!(matches!(refused, Err(SnapshotError::Invalid(_))), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn names_in_a_callers_bucket_begin_as_asked_and_with_a_folder_of_their_own_otherwise() {
+        let doors = doors(&[]);
+        for (change, key) in [
+            (json!({}), "sandbox-snapshots/a"),
+            (json!({"prefix": null}), "sandbox-snapshots/a"),
+            (json!({"prefix": "sandbox-snapshots/"}), "sandbox-snapshots/a"),
+            (json!({"prefix": "/team/b/"}), "team/b/a"),
+            (json!({"prefix": ""}), "a"),
+            (json!({"prefix": "/"}), "a"),
+        ] {
+            assert_eq!(doors.foreign(&storage(change.clone())).unwrap().key("a"), key, "{change}");
         }
     }
 

@@ -194,7 +194,6 @@ async fn what_can_not_be_run_is_refused_in_words_on_both_routes() {
     for body in [
         json!({"command": " "}),
         json!({"command": "echo a\0b"}),
-        json!({"command": "x".repeat(140_000)}),
         json!({"command": "true", "cwd": "none/such"}),
         json!({"command": "true", "cwd": "/etc/passwd"}),
         json!({"command": "true", "cwd": "a\0b"}),

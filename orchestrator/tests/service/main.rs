@@ -39,6 +39,7 @@ mod sdk;
 mod search;
 mod secrets;
 mod sessions;
+mod snapshot_buckets;
 mod snapshot_limits;
 mod snapshots;
 mod support;

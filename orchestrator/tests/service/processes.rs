@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Product, eventually};
+use crate::support::{Process, Product, eventually};
 
 fn path(sandbox: &str, rest: &str) -> String {
     format!("/v1/sandboxes/{sandbox}/runtime/process{rest}")
@@ -105,5 +105,39 @@ async fn code_is_run_to_its_end_or_to_its_time_out() {
     assert_ne!(late["exitCode"], 0, "what was in the background ended with it");
     let answer = product.post(&run, json!({"code": "1", "language": "cobol"})).await;
     answer.refused(400, "VALIDATION_ERROR");
+    product.stop().await;
+}
+
+#[tokio::test]
+async fn signals_end_a_process_whatever_the_orchestrators_own_starter_ignored() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Process::start_in_the_background(data.path()).await;
+    let (product, sandbox) = (&process.product, process.product.sandbox().await);
+    for signal in ["SIGHUP", "SIGINT", "SIGQUIT"] {
+        let pid = spawn(product, &sandbox, json!({"command": "sleep 987"})).await;
+        let request = product.request(Method::DELETE, &path(&sandbox, &format!("/{pid}")));
+        product.send(request.json(&json!({"signal": signal}))).await.expect(200);
+        assert_eq!(ended(product, &sandbox, pid).await["exitSignal"], signal);
+    }
+    process.terminate().await;
+}
+
+#[tokio::test]
+async fn zero_is_no_time_limit() {
+    let product = Product::start().await;
+    let sandbox = product.sandbox().await;
+    let pid = spawn(&product, &sandbox, json!({"command": "exit 7", "timeoutMs": 0})).await;
+    assert_eq!(ended(&product, &sandbox, pid).await["exitCode"], 7);
+    product.stop().await;
+}
+
+#[tokio::test]
+async fn python_is_taken_as_it_stands_in_a_text_of_another_program() {
+    let product = Product::start().await;
+    let sandbox = product.sandbox().await;
+    let code = "\n      if True:\n          print('inside')\n    ";
+    let run = json!({"code": code, "blocking": true});
+    let answer = product.post(&path(&sandbox, "/run-code"), run).await.expect(200);
+    assert_eq!(answer["data"]["stdout"], "inside\n", "{answer}");
     product.stop().await;
 }

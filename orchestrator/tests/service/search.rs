@@ -22,10 +22,22 @@ async fn lines_are_found_with_their_places_and_surroundings() {
     let body = json!({"pattern": "n[e]+dle", "glob": "deep/*.{rs,ts}", "cwd": "src",
         "ignoreCase": true, "context": 1});
     let found = search(&product, &id, body).await.expect(200);
-    let expected = json!([{"path": "src/deep/a.rs", "line": 2, "column": 3, "text": "ä Needle",
+    let expected = json!([{"path": "deep/a.rs", "line": 2, "column": 3, "text": "ä Needle",
         "before": ["one"], "after": ["three"]}]);
     assert_eq!(found["matches"], expected);
     assert_eq!(found.get("warnings"), None);
+    // A path is told from where was searched.
+    let copied = "mkdir -p /tmp/far/src && cp src/deep/a.rs /tmp/far/src";
+    assert_eq!(product.exec(&id, copied).await["exitCode"], 0);
+    for (cwd, path) in [
+        ("/workspace", "src/deep/a.rs"),
+        ("src/deep", "a.rs"),
+        ("src/deep/a.rs", "a.rs"),
+        ("/tmp/far", "src/a.rs"),
+    ] {
+        let found = search(&product, &id, json!({"pattern": "Needle", "cwd": cwd})).await;
+        assert_eq!(found.expect(200)["matches"][0]["path"], path, "{cwd}");
+    }
     let body = json!({"pattern": "needle", "path": "src", "maxCount": 1});
     let found = search(&product, &id, body).await.expect(200);
     let warned =

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::Product;
 
 /// The largest that is kept.
-const LARGEST: usize = 32 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_never_grows_beyond_what_a_program_can_be_started_with() {
@@ -16,7 +16,7 @@ async fn an_environment_never_grows_beyond_what_a_program_can_be_started_with() 
         let secret = json!({"name": name, "value": "x".repeat(LARGEST)});
         product.post("/v1/secrets", secret).await.expect(201);
     }
-    let large = "x".repeat(40 * 1024);
+    let large = "x".repeat(72 * 1024);
     for body in [
         json!({"secrets": names}),
         json!({"secrets": names[..2]}),
@@ -43,7 +43,7 @@ async fn an_environment_never_grows_beyond_what_a_program_can_be_started_with() 
         change(name, &"x".repeat(LARGEST)).await.expect(200);
     }
     product.post(&format!("{path}/stop"), json!({})).await.expect(200);
-    assert_eq!(product.exec(id, "echo ${#SECRET_0} $SECRET_1").await["stdout"], "32768\n");
+    assert_eq!(product.exec(id, "echo ${#SECRET_0} $SECRET_1").await["stdout"], "65536\n");
     let warnings = product.get(&path).await.expect(200)["warnings"].clone();
     assert_eq!(warnings.as_array().unwrap().len(), 63, "all but the first");
     assert!(warnings[0].as_str().unwrap().contains("the secret SECRET_1 "), "{}", warnings[0]);

@@ -17,6 +17,8 @@ async fn what_can_not_be_done_here_is_refused_by_name_and_with_a_reason() {
         (Method::POST, format!("{sandbox}/fork"), "fork"),
         (Method::GET, format!("{sandbox}/trace"), "traces"),
         (Method::POST, format!("{sandbox}/exportTrace"), "traces"),
+        (Method::POST, "/v1/images".to_owned(), "images"),
+        (Method::GET, "/v1/images/i1".to_owned(), "images"),
         (Method::POST, "/v1/fleets".to_owned(), "fleets"),
         (Method::GET, "/v1/fleets/f1/usage".to_owned(), "fleets"),
         (Method::POST, "/v1/intelligence/reports".to_owned(), "intelligence"),
@@ -51,6 +53,9 @@ async fn what_is_not_there_in_a_sandbox_is_named_by_kind_and_id() {
     for (path, kind, name) in [
         ("fs/stat/workspace/none.txt", "file", "/workspace/none.txt"),
         ("fs/download/workspace/none.txt", "file", "/workspace/none.txt"),
+        ("fs/stat/workspace/none/x.txt", "file", "/workspace/none/x.txt"),
+        ("fs/list/tmp/none/deep/x", "file", "/tmp/none/deep/x"),
+        ("fs/download-dir/workspace/none/x", "file", "/workspace/none/x"),
         ("process/999999", "process", "999999"),
         ("terminals/none", "terminal", "none"),
     ] {
@@ -59,6 +64,14 @@ async fn what_is_not_there_in_a_sandbox_is_named_by_kind_and_id() {
             (&missing["resourceType"], &missing["resourceId"]),
             (&json!(kind), &json!(name))
         );
+    }
+    let asked = json!({"path": "none/./x.txt"});
+    let read = product.post(&format!("{runtime}/files/read"), asked).await;
+    let removed = product.delete(&format!("{runtime}/fs/workspace/none/x.txt")).await;
+    for answer in [read, removed] {
+        let missing = answer.refused(404, "NOT_FOUND");
+        assert_eq!(missing["resourceId"], "/workspace/none/x.txt");
+        assert!(missing["message"].as_str().unwrap().starts_with("/workspace/none/x.txt:"));
     }
     product.stop().await;
 }

@@ -151,6 +151,13 @@ async fn it_finds_the_one_user_and_no_other() {
     }
     assert_eq!(user["sshKeys"], json!([]));
     assert!(is_date(&user["createdAt"]), "{user}");
+    for (path, action, allowed) in
+        [("a", "execute", true), ("/tmp/a", "write", true), ("/etc/passwd", "read", false)]
+    {
+        let wish = json!({"path": path, "action": action});
+        let told = sandbox.post("/permissions/users/agent/check", wish).await;
+        assert_eq!(told["allowed"], allowed, "{path} {action}");
+    }
     // It makes a `null` of this, and would throw anything else.
     let none = sandbox.ask(Method::GET, "/permissions/users/bob", None).await;
     none.refused(404, "NOT_FOUND");
@@ -235,6 +242,20 @@ async fn a_path_that_it_glues_to_a_route_is_one_of_the_workspace() {
     let bytes = sandbox.request(Method::GET, "/fs/downloadsrc/a.ts", None).send().await.unwrap();
     assert_eq!(bytes.text().await.unwrap(), "let x;\n");
 
+    // fs.delete("us"), fs.delete("src", { recursive: true })
+    for (path, removed) in [("/fsus", "/workspace/us"), ("/fssrc?recursive=true", "/workspace/src")]
+    {
+        let gone = sandbox.ask(Method::DELETE, path, None).await.expect(200);
+        assert_eq!(gone["data"]["path"], removed, "{path}");
+        sandbox.ask(Method::DELETE, path, None).await.refused(404, "NOT_FOUND");
+    }
+    // fs.delete("/"), fs.delete("../etc"), fs.delete("/workspace")
+    for path in ["/fs/", "/fs/?recursive=true", "/fs../etc", "/fs..%2fetc"] {
+        sandbox.ask(Method::DELETE, path, None).await.refused(403, "FORBIDDEN");
+    }
+    sandbox.ask(Method::DELETE, "/fs/workspace", None).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(names("/fs/list/").await, ["/workspace/new"]);
+
     for path in ["/fs/stat..%2f..%2fetc%2fpasswd", "/fs/lista%2f..%2f..%2f..%2fetc"] {
         sandbox.ask(Method::GET, path, None).await.refused(403, "FORBIDDEN");
     }
@@ -278,6 +299,9 @@ async fn a_prompt_gives_it_the_whole_answer_and_a_wrong_model_its_reason() {
     for count in ["inputTokens", "outputTokens"] {
         assert!(result["tokenUsage"][count].is_u64(), "{result}");
     }
+    let (_, trace) = events.iter().find(|(kind, _)| kind == "trace.id").unwrap();
+    assert_eq!(trace["traceId"], result["metadata"]["traceId"]);
+    assert!(trace["traceId"].is_string());
     // `model: "nobody/a/b"` as it splits it. All that its caller sees of a refusal is the message.
     let model = json!({"provider": "nobody", "model": "a/b"});
     let wrong =
@@ -285,5 +309,36 @@ async fn a_prompt_gives_it_the_whole_answer_and_a_wrong_model_its_reason() {
     let refused = sandbox.ask(Method::POST, run, Some(wrong)).await;
     assert!(refused.status.is_client_error(), "{}", refused.body);
     assert!(refused.body["message"].as_str().unwrap().contains("nobody"), "{}", refused.body);
+    product.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_it_sends_within_a_command_arrives_whole() {
+    let product = Product::start().await;
+    let sandbox = Sandbox::make(&product, json!({})).await;
+    // Longer than any argument of a program can be, and every line counts.
+    let lines: String = (0..60_000).map(|number| format!("{number:06} x\n")).collect();
+    let script = |end: &str| {
+        format!("cat > sent <<'END'\n{lines}END\nmd5sum < sent | cut -c-8; cat; echo $0; {end}")
+    };
+    let command = json!({"command": script("exit 3"), "env": {"A": "b"}, "cwd": "/workspace"});
+    let done = sandbox.post("/terminals/commands", command).await["result"].take();
+    assert_eq!((&done["exitCode"], &done["stderr"]), (&json!(3), &json!("")), "{done}");
+    let short = json!({"command": "md5sum < sent | cut -c-8; wc -c < sent; cat; echo $0"});
+    let again = sandbox.post("/terminals/commands", short).await["result"].take();
+    let sum = again["stdout"].as_str().unwrap().lines().next().unwrap().to_owned();
+    assert_eq!(again["stdout"], format!("{sum}\n{}\n/bin/bash\n", lines.len()));
+    assert_eq!(done["stdout"], format!("{sum}\n/bin/bash\n"));
+
+    let streamed = json!({"command": script("true")});
+    let told = sandbox.events(Method::POST, "/terminals/commands/stream", Some(streamed)).await;
+    assert_eq!(told[0].1["data"].as_str().unwrap().lines().next(), Some(sum.as_str()));
+    let large = json!({"command": "#".repeat(5 << 20)});
+    for path in ["/terminals/commands", "/terminals/commands/stream"] {
+        sandbox
+            .ask(Method::POST, path, Some(large.clone()))
+            .await
+            .refused(413, "PAYLOAD_TOO_LARGE");
+    }
     product.stop().await;
 }

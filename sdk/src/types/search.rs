@@ -39,7 +39,7 @@ pub struct SearchResults {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchMatch {
-    /// Relative to the workspace; absolute elsewhere.
+    /// Below the folder that was searched, as in `glob`; of a file that was searched, its name.
     pub path: String,
     pub line: u64,
     #[serde(default)]

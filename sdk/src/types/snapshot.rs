@@ -73,7 +73,8 @@ pub struct SnapshotStorage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     pub credentials: StorageCredentials,
-    /// What the names of all objects begin with.
+    /// What the names of all objects begin with: `sandbox-snapshots/` if it is missing, and nothing
+    /// if it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     #[serde(flatten)]

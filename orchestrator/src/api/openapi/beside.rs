@@ -80,7 +80,7 @@ fn of_answered() -> [Beside<Shape>; 5] {
 
 fn of_sandbox() -> Shape {
     let driver = Shape::Plain(json!({"type": "string", "enum": driver_names()}));
-    let driver = either([object_of([maybe("type", or_null(driver.clone()))]), driver, null()]);
+    let driver = either([of_driver(driver.clone()), driver, null()]);
     let tools = named(either([text(), whole()]));
     let unused = || told(Shape::Plain(json!({})), "Makes no difference, and is warned of.");
     object_of([
@@ -117,6 +117,20 @@ fn of_sandbox() -> Shape {
         maybe("sshEnabled", unused()),
         maybe("sshPublicKey", unused()),
         maybe("webTerminalEnabled", unused()),
+    ])
+}
+
+/// `kind`: the names that it goes by.
+fn of_driver(kind: Shape) -> Shape {
+    let gpu = "A GPU: refused with 501 when one is asked for.";
+    let hosts = "Which machines will do: refused with 501, there is one.";
+    object_of([
+        maybe("type", or_null(kind)),
+        maybe("gpuRequired", told(or_null(flag()), gpu)),
+        maybe("gpuCount", told(or_null(whole()), gpu)),
+        maybe("enableCriu", told(or_null(flag()), "Refused with 501 when it is true.")),
+        maybe("minHostSpecs", told(or_null(object()), hosts)),
+        maybe("targetHostIds", told(or_null(list(text())), hosts)),
     ])
 }
 

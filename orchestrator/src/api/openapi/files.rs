@@ -23,7 +23,7 @@ fn switch() -> Shape {
 }
 
 fn files() -> impl Iterator<Item = Operation> {
-    let removed = data(fields([always("path", text())]));
+    let removed = || data(fields([always("path", text())]));
     // The switch of the query may stand in a body as well.
     let recursive = || fields([maybe("recursive", or_null(flag()))]);
     let made = || data(fields([always("path", text()), maybe("warnings", list(text()))]));
@@ -99,7 +99,10 @@ fn files() -> impl Iterator<Item = Operation> {
                 .gives(200, made()),
             delete("/fs/{*path}", "Removes a file or folder.")
                 .query("recursive", switch())
-                .gives(200, removed),
+                .gives(200, removed()),
+            delete("/fs{*rest}", "Removes what has no slash before its path.")
+                .query("recursive", switch())
+                .gives(200, removed()),
             get("/fs/{*path}", "Answers about a path without a slash before it.")
                 .query("all", switch())
                 .gives(200, object()),

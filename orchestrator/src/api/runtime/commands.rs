@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::super::{
     App, Shared,
-    extract::{BODY_LIMIT, Known, Path},
+    extract::{Known, Path},
     forward::{Bounds, Forward},
 };
 use crate::{
@@ -22,10 +22,13 @@ use crate::{
     unread::{self, Warned},
 };
 
+/// Bytes of a request for a command. Clients send whole folders in one.
+const COMMAND_LIMIT: usize = 6 << 20;
+
 /// A command, and all that it may tell, of which JSON can make six times as much. It says every few
 /// seconds that it is still there.
 const STREAM: Bounds = Bounds {
-    body: BODY_LIMIT as u64,
+    body: COMMAND_LIMIT as u64,
     answer: 4 << 30,
     patience: Duration::from_secs(60),
     setting: None,
@@ -46,7 +49,7 @@ async fn exec(
     if wants_events(request.headers()) {
         return stream(Forward::from_request(request, &app).await?).await;
     }
-    let Known(exec, unread) = Known::<Exec>::from_request(request, &app).await?;
+    let Known(exec, unread) = Known::<Exec, COMMAND_LIMIT>::from_request(request, &app).await?;
     let lease = app.sandboxes.lease(&id).await?;
     let result = lease.sidecar().exec(&exec).await?;
     let answer = json!({"success": true, "result": result});

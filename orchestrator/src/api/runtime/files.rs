@@ -32,6 +32,8 @@ const WRITE: Bounds =
 const PATIENCE: Duration = Duration::from_secs(60);
 /// An archive is unpacked, and a folder removed, before there is an answer.
 const FOLDER_PATIENCE: Duration = Duration::from_secs(600);
+/// A small question, and a folder that goes.
+const REMOVE: Bounds = Bounds { patience: FOLDER_PATIENCE, ..READ };
 const DOWNLOAD: &str = "download";
 /// What is asked about a path. Of two words with the same beginning the longer one is first.
 const QUESTIONS: [&str; 5] = ["list", "stat", "exists", "download-dir", DOWNLOAD];
@@ -55,6 +57,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/fs/exists/{*path}", get(read))
         .route("/fs/mkdir/{*path}", post(read))
         .route("/fs/{*path}", delete(remove).get(ask_unparted).post(make_unparted))
+        .route("/fs{*rest}", delete(remove_unparted))
 }
 
 async fn read(uri: Uri, forward: Forward) -> Result<Response, ApiError> {
@@ -89,7 +92,7 @@ async fn upload_folder(
 }
 
 async fn remove(uri: Uri, forward: Forward) -> Result<Response, ApiError> {
-    forward.run(below(&uri), Bounds { patience: FOLDER_PATIENCE, ..READ }).await
+    forward.run(below(&uri), REMOVE).await
 }
 
 async fn download(State(app): Shared, uri: Uri, forward: Forward) -> Result<Response, ApiError> {
@@ -118,6 +121,21 @@ async fn make_unparted(uri: Uri, forward: Forward) -> Result<Response, ApiError>
     forward.run(&path, READ).await
 }
 
+async fn remove_unparted(uri: Uri, forward: Forward) -> Result<Response, ApiError> {
+    forward.run(&unparted(&uri), REMOVE).await
+}
+
+/// The path in the workspace that is meant where there is no word before it, with the query.
+fn unparted(uri: &Uri) -> String {
+    let meant = match uri.path().strip_prefix("/fs").unwrap_or_default() {
+        // Whoever looks at the root sees the workspace. To remove it is refused inside, as of all
+        // that is not the sandbox's.
+        "" | "/" => "//".to_owned(),
+        path => format!("{WORKSPACE}/{path}"),
+    };
+    format!("/fs{meant}{}", query(uri))
+}
+
 /// The word that a path begins with, and the path in the workspace that is meant, with the query.
 fn parted(uri: &Uri, words: &[&'static str]) -> Result<(&'static str, String), ApiError> {
     let all = uri.path().strip_prefix("/fs/").unwrap_or_default();
@@ -125,8 +143,12 @@ fn parted(uri: &Uri, words: &[&'static str]) -> Result<(&'static str, String), A
     let (word, path) = found.ok_or_else(|| {
         ApiError::new(ErrorCode::MethodNotAllowed, "This route does not take that method.")
     })?;
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    Ok((word, format!("/fs/{word}{WORKSPACE}/{}{query}", path.trim_start_matches('/'))))
+    let path = path.trim_start_matches('/');
+    Ok((word, format!("/fs/{word}{WORKSPACE}/{path}{}", query(uri))))
+}
+
+fn query(uri: &Uri) -> String {
+    uri.query().map(|query| format!("?{query}")).unwrap_or_default()
 }
 
 /// Path and query as the sandbox knows them.
@@ -158,5 +180,18 @@ mod tests {
         for uri in ["/fs/a", "/fs/mkdira", "/fs/upload/a", "/files/read"] {
             assert_eq!(meant(uri), None, "{uri}");
         }
+        for (uri, path) in [
+            ("/fsdel.txt", "/fs/workspace/del.txt"),
+            ("/fssrc/a%20b?recursive=true", "/fs/workspace/src/a%20b?recursive=true"),
+            ("/fs../x", "/fs/workspace/../x"),
+        ] {
+            assert_eq!(unparted(&Uri::from_static(uri)), path, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_never_taken_for_the_workspace_when_it_is_to_be_removed() {
+        let root = Uri::from_static("/fs/?recursive=true");
+        assert_eq!(unparted(&root), "/fs//?recursive=true");
     }
 }

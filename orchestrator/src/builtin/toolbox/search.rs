@@ -34,7 +34,7 @@ pub(super) async fn search(pattern: &str, glob: &str, path: &str) -> Outcome {
 }
 
 async fn lines(search: SearchFiles) -> Result<(Vec<String>, bool), Problem> {
-    let found = sidecar::lines(search).await?;
+    let found = sidecar::lines(search, sidecar::from_workspace).await?;
     let lines = found.matches.iter().map(|at| cut(format!("{}:{}:{}", at.path, at.line, at.text)));
     Ok((lines.collect(), found.truncated))
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// In a sandbox's environment, names and values together.
-pub(super) const MAX_ENV_BYTES: usize = 64 * 1024;
+pub(super) const MAX_ENV_BYTES: usize = 128 * 1024;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_TEXT: usize = 255;
 const MAX_SECRETS: usize = 64;

@@ -17,12 +17,18 @@ const NAMES: &[(&str, &[DriverKind])] = &[
     ("runsc", &[Gvisor]),
 ];
 
-/// The names that may be asked for.
+/// All names that there are.
 pub(crate) fn driver_names() -> Vec<&'static str> {
     NAMES.iter().map(|(name, _)| *name).collect()
 }
 
-/// The drivers that will do; `None`: any.
+/// Those that may be asked for where these drivers are enabled.
+pub(in super::super) fn names_of(enabled: &[DriverKind]) -> Vec<&'static str> {
+    let names = NAMES.iter().filter(|(_, kinds)| kinds.iter().any(|kind| enabled.contains(kind)));
+    names.map(|(name, _)| *name).collect()
+}
+
+/// The drivers that will do: none for a name that nobody knows; `None`: any.
 pub(in super::super) fn driver(
     request: &CreateSandbox,
 ) -> Result<Option<&'static [DriverKind]>, SandboxError> {
@@ -32,15 +38,11 @@ pub(in super::super) fn driver(
     };
     match kind.filter(|kind| asks(kind)) {
         None => Ok(None),
-        Some(Value::String(kind)) => NAMES
-            .iter()
-            .find(|(name, _)| kind == name)
-            .map(|(_, kinds)| Some(*kinds))
-            .ok_or_else(|| SandboxError::DriverNotAllowed(driver_names().join(", "))),
-        Some(_) => {
-            let names = driver_names().join(", ");
-            flawed("driver", format!("must be a name, or an object with it as type: {names}"))
-        }
+        Some(Value::String(kind)) => match NAMES.iter().find(|(name, _)| kind == name) {
+            Some((_, kinds)) => Ok(Some(*kinds)),
+            None => Ok(Some(&[])),
+        },
+        Some(_) => flawed("driver", "must be a driver's name, or an object with it as type"),
     }
 }
 
@@ -63,11 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_nobody_knows_is_not_allowed() {
+    fn no_driver_will_do_for_a_name_that_nobody_knows() {
         for value in [json!("firecracker"), json!({"type": "tangle"})] {
-            let refused = asked(value.clone()).unwrap_err();
-            assert!(matches!(refused, SandboxError::DriverNotAllowed(_)), "{value}");
-            assert!(refused.to_string().contains("bubblewrap, container"), "{refused}");
+            assert_eq!(asked(value.clone()).unwrap(), Some(&[][..]), "{value}");
         }
         for value in [
             json!({"type": {"x": 1}}),
@@ -78,5 +78,13 @@ mod tests {
             let refused = asked(value.clone());
             assert!(matches!(refused, Err(SandboxError::Flawed(_))), "{value}");
         }
+    }
+
+    #[test]
+    fn names_are_told_of_the_drivers_that_are_enabled() {
+        assert_eq!(names_of(&[Bubblewrap]), ["bubblewrap", "host-agent"]);
+        let both = ["bubblewrap", "container", "docker", "host-agent", "podman"];
+        assert_eq!(names_of(&[Bubblewrap, Podman]), both);
+        assert_eq!(names_of(&[Bubblewrap, Docker, Podman, Gvisor]), driver_names());
     }
 }

@@ -30,12 +30,21 @@ const REACHING_OUT: &[&str] = &[
     "volumesfrom",
 ];
 
+const NO_GPU: &str = "No sandbox here has a GPU.";
+const ONE_HOST: &str =
+    "All sandboxes run on the orchestrator's own machine: hosts can't be chosen.";
+
 /// Fields that ask for something this orchestrator can't do, and why not. Without it the sandbox
-/// would not be the one that was asked for.
+/// would not be the one that was asked for. Compared without case, `-` and `_`.
 const IMPOSSIBLE: &[(&str, &str, &str)] = &[
     ("bare", "bare sandboxes", "Every sandbox has its sidecar, and the agents that are installed."),
     ("permissions", "users", "A sandbox has one user, who owns everything in it."),
-    ("authFiles", "auth files", "No provider's credentials enter a sandbox here."),
+    ("authfiles", "auth files", "No provider's credentials enter a sandbox here."),
+    ("gpurequired", "gpu", NO_GPU),
+    ("gpucount", "gpu", NO_GPU),
+    ("enablecriu", "criu", "CRIU does not work inside a sandbox here."),
+    ("minhostspecs", "choice of hosts", ONE_HOST),
+    ("targethostids", "choice of hosts", ONE_HOST),
 ];
 
 pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
@@ -44,26 +53,37 @@ pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
     let resources = request.resources.as_ref().map(|resources| &resources.extra);
     let places = [Some(&request.extra), resources, backend].into_iter().flatten();
     for place in places.chain(nested.filter_map(Value::as_object)) {
-        check_reach(place)?;
-        for &(field, feature, reason) in IMPOSSIBLE {
-            if place.get(field).is_some_and(asks) {
-                return Err(SandboxError::NotImplemented { feature, reason: reason.to_owned() });
-            }
-        }
+        check_fields(place)?;
     }
     driver(request).map(drop)
 }
 
-fn check_reach(fields: &Extra) -> Result<(), SandboxError> {
+fn check_fields(fields: &Extra) -> Result<(), SandboxError> {
     for (field, value) in fields {
         let plain: String = field.chars().filter(|c| !matches!(c, '-' | '_')).collect();
-        if REACHING_OUT.contains(&plain.to_ascii_lowercase().as_str()) && asks(value) {
+        let plain = plain.to_ascii_lowercase();
+        if REACHING_OUT.contains(&plain.as_str()) && asks(value) {
             return invalid(format!(
                 "{field} can't be asked for: a sandbox sees and reaches its own only"
             ));
         }
+        let impossible = IMPOSSIBLE.iter().find(|(name, ..)| *name == plain);
+        if let Some(&(_, feature, reason)) = impossible
+            && requires(value)
+        {
+            return Err(SandboxError::NotImplemented { feature, reason: reason.to_owned() });
+        }
     }
     Ok(())
+}
+
+/// Whether a value asks for any of what can't be had: a count of 0, or an object of such, does not.
+fn requires(value: &Value) -> bool {
+    match value {
+        Value::Number(count) => count.as_f64() != Some(0.0),
+        Value::Object(fields) => fields.values().any(requires),
+        value => asks(value),
+    }
 }
 
 /// Whether a value asks for anything.
@@ -125,5 +145,39 @@ mod tests {
             assert!(matches!(refused, Err(SandboxError::NotImplemented { .. })), "{field}");
         }
         assert!(checked(json!({"git": null, "bare": false, "permissions": {}})).is_ok());
+    }
+
+    #[test]
+    fn a_machine_that_is_not_this_one_is_refused_however_it_is_written() {
+        for (feature, field, value) in [
+            ("gpu", "gpuRequired", json!(true)),
+            ("gpu", "gpu_required", json!(true)),
+            ("gpu", "gpuCount", json!(2)),
+            ("gpu", "gpu-count", json!(0.5)),
+            ("criu", "enableCriu", json!(true)),
+            ("criu", "enable_criu", json!(true)),
+            ("choice of hosts", "minHostSpecs", json!({"cpuCores": 512})),
+            ("choice of hosts", "min_host_specs", json!({"memory": {"gb": 1}})),
+            ("choice of hosts", "targetHostIds", json!(["host-1"])),
+            ("choice of hosts", "target_host_ids", json!("host-1")),
+        ] {
+            for body in [
+                json!({"driver": {"type": "host-agent", field: value}}),
+                json!({field: value}),
+                json!({"resources": {field: value}}),
+            ] {
+                match checked(body.clone()) {
+                    Err(SandboxError::NotImplemented { feature: told, .. }) => {
+                        assert_eq!(told, feature, "{body}");
+                    }
+                    other => panic!("{body}: {other:?}"),
+                }
+            }
+        }
+        let nothing = json!({
+            "type": "host-agent", "gpuRequired": false, "gpuCount": 0, "enableCriu": false,
+            "minHostSpecs": {"cpuCores": 0, "gpu": false}, "targetHostIds": [],
+        });
+        assert!(checked(json!({"driver": nothing})).is_ok());
     }
 }

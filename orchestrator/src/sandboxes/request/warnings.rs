@@ -9,6 +9,9 @@ use crate::{builtin::MAX_THINKING_TOKENS, profile, unread};
 pub(crate) const READ: &[&str] =
     &["driver", "network", "tools", "bare", "permissions", "fromSnapshot", "storage"];
 
+/// Fields of a driver. Of the last two only what asks for nothing is left.
+const READ_OF_DRIVER: &[&str] = &["type", "gpuCount", "minHostSpecs"];
+
 /// What makes no difference, in words for people. `uses_image`: the sandbox is made of one.
 pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -30,7 +33,7 @@ pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> V
                 warnings.push(words.to_owned());
             }
             "agentIdentifier" if value == "default" => {}
-            "driver" => unknown.extend(inner(field, value.as_object(), &["type"])),
+            "driver" => unknown.extend(inner(field, value.as_object(), READ_OF_DRIVER)),
             "network" => unknown.extend(
                 value
                     .as_object()
@@ -121,7 +124,11 @@ mod tests {
         let told = warned(json!({
             "name": "a", "env": {"A": "b"}, "tools": {"node": "22"}, "secrets": ["A"],
             "agentIdentifier": "default", "sshEnabled": false, "flavour": null, "bare": false,
-            "driver": "host-agent", "network": {"blockOutbound": true, "allow_list": ["a.example"]},
+            "driver": {
+                "type": "host-agent", "gpuRequired": false, "gpuCount": 0, "enableCriu": false,
+                "minHostSpecs": {"cpuCores": 0}, "targetHostIds": [],
+            },
+            "network": {"blockOutbound": true, "allow_list": ["a.example"]},
             "resources": {"cpu": 1, "memory": 256, "strict": true},
         }));
         assert_eq!(told, Vec::<String>::new());

@@ -69,6 +69,8 @@ pub(in super::super) fn unpack(
     guard: &Guard,
 ) -> Result<Unpacked, Problem> {
     let done = Unpacked { files: 0, bytes: 0 };
+    // A whole folder comes: what was written since the last look counts, too.
+    guard.look();
     let left = guard.whole_disk().saturating_add(HEADERS);
     let mut unpacking = Unpacking { tops: Vec::new(), clear, links, guard, headers: 0, left, done };
     if target != Path::new("/") {

@@ -45,7 +45,7 @@ impl CommandRunner {
         ends: Ends,
     ) -> Result<Lasting, Problem> {
         let (folder, _) = program.check()?;
-        let mut command = self.prepare(program, &folder, self.guard.room().await);
+        let mut command = self.prepare(program, &folder, self.guard.room().await)?;
         if !inherit {
             command.env_clear().envs(&program.env);
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sandbox_sdk::types::Exec;
+use sandbox_sdk::types::{ErrorCode, Exec};
 
 use super::super::{WORKSPACE, api::Problem, is_variable_name};
 
@@ -20,6 +20,10 @@ const MAX_WORD: usize = 128 * 1024 - 1;
 const MAX_WORDS: usize = 1 << 20;
 /// Each takes room beside its bytes.
 const MAX_COUNT: usize = 16 * 1024;
+/// Bytes of a command for the shell.
+const MAX_SCRIPT: usize = 4 << 20;
+/// Reads a command that is too long to be an argument. What it runs has nothing to read, as ever.
+const FROM_INPUT: &str = "eval \"$(cat)\" < /dev/null";
 
 /// A program with its arguments, exactly as they are.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,8 @@ pub(in crate::sidecar) struct Program {
     pub(in crate::sidecar) env: BTreeMap<String, String>,
     /// Milliseconds.
     pub(in crate::sidecar) timeout: Option<u64>,
+    /// What it reads; nothing, if none.
+    pub(in crate::sidecar) input: Option<String>,
 }
 
 impl Program {
@@ -40,14 +46,24 @@ impl Program {
         if exec.command.trim().is_empty() {
             return Err(Problem::invalid("command must not be empty"));
         }
-        if exec.command.len() > MAX_WORD || exec.command.contains('\0') {
-            return Err(Problem::invalid("command is too long or holds a zero byte"));
+        if exec.command.contains('\0') {
+            return Err(Problem::invalid("command must not hold a zero byte"));
         }
+        if exec.command.len() > MAX_SCRIPT {
+            let words = format!("a command has at most {} MB here", MAX_SCRIPT >> 20);
+            return Err(Problem::new(ErrorCode::TooLarge, words));
+        }
+        let (script, input) = if exec.command.len() > MAX_WORD {
+            (FROM_INPUT.to_owned(), Some(exec.command.clone()))
+        } else {
+            (exec.command.clone(), None)
+        };
         Ok(Self {
-            words: vec![shell().to_owned(), "-c".to_owned(), exec.command.clone()],
+            words: vec![shell().to_owned(), "-c".to_owned(), script],
             cwd: exec.cwd.clone(),
             env: exec.env.clone(),
             timeout: exec.timeout,
+            input,
         })
     }
 

@@ -59,7 +59,7 @@ async fn run_tool(
     let runnable = toolchain::runnable(&tool, services.commands.path(&env));
     let program = runnable.map_err(|reason| Problem::not_implemented("tools", reason))?;
     let words = std::iter::once(program.to_owned()).chain(args).collect();
-    let program = Program { words, cwd, env, timeout };
+    let program = Program { words, cwd, env, timeout, input: None };
     let ended = services.commands.perform(&program, MAX_OUTPUT).await?;
     Ok(Json(ended.into()))
 }

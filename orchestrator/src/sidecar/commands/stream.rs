@@ -87,7 +87,7 @@ impl CommandRunner {
         let program = Program::of_shell(exec)?;
         let (folder, limit) = program.check()?;
         let place = self.place()?;
-        let mut command = self.prepare(&program, &folder, self.guard.room().await);
+        let mut command = self.prepare(&program, &folder, self.guard.room().await)?;
         let (started, stops) = (Instant::now(), self.guard.stops());
         let Spawned { tree, stdout, stderr } = self.spawn(&mut command)?;
         let (stdout, stderr) = (Told::new("stdout", stdout), Told::new("stderr", stderr));

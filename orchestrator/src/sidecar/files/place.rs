@@ -18,6 +18,7 @@ use rustix::{
     fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, statat},
     io::Errno,
 };
+use sandbox_sdk::types::ErrorCode;
 
 use super::{
     super::{HOME, OTHER_HOME, WORKSPACE, api::Problem},
@@ -95,7 +96,12 @@ impl Place {
         if is_top(path) {
             return Err(Problem::invalid(format!("{} can't be changed itself", path.display())));
         }
-        Ok(Self { folder: folder(parent, make)?, name: c_name(name)?, path: path.to_owned() })
+        let folder = folder(parent, make).map_err(|refused| match refused.code {
+            // Whoever asks for a file asks for no folder that is missing on the way.
+            ErrorCode::NotFound => problem(path, &Errno::NOENT.into()),
+            _ => refused,
+        })?;
+        Ok(Self { folder, name: c_name(name)?, path: path.to_owned() })
     }
 
     /// What is there itself, even if it is a link.
@@ -237,7 +243,6 @@ pub(crate) fn c_name(name: &OsStr) -> Result<CString, Problem> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sandbox_sdk::types::ErrorCode;
 
     use super::*;
 
@@ -265,6 +270,23 @@ mod tests {
         for path in ["", "a\0b", &"x/".repeat(3000)] {
             assert_eq!(resolve(path).unwrap_err().code, ErrorCode::Validation, "{path:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_there_is_what_was_asked_for_and_no_folder_on_the_way() {
+        let folder = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+        let asked = folder.path().join("none/deep/x.txt");
+        let missing = Found::at(&asked).unwrap_err();
+        let asked = asked.to_str().unwrap();
+        assert_eq!(missing.code, ErrorCode::NotFound);
+        assert_eq!(missing.about(), [("resourceType", "file"), ("resourceId", asked)]);
+        assert_eq!(missing.message, format!("{asked}: no such file or directory"));
+        // What is wrong with a folder on the way is told of the folder.
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let wrong = Found::at(&file.join("x.txt")).unwrap_err();
+        assert_eq!(wrong.code, ErrorCode::Validation);
+        assert_eq!(wrong.message, format!("{}: not a directory", file.display()));
     }
 
     proptest! {

@@ -99,6 +99,7 @@ pub(super) async fn clone(
             cwd: None,
             env: env.clone(),
             timeout: Some(u64::try_from(left).unwrap_or(u64::MAX).max(1)),
+            input: None,
         };
         let ended = commands.perform_apart(&program, MAX_OUTPUT).await?;
         if ended.timed_out || ended.code != 0 {

@@ -55,7 +55,9 @@ async fn a_driver_that_is_not_enabled_or_not_known_is_not_allowed() {
     let product = Product::start().await;
     for kind in ["docker", "podman", "gvisor", "firecracker"] {
         let body = json!({"driver": {"type": kind}, "image": IMAGE});
-        product.post("/v1/sandboxes", body).await.refused(403, "FORBIDDEN");
+        let refused = product.post("/v1/sandboxes", body).await.refused(403, "FORBIDDEN");
+        let words = refused["message"].as_str().unwrap();
+        assert!(words.ends_with("must be one of bubblewrap, host-agent"), "{kind}: {words}");
     }
     let listed = product.get("/drivers").await.expect(200);
     assert_eq!(listed["drivers"].as_array().unwrap().len(), 1, "{listed}");

@@ -44,12 +44,14 @@ impl Process {
 
     /// The same on a disk that can be filled: see [`set_file_limit`](Self::set_file_limit).
     pub(crate) async fn start_on_a_disk_that_fills(data: &Path, pace_ms: u64) -> Self {
-        let mut command = Command::new("sh");
         // Without the signal that ends who writes more than it may: then the write fails.
-        let script = r#"trap '' XFSZ; exec "$0""#;
-        command.args(["-c", script, env!("CARGO_BIN_EXE_orchestrator")]);
         // What it logs may go into a file.
-        Self::spawn(command, data, pace_ms, &[], Stdio::null()).await
+        Self::spawn(binary_that_ignores("XFSZ"), data, pace_ms, &[], Stdio::null()).await
+    }
+
+    /// The same, as a script starts it that leaves it in the background.
+    pub(crate) async fn start_in_the_background(data: &Path) -> Self {
+        Self::spawn(binary_that_ignores("HUP INT QUIT"), data, 0, &[], Stdio::inherit()).await
     }
 
     /// The same with all that it can log, in a file.
@@ -157,6 +159,13 @@ impl Drop for Process {
 
 fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+}
+
+fn binary_that_ignores(signals: &str) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("trap '' {signals}; exec \"$0\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_orchestrator")]);
+    command
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

@@ -134,7 +134,8 @@ async fn answer(
     }
     let bucket = format!("/{BUCKET}");
     let Some(rest) = uri.path().strip_prefix(&bucket) else {
-        return StatusCode::NOT_FOUND.into_response();
+        let refusal = "<Error><Code>NoSuchBucket</Code></Error>";
+        return (StatusCode::NOT_FOUND, refusal).into_response();
     };
     let key = rest.trim_start_matches('/').to_owned();
     let query: HashMap<String, String> = uri
@@ -192,7 +193,10 @@ async fn answer(
         }
         ("GET", None) => match service.objects.lock().unwrap().get(&key) {
             Some(object) => object.clone().into_response(),
-            None => StatusCode::NOT_FOUND.into_response(),
+            None => {
+                let refusal = "<Error><Code>NoSuchKey</Code></Error>";
+                (StatusCode::NOT_FOUND, refusal).into_response()
+            }
         },
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     }

@@ -67,9 +67,11 @@ pub(super) const TABLE: &[Row] = &[
     work(PUT, "/fs/upload/{*}"),
     work(POST, "/fs/upload-dir"),
     work(DELETE, "/fs/{*}"),
-    // Paths without the slash before them: the same questions as above, and a folder to be made.
+    // Paths without the slash before them: the same questions as above, a folder to be made, and
+    // what is to be removed.
     read(GET, "/fs/{*}"),
     work(POST, "/fs/{*}"),
+    work(DELETE, "/fs{*}"),
     read(GET, "/git/status"),
     read(GET, "/git/log"),
     read(GET, "/git/diff"),
@@ -153,10 +155,10 @@ pub(super) fn find(method: &Method, path: &str) -> Option<&'static Row> {
 
 /// `/fs/list/{*path}` as `/fs/list/{*}`.
 fn anonymous(path: &str) -> String {
-    let segments = path.split('/').map(|segment| match segment.strip_prefix('{') {
-        Some(rest) if rest.starts_with('*') => "{*}",
-        Some(_) => "{}",
-        None => segment,
+    let segments = path.split('/').map(|segment| match segment.split_once('{') {
+        Some((before, name)) if name.starts_with('*') => format!("{before}{{*}}"),
+        Some((before, _)) => format!("{before}{{}}"),
+        None => segment.to_owned(),
     });
     segments.collect::<Vec<_>>().join("/")
 }
@@ -175,6 +177,7 @@ mod tests {
         assert_eq!(found(GET, "/fs/list/{*path}"), Some(Capability::Read));
         assert_eq!(found("HEAD", "/fs/list/{*path}"), Some(Capability::Read));
         assert_eq!(found(DELETE, "/process/{pid}"), Some(Capability::Terminal));
+        assert_eq!(found(DELETE, "/fs{*rest}"), Some(Capability::Workspace));
         assert_eq!(found(POST, "/files/write"), Some(Capability::Workspace));
         for (method, path) in [
             (GET, ""),
