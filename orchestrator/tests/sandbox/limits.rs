@@ -328,14 +328,14 @@ async fn bad_commands_are_refused_in_words() {
     let bad = [
         exec("", 1_000),
         exec("a\0b", 1_000),
-        exec(&"x".repeat(200_000), 1_000),
         exec("true", 0),
         Exec { cwd: Some("no/such/folder".into()), ..exec("true", 1_000) },
         Exec { cwd: Some("/etc/passwd".into()), ..exec("true", 1_000) },
         Exec { env: env("A=B"), ..exec("true", 1_000) },
         Exec { env: env(""), ..exec("true", 1_000) },
     ];
-    for exec in bad {
-        assert_eq!(status(sandbox.exec(exec).await), 400);
+    for command in bad {
+        assert_eq!(status(sandbox.exec(command).await), 400);
     }
+    assert_eq!(status(sandbox.exec(exec(&"x".repeat(5 << 20), 1_000)).await), 413);
 }
