@@ -116,8 +116,9 @@ impl Profile {
     fn read(field: &str, inline: &Value) -> Result<Self, String> {
         let inline = unnested(inline);
         if inline.get("agent").is_some() {
-            let only = "agent can hold a systemPrompt, which must not stand beside it as well";
-            return Err(format!("backend.{field} can't be understood: {only}, and nothing else."));
+            let why =
+                "agent may hold a systemPrompt and nothing else, and none may stand beside it";
+            return Err(format!("backend.{field} can't be understood: {why}."));
         }
         Self::deserialize(inline)
             .map_err(|error| format!("backend.{field} can't be understood: {error}."))

@@ -17,7 +17,7 @@ impl Tools {
 
     /// Runs a command to its end, or to its time-out. Dropping the future kills it with all that it
     /// started.
-    pub(crate) async fn run(&self, exec: &Exec) -> Result<ExecResult, Problem> {
+    pub(crate) async fn run(&self, exec: Exec) -> Result<ExecResult, Problem> {
         self.commands.run(exec).await
     }
 

@@ -135,7 +135,7 @@ impl ToolCall {
 
 async fn bash(tools: &Tools, command: &str) -> Outcome {
     let exec = Exec { command: command.to_owned(), ..Exec::default() };
-    let result = match tools.run(&exec).await {
+    let result = match tools.run(exec).await {
         Ok(result) => result,
         Err(problem) => return Outcome::failed(problem),
     };

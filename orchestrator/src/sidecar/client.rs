@@ -133,9 +133,12 @@ impl SidecarClient {
     }
 
     /// Runs a command to its end. Dropping the future kills it.
-    pub async fn exec(&self, exec: &Exec) -> Result<ExecResult, SidecarError> {
-        let call = self.post::<_, ResultEnvelope<_>>("/terminals/commands", exec);
-        Ok(within(patience_with(exec), call).await?.result)
+    pub async fn exec(&self, exec: Exec) -> Result<ExecResult, SidecarError> {
+        let patience = patience_with(&exec);
+        let request = request(Method::POST, "/terminals/commands", encode(&exec)?)?;
+        // It may be long, and so may be the wait.
+        drop(exec);
+        Ok(within(patience, self.answer::<ResultEnvelope<_>>(request)).await?.result)
     }
 
     pub async fn read(&self, file: &ReadFile) -> Result<FileContent, SidecarError> {

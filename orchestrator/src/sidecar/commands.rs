@@ -10,8 +10,7 @@ mod tree;
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fs::File,
-    io::{self, ErrorKind, Seek, Write},
+    io::{self, ErrorKind},
     os::fd::OwnedFd,
     path::Path,
     process::{Command, Stdio},
@@ -19,7 +18,6 @@ use std::{
     time::Instant,
 };
 
-use rustix::fs::MemfdFlags;
 use sandbox_sdk::types::{ErrorCode, Exec, ExecResult};
 use tokio::{
     net::unix::pipe,
@@ -112,9 +110,9 @@ impl CommandRunner {
     }
 
     /// Runs a command to its end, or to its time-out. Dropping the future kills the command.
-    pub(crate) async fn run(&self, exec: &Exec) -> Result<ExecResult, Problem> {
-        let ended = self.perform(&Program::of_shell(exec)?, MAX_OUTPUT).await?;
-        Ok(ended.into())
+    pub(crate) async fn run(&self, exec: Exec) -> Result<ExecResult, Problem> {
+        let program = Program::of_shell(exec)?;
+        Ok(self.perform(&program, MAX_OUTPUT).await?.into())
     }
 
     /// The same for a program, of each of whose outputs at most so many bytes are kept.
@@ -197,8 +195,9 @@ impl CommandRunner {
         folder: &Path,
         largest_file: u64,
     ) -> Result<Command, Problem> {
-        let input = program.input.as_deref().map(memory_file).transpose().map_err(|error| {
-            Problem::new(ErrorCode::Unavailable, format!("the input cannot be kept: {error}"))
+        let input = program.input.as_ref().map(|input| input.try_clone()).transpose();
+        let input = input.map_err(|error| {
+            Problem::new(ErrorCode::Unavailable, format!("the input cannot be opened: {error}"))
         })?;
         let mut command = self.supervised(largest_file, &program.env);
         command.args(&program.words).current_dir(folder);
@@ -277,14 +276,6 @@ impl CommandRunner {
         let stderr = receiver(child.stderr).map_err(cannot)?;
         Ok(Spawned { tree, stdout, stderr })
     }
-}
-
-/// A file that is nowhere, at its beginning. Unlike a pipe, nobody has to stay to fill it.
-fn memory_file(content: &str) -> io::Result<File> {
-    let mut file = File::from(rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?);
-    file.write_all(content.as_bytes())?;
-    file.rewind()?;
-    Ok(file)
 }
 
 /// A program that runs below a supervisor of its own.

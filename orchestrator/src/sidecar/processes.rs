@@ -174,13 +174,15 @@ impl Table {
     }
 }
 
-/// Milliseconds; none for as long as it takes, which clients ask for by 0.
+/// Milliseconds; none for as long as it takes, which clients ask for by 0. Nobody is kept waiting
+/// for ever.
 fn time_limit(wanted: Option<u64>, waited_for: bool) -> Option<u64> {
-    match wanted {
-        Some(0) => None,
-        Some(millis) => Some(millis),
-        None => waited_for.then(|| u64::try_from(DEFAULT_TIMEOUT.as_millis()).unwrap_or(u64::MAX)),
-    }
+    let usual = match wanted {
+        Some(0) => MAX_TIMEOUT,
+        Some(millis) => return Some(millis),
+        None => DEFAULT_TIMEOUT,
+    };
+    waited_for.then(|| u64::try_from(usual.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Code as it stands in the text of another program, indented as a whole, which Python does not take.
@@ -188,7 +190,7 @@ fn time_limit(wanted: Option<u64>, waited_for: bool) -> Option<u64> {
 fn dedented(code: String) -> String {
     let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
     let mut lines = code.lines().filter(|line| !line.trim().is_empty());
-    let Some(margin) = lines.next().and_then(|first| first.get(..indent(first))) else {
+    let Some(margin) = lines.next().map(|first| &first[..indent(first)]) else {
         return code;
     };
     if margin.is_empty() || !lines.all(|line| line.starts_with(margin)) {
@@ -204,7 +206,8 @@ mod tests {
 
     #[test]
     fn no_time_limit_is_asked_for_by_zero() {
-        assert_eq!(time_limit(Some(0), true), None);
+        assert_eq!(time_limit(Some(0), false), None);
+        assert_eq!(time_limit(Some(0), true), Some(3_600_000));
         assert_eq!(time_limit(Some(5), false), Some(5));
         assert_eq!(time_limit(None, true), Some(120_000));
         assert_eq!(time_limit(None, false), None);

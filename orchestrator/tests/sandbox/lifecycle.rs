@@ -45,7 +45,7 @@ async fn a_stopped_sandbox_starts_again_with_its_files() {
     let first = driver.start(&spec).await.unwrap();
     first
         .sidecar()
-        .exec(&exec("mkdir -p a && echo 1 > a/x && ln -s /etc/passwd l && touch ~/h"))
+        .exec(exec("mkdir -p a && echo 1 > a/x && ln -s /etc/passwd l && touch ~/h"))
         .await
         .unwrap();
     let uid = fs::metadata(spec.root.join("workspace")).unwrap().uid();
@@ -57,7 +57,7 @@ async fn a_stopped_sandbox_starts_again_with_its_files() {
     let other = driver.start(&other).await.unwrap();
     let second = driver.start(&spec).await.unwrap();
     let result =
-        second.sidecar().exec(&exec("cat a/x && echo 2 > a/x && cat a/x && ls ~")).await.unwrap();
+        second.sidecar().exec(exec("cat a/x && echo 2 > a/x && cat a/x && ls ~")).await.unwrap();
     assert_eq!(result.stdout, "1\n2\nh\n");
     let now = fs::metadata(spec.root.join("workspace")).unwrap().uid();
     if is_root() {
@@ -76,7 +76,7 @@ async fn a_tree_deeper_than_a_path_is_long_gets_its_new_owner_too() {
     let (driver, spec) = (driver_with(400_602..400_604).await, spec(&folder));
     let run = async |sandbox: &orchestrator::driver::RunningSandbox, command: &str| {
         let exec = Exec { command: command.into(), ..Exec::default() };
-        let result = sandbox.sidecar().exec(&exec).await.unwrap();
+        let result = sandbox.sidecar().exec(exec).await.unwrap();
         assert_eq!(result.exit_code, 0, "{result:?}");
     };
     let first = driver.start(&spec).await.unwrap();
@@ -203,7 +203,7 @@ async fn starting_is_quick() {
         times.push(started.elapsed());
         let command = "grep VmRSS /proc/1/status".into();
         resident =
-            running.sidecar().exec(&Exec { command, ..Exec::default() }).await.unwrap().stdout;
+            running.sidecar().exec(Exec { command, ..Exec::default() }).await.unwrap().stdout;
         running.kill().await;
     }
     times.sort();

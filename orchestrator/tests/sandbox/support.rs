@@ -65,7 +65,7 @@ impl Sandbox {
     }
 
     pub(crate) async fn exec(&self, exec: Exec) -> Result<ExecResult, SidecarError> {
-        self.running.sidecar().exec(&exec).await
+        self.running.sidecar().exec(exec).await
     }
 
     /// Runs a command to its end.

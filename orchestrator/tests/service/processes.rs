@@ -114,7 +114,7 @@ async fn signals_end_a_process_whatever_the_orchestrators_own_starter_ignored() 
     let process = Process::start_in_the_background(data.path()).await;
     let (product, sandbox) = (&process.product, process.product.sandbox().await);
     for signal in ["SIGHUP", "SIGINT", "SIGQUIT"] {
-        let pid = spawn(product, &sandbox, json!({"command": "sleep 987"})).await;
+        let pid = spawn(product, &sandbox, json!({"executable": "sleep", "args": ["987"]})).await;
         let request = product.request(Method::DELETE, &path(&sandbox, &format!("/{pid}")));
         product.send(request.json(&json!({"signal": signal}))).await.expect(200);
         assert_eq!(ended(product, &sandbox, pid).await["exitSignal"], signal);

@@ -299,8 +299,8 @@ async fn a_prompt_gives_it_the_whole_answer_and_a_wrong_model_its_reason() {
     for count in ["inputTokens", "outputTokens"] {
         assert!(result["tokenUsage"][count].is_u64(), "{result}");
     }
-    let (_, trace) = events.iter().find(|(kind, _)| kind == "trace.id").unwrap();
-    assert_eq!(trace["traceId"], result["metadata"]["traceId"]);
+    let (first, trace) = &events[0];
+    assert_eq!((first.as_str(), &trace["traceId"]), ("trace.id", &result["metadata"]["traceId"]));
     assert!(trace["traceId"].is_string());
     // `model: "nobody/a/b"` as it splits it. All that its caller sees of a refusal is the message.
     let model = json!({"provider": "nobody", "model": "a/b"});
@@ -333,6 +333,10 @@ async fn a_folder_that_it_sends_within_a_command_arrives_whole() {
     let streamed = json!({"command": script("true")});
     let told = sandbox.events(Method::POST, "/terminals/commands/stream", Some(streamed)).await;
     assert_eq!(told[0].1["data"].as_str().unwrap().lines().next(), Some(sum.as_str()));
+    // Nothing of it is run where it can't be read.
+    let nowhere = json!({"command": script("true"), "env": {"PATH": "/none"}});
+    let done = sandbox.post("/terminals/commands", nowhere).await["result"].take();
+    assert_eq!((&done["exitCode"], &done["stdout"]), (&json!(127), &json!("")), "{done}");
     let large = json!({"command": "#".repeat(5 << 20)});
     for path in ["/terminals/commands", "/terminals/commands/stream"] {
         sandbox

@@ -30,7 +30,7 @@ pub struct SpawnProcess {
     /// What it reads from its standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
-    /// Milliseconds; the whole process tree ends with it. None: it may run as long as it likes,
+    /// Milliseconds; the whole process tree ends with it. None, or 0: it may run as long as it likes,
     /// unless the caller waits for it.
     #[serde(default, alias = "timeout", skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -52,7 +52,7 @@ pub struct RunCode {
     pub cwd: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Milliseconds; the whole process tree ends with it.
+    /// Milliseconds; the whole process tree ends with it. 120 s by default; 0: as long as may be.
     #[serde(default, alias = "timeout", skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// `false`: the answer does not wait for the end.

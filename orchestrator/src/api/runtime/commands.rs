@@ -51,7 +51,7 @@ async fn exec(
     }
     let Known(exec, unread) = Known::<Exec, COMMAND_LIMIT>::from_request(request, &app).await?;
     let lease = app.sandboxes.lease(&id).await?;
-    let result = lease.sidecar().exec(&exec).await?;
+    let result = lease.sidecar().exec(exec).await?;
     let answer = json!({"success": true, "result": result});
     let warnings = unread::warnings(&unread);
     Ok(JsonBody(Warned { answer, warnings }).into_response())

@@ -78,7 +78,7 @@ async fn inside(app: &App, id: &str) -> Result<Option<Vec<Tool>>, ApiError> {
         return Ok(None);
     }
     let lease = app.sandboxes.lease(id).await?;
-    let told = lease.sidecar().exec(&toolchain::inside::question()).await?;
+    let told = lease.sidecar().exec(toolchain::inside::question()).await?;
     Ok(Some(toolchain::inside::told(&told.stdout)))
 }
 

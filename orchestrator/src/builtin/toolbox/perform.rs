@@ -24,7 +24,7 @@ impl Invocation {
             Self::Bash { command, timeout_ms } => {
                 let exec =
                     Exec { command: command.clone(), timeout: *timeout_ms, ..Exec::default() };
-                match tools.run(&exec).await {
+                match tools.run(exec).await {
                     Ok(result) => return ran(&result, most),
                     Err(error) => Outcome::failed(error),
                 }

@@ -16,6 +16,8 @@ use crate::{
 
 /// In a sandbox's environment, names and values together.
 pub(super) const MAX_ENV_BYTES: usize = 128 * 1024;
+/// Of one variable. The kernel takes 128 KiB, and `PATH` grows by the folders of every sandbox.
+const MAX_VARIABLE_BYTES: usize = 120 * 1024;
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_TEXT: usize = 255;
 const MAX_SECRETS: usize = 64;
@@ -116,6 +118,10 @@ fn check_env(env: &BTreeMap<String, String>) -> Result<(), SandboxError> {
         if name.len() > MAX_TEXT || !is_variable_name(name) || value.contains('\0') {
             return flawed("env", "has a name or a value that no program could take");
         }
+        if name.len() + value.len() > MAX_VARIABLE_BYTES {
+            let words = format!("must not be larger than {MAX_VARIABLE_BYTES} bytes");
+            return flawed(&format!("env.{name}"), words);
+        }
         // They would load code into the process above each command, which ends what it started.
         if name.starts_with("LD_") {
             return flawed("env", "must not set the dynamic linker's variables (LD_…)");
@@ -162,6 +168,7 @@ mod tests {
         assert!(accepts(json!({})));
         assert!(accepts(json!({"image": "ghcr.io/a/b:1.2@sha256:00", "env": {"A_1": "x\ny"}})));
         assert!(accepts(json!({"env": {"PATH": "/workspace/bin:/opt/x", "HOME": "/home/user"}})));
+        assert!(accepts(json!({"env": {"A": "x".repeat(MAX_VARIABLE_BYTES - 1)}})));
         assert!(accepts(json!({"resources": {"cpu": 0.5, "memoryMb": 512, "diskGB": 0.5}})));
         assert!(accepts(json!({"backend": {"type": "opencode", "profile": "careful"}})));
     }
@@ -175,6 +182,7 @@ mod tests {
             json!({"env": {"A": "\0"}}),
             json!({"env": {"A=B": "x"}}),
             json!({"env": {"": "x"}}),
+            json!({"env": {"A": "x".repeat(MAX_VARIABLE_BYTES)}}),
             json!({"env": {"LD_PRELOAD": "/workspace/evil.so"}}),
             json!({"env": {"PATH": "hunter2"}}),
             json!({"env": {"PATH": "/bin:"}}),

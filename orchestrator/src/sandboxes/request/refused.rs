@@ -60,21 +60,32 @@ pub(super) fn check(request: &CreateSandbox) -> Result<(), SandboxError> {
 
 fn check_fields(fields: &Extra) -> Result<(), SandboxError> {
     for (field, value) in fields {
-        let plain: String = field.chars().filter(|c| !matches!(c, '-' | '_')).collect();
-        let plain = plain.to_ascii_lowercase();
+        let plain = plain(field);
         if REACHING_OUT.contains(&plain.as_str()) && asks(value) {
             return invalid(format!(
                 "{field} can't be asked for: a sandbox sees and reaches its own only"
             ));
         }
-        let impossible = IMPOSSIBLE.iter().find(|(name, ..)| *name == plain);
-        if let Some(&(_, feature, reason)) = impossible
+        if let Some(&(_, feature, reason)) = impossible(&plain)
             && requires(value)
         {
             return Err(SandboxError::NotImplemented { feature, reason: reason.to_owned() });
         }
     }
     Ok(())
+}
+
+fn plain(field: &str) -> String {
+    field.chars().filter(|c| !matches!(c, '-' | '_')).collect::<String>().to_ascii_lowercase()
+}
+
+fn impossible(plain: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    IMPOSSIBLE.iter().find(|(name, ..)| *name == plain)
+}
+
+/// Whether a field is refused when it asks for anything, however it is written.
+pub(super) fn is_refused(field: &str) -> bool {
+    impossible(&plain(field)).is_some()
 }
 
 /// Whether a value asks for any of what can't be had: a count of 0, or an object of such, does not.

@@ -2,15 +2,15 @@
 
 use sandbox_sdk::types::{CreateSandbox, Extra};
 
-use super::{network, refused::asks};
+use super::{
+    network,
+    refused::{asks, is_refused},
+};
 use crate::{builtin::MAX_THINKING_TOKENS, profile, unread};
 
 /// Fields that are read elsewhere, or were refused if they asked for anything.
 pub(crate) const READ: &[&str] =
     &["driver", "network", "tools", "bare", "permissions", "fromSnapshot", "storage"];
-
-/// Fields of a driver. Of the last two only what asks for nothing is left.
-const READ_OF_DRIVER: &[&str] = &["type", "gpuCount", "minHostSpecs"];
 
 /// What makes no difference, in words for people. `uses_image`: the sandbox is made of one.
 pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> Vec<String> {
@@ -24,7 +24,8 @@ pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> V
     let mut unknown = Vec::new();
     for (field, value) in &request.extra {
         match field.as_str() {
-            _ if !asks(value) => {}
+            // What is left of those that can be refused asks for nothing.
+            field if !asks(value) || is_refused(field) => {}
             "sshEnabled" | "sshPublicKey" => {
                 warnings.push(format!("{field} is not used: there is no way in over SSH"));
             }
@@ -33,7 +34,7 @@ pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> V
                 warnings.push(words.to_owned());
             }
             "agentIdentifier" if value == "default" => {}
-            "driver" => unknown.extend(inner(field, value.as_object(), READ_OF_DRIVER)),
+            "driver" => unknown.extend(inner(field, value.as_object(), &["type"])),
             "network" => unknown.extend(
                 value
                     .as_object()
@@ -64,7 +65,8 @@ pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> V
 fn inner(place: &str, fields: Option<&Extra>, read: &[&str]) -> Vec<String> {
     let fields = fields.into_iter().flatten();
     fields
-        .filter(|(field, value)| asks(value) && !read.contains(&field.as_str()))
+        .filter(|(field, value)| asks(value) && !is_refused(field))
+        .filter(|(field, _)| !read.contains(&field.as_str()))
         .map(|(field, _)| format!("{place}.{field}"))
         .collect()
 }
@@ -129,7 +131,7 @@ mod tests {
                 "minHostSpecs": {"cpuCores": 0}, "targetHostIds": [],
             },
             "network": {"blockOutbound": true, "allow_list": ["a.example"]},
-            "resources": {"cpu": 1, "memory": 256, "strict": true},
+            "gpuCount": 0, "resources": {"gpu_count": 0, "cpu": 1, "memory": 256, "strict": true},
         }));
         assert_eq!(told, Vec::<String>::new());
     }

@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use rustix::fs::MemfdFlags;
 use sandbox_sdk::types::{ErrorCode, Exec};
 
 use super::super::{WORKSPACE, api::Problem, is_variable_name};
@@ -22,8 +26,10 @@ const MAX_WORDS: usize = 1 << 20;
 const MAX_COUNT: usize = 16 * 1024;
 /// Bytes of a command for the shell.
 const MAX_SCRIPT: usize = 4 << 20;
-/// Reads a command that is too long to be an argument. What it runs has nothing to read, as ever.
-const FROM_INPUT: &str = "eval \"$(cat)\" < /dev/null";
+/// Reads a command that is too long to be an argument, and runs none that did not come whole. What
+/// it runs has nothing to read, as ever.
+const FROM_INPUT: &str =
+    r#"__command=$(cat) || exit; eval "unset __command; $__command" < /dev/null"#;
 
 /// A program with its arguments, exactly as they are.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +42,13 @@ pub(in crate::sidecar) struct Program {
     pub(in crate::sidecar) env: BTreeMap<String, String>,
     /// Milliseconds.
     pub(in crate::sidecar) timeout: Option<u64>,
-    /// What it reads; nothing, if none.
-    pub(in crate::sidecar) input: Option<String>,
+    /// What it reads, from the beginning; nothing, if none.
+    pub(in crate::sidecar) input: Option<Arc<File>>,
 }
 
 impl Program {
     /// A command for the sandbox's shell.
-    pub(super) fn of_shell(exec: &Exec) -> Result<Self, Problem> {
+    pub(super) fn of_shell(exec: Exec) -> Result<Self, Problem> {
         if exec.command.trim().is_empty() {
             return Err(Problem::invalid("command must not be empty"));
         }
@@ -54,14 +60,18 @@ impl Program {
             return Err(Problem::new(ErrorCode::TooLarge, words));
         }
         let (script, input) = if exec.command.len() > MAX_WORD {
-            (FROM_INPUT.to_owned(), Some(exec.command.clone()))
+            let input = memory_file(&exec.command).map_err(|error| {
+                let words = format!("the command cannot be kept: {error}");
+                Problem::new(ErrorCode::Unavailable, words)
+            })?;
+            (FROM_INPUT.to_owned(), Some(Arc::new(input)))
         } else {
-            (exec.command.clone(), None)
+            (exec.command, None)
         };
         Ok(Self {
             words: vec![shell().to_owned(), "-c".to_owned(), script],
-            cwd: exec.cwd.clone(),
-            env: exec.env.clone(),
+            cwd: exec.cwd,
+            env: exec.env,
             timeout: exec.timeout,
             input,
         })
@@ -91,6 +101,14 @@ impl Program {
         }
         Ok((working_folder(self.cwd.as_deref())?, limit))
     }
+}
+
+/// A file that is nowhere, at its beginning. Unlike a pipe, nobody has to stay to fill it.
+fn memory_file(content: &str) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(content.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 pub(in crate::sidecar) fn shell() -> &'static str {

@@ -27,7 +27,7 @@ async fn run(
     body: Body<Exec>,
 ) -> Result<Json<ResultEnvelope<ExecResult>>, Problem> {
     let Json(exec) = body?;
-    let result = services.commands.run(&exec).await?;
+    let result = services.commands.run(exec).await?;
     Ok(Json(ResultEnvelope { success: true, result }))
 }
 
@@ -35,7 +35,7 @@ async fn stream(
     State(services): State<Services>,
     Known(exec, unread): Known<Exec>,
 ) -> Result<Response, Problem> {
-    services.commands.stream(&exec, unread::warnings(&unread)).await
+    services.commands.stream(exec, unread::warnings(&unread)).await
 }
 
 /// One of the tools that are listed, with arguments that no shell looks at.

@@ -81,7 +81,7 @@ impl CommandRunner {
     /// ends the command with all that it started. `warnings` are told with its end.
     pub(super) async fn stream(
         &self,
-        exec: &Exec,
+        exec: Exec,
         warnings: Vec<String>,
     ) -> Result<Response, Problem> {
         let program = Program::of_shell(exec)?;

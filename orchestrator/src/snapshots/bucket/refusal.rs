@@ -48,6 +48,17 @@ pub(super) async fn refusal(
 /// not told: they may quote the key.
 fn flaw(status: StatusCode, code: &str, is_of_the_bucket: bool) -> Option<Flaw> {
     match (status, code) {
+        (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => {
+            let words = "must be the bucket's own: the storage says that it is in another";
+            Some(Flaw::new("storage.region", words))
+        }
+        (_, "InvalidBucketName") => {
+            Some(Flaw::new("storage.bucket", "must be a name that the storage takes"))
+        }
+        (_, "ExpiredToken" | "InvalidToken") => {
+            let words = "must open the bucket: the storage says that they no longer do";
+            Some(Flaw::new("storage.credentials", words))
+        }
         (StatusCode::NOT_FOUND, _) if is_of_the_bucket => {
             let words = "must name a bucket that exists: the storage has none of this name";
             Some(Flaw::new("storage.bucket", words))
@@ -115,6 +126,10 @@ mod tests {
             (403, "", "storage.credentials"),
             (401, "Unauthorized", "storage.credentials"),
             (403, "hunter2", "storage.credentials"),
+            (400, "ExpiredToken", "storage.credentials"),
+            (301, "PermanentRedirect", "storage.region"),
+            (400, "AuthorizationHeaderMalformed", "storage.region"),
+            (400, "InvalidBucketName", "storage.bucket"),
         ] {
             let own = refused(Owner::Operator, Method::POST, "a", (status, code)).await;
             assert!(matches!(own, SnapshotError::Storage(_)), "{code}: {own}");
@@ -135,7 +150,6 @@ mod tests {
             (403, "RequestTimeTooSkewed"),
             (403, "InvalidObjectState"),
             (404, "NoSuchUpload"),
-            (301, "PermanentRedirect"),
             (503, "SlowDown"),
         ] {
             let failed = refused(Owner::Caller, Method::PUT, "a", refusal).await;
