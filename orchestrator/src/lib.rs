@@ -18,6 +18,7 @@ mod flow;
 mod gateway;
 mod interactions;
 mod log;
+mod memory_file;
 mod metrics;
 mod models;
 #[cfg(test)]

@@ -16,6 +16,17 @@ pub(crate) async fn with_folder() -> (Product, PathBuf) {
     (product, folder)
 }
 
+/// A product that keeps snapshots in a bucket of the service.
+async fn with_bucket(service: &S3, bucket: &str, key_id: &str) -> Product {
+    Product::start_with(|config| {
+        config.snapshots.s3_bucket = Some(bucket.to_owned());
+        config.snapshots.s3_endpoint = Some(service.endpoint());
+        config.snapshots.s3_access_key_id = Some(key_id.to_owned());
+        config.snapshots.s3_secret_access_key = Some(s3::SECRET.into());
+    })
+    .await
+}
+
 /// A product whose callers may use the service as their storage.
 pub(crate) async fn with_service(service: &S3) -> Product {
     let endpoint = service.endpoint();
@@ -247,14 +258,7 @@ async fn what_a_killed_process_left_half_is_never_listed_and_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_bucket_configured_snapshots_are_there_and_come_back_from_there() {
     let service = S3::start().await;
-    let endpoint = service.endpoint();
-    let product = Product::start_with(|config| {
-        config.snapshots.s3_bucket = Some(s3::BUCKET.to_owned());
-        config.snapshots.s3_endpoint = Some(endpoint);
-        config.snapshots.s3_access_key_id = Some(s3::KEY_ID.to_owned());
-        config.snapshots.s3_secret_access_key = Some(s3::SECRET.into());
-    })
-    .await;
+    let product = with_bucket(&service, s3::BUCKET, s3::KEY_ID).await;
     let id = product.sandbox().await;
     // More than one part.
     product.exec(&id, "head -c 20000000 /dev/urandom > a && sha256sum a > ~/sum").await;
@@ -277,14 +281,7 @@ async fn with_a_bucket_configured_snapshots_are_there_and_come_back_from_there()
 async fn an_operators_bucket_that_can_not_be_had_is_no_callers_fault() {
     let service = S3::start().await;
     for (bucket, key) in [("none-such", s3::KEY_ID), (s3::BUCKET, "stranger")] {
-        let endpoint = service.endpoint();
-        let product = Product::start_with(|config| {
-            config.snapshots.s3_bucket = Some(bucket.to_owned());
-            config.snapshots.s3_endpoint = Some(endpoint);
-            config.snapshots.s3_access_key_id = Some(key.to_owned());
-            config.snapshots.s3_secret_access_key = Some(s3::SECRET.into());
-        })
-        .await;
+        let product = with_bucket(&service, bucket, key).await;
         let id = product.sandbox().await;
         let path = format!("/v1/sandboxes/{id}/snapshot");
         let refused = product.post(&path, json!({})).await.refused(503, "UNAVAILABLE");

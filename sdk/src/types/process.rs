@@ -52,7 +52,8 @@ pub struct RunCode {
     pub cwd: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Milliseconds; the whole process tree ends with it. 120 s by default; 0: as long as may be.
+    /// Milliseconds; the whole process tree ends with it. 120 s by default; an hour at most,
+    /// which 0 stands for.
     #[serde(default, alias = "timeout", skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// `false`: the answer does not wait for the end.

@@ -8,7 +8,7 @@ use std::{
     convert::Infallible,
     ffi::OsString,
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::{fs::OpenOptionsExt, net::UnixListener, process::CommandExt},
@@ -18,7 +18,6 @@ use std::{
 };
 
 use rustix::{
-    fs::MemfdFlags,
     io::FdFlags,
     mount::{MountFlags, MountPropagationFlags},
     process::Signal,
@@ -28,7 +27,7 @@ use super::{
     folders,
     plan::{self, Bind, Handed, LaunchPlan, Payload, Sources},
 };
-use crate::{driver::seccomp, sidecar};
+use crate::{driver::seccomp, memory_file::memory_file, sidecar};
 
 /// Name of the socket in the sandbox's run folder on the host.
 pub(crate) const SOCKET: &str = "sidecar.sock";
@@ -78,10 +77,10 @@ fn become_bwrap(
 ) -> Result<Infallible, String> {
     let status = tell("the status pipe", rustix::io::dup(io::stdout()).map_err(Into::into))?;
     let filter = tell("the system call filter", seccomp::deny_list())?;
-    let seccomp = tell("the system call filter", memory_file(&filter))?;
+    let seccomp = tell("the system call filter", handed_on(&filter))?;
     let mut files = Vec::new();
     for (content, path) in plan::made_up_files(config) {
-        files.push((tell(path, memory_file(&content))?, path));
+        files.push((tell(path, handed_on(&content))?, path));
     }
     let handed = Handed {
         status: status.as_raw_fd(),
@@ -94,7 +93,7 @@ fn become_bwrap(
         arguments.extend_from_slice(argument.as_encoded_bytes());
         arguments.push(0);
     }
-    let arguments = tell("the arguments", memory_file(&arguments))?;
+    let arguments = tell("the arguments", handed_on(&arguments))?;
 
     let role = match plan.payload {
         Payload::Serve { .. } => sidecar::Role::Serve,
@@ -209,11 +208,9 @@ fn open_path(path: &Path) -> io::Result<OwnedFd> {
     Ok(fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?.into())
 }
 
-/// An open file of its own content that survives `exec`.
-fn memory_file(content: &[u8]) -> io::Result<fs::File> {
-    let mut file = fs::File::from(rustix::fs::memfd_create("skein", MemfdFlags::empty())?);
-    file.write_all(content)?;
-    io::Seek::rewind(&mut file)?;
+/// A file of its own content that stays open over `exec`.
+fn handed_on(content: &[u8]) -> io::Result<fs::File> {
+    let file = memory_file(content)?;
     rustix::io::fcntl_setfd(&file, FdFlags::empty())?;
     Ok(file)
 }

@@ -83,9 +83,9 @@ fn impossible(plain: &str) -> Option<&'static (&'static str, &'static str, &'sta
     IMPOSSIBLE.iter().find(|(name, ..)| *name == plain)
 }
 
-/// Whether a field is refused when it asks for anything, however it is written.
-pub(super) fn is_refused(field: &str) -> bool {
-    impossible(&plain(field)).is_some()
+/// Whether a field asks for anything, however it is written.
+pub(super) fn is_wanted(field: &str, value: &Value) -> bool {
+    if impossible(&plain(field)).is_some() { requires(value) } else { asks(value) }
 }
 
 /// Whether a value asks for any of what can't be had: a count of 0, or an object of such, does not.

@@ -4,7 +4,7 @@ use sandbox_sdk::types::{CreateSandbox, Extra};
 
 use super::{
     network,
-    refused::{asks, is_refused},
+    refused::{asks, is_wanted},
 };
 use crate::{builtin::MAX_THINKING_TOKENS, profile, unread};
 
@@ -24,8 +24,7 @@ pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> V
     let mut unknown = Vec::new();
     for (field, value) in &request.extra {
         match field.as_str() {
-            // What is left of those that can be refused asks for nothing.
-            field if !asks(value) || is_refused(field) => {}
+            field if !is_wanted(field, value) => {}
             "sshEnabled" | "sshPublicKey" => {
                 warnings.push(format!("{field} is not used: there is no way in over SSH"));
             }
@@ -65,8 +64,7 @@ pub(in super::super) fn warnings(request: &CreateSandbox, uses_image: bool) -> V
 fn inner(place: &str, fields: Option<&Extra>, read: &[&str]) -> Vec<String> {
     let fields = fields.into_iter().flatten();
     fields
-        .filter(|(field, value)| asks(value) && !is_refused(field))
-        .filter(|(field, _)| !read.contains(&field.as_str()))
+        .filter(|(field, value)| is_wanted(field, value) && !read.contains(&field.as_str()))
         .map(|(field, _)| format!("{place}.{field}"))
         .collect()
 }
@@ -86,7 +84,7 @@ mod tests {
             "image": "node:22", "sshEnabled": true, "sshPublicKey": "value",
             "webTerminalEnabled": true, "agentIdentifier": "value", "flavour": "value",
             "resources": {"gpu": "value"}, "driver": {"type": "host-agent", "zone": "value"},
-            "git": {"url": "value", "submodules": "value", "auth": {
+            "git": {"url": "value", "submodules": "value", "bare": "value", "auth": {
                 "token": "value", "sshKey": "value",
             }},
             "backend": {"type": "demo", "profile": "careful", "server": {"port": 1}, "model": {
@@ -103,6 +101,7 @@ mod tests {
             "resources.gpu",
             "driver.zone",
             "git.submodules",
+            "git.bare",
             "git.auth.sshKey",
             "backend.server",
             "backend.model.mode",
@@ -110,7 +109,7 @@ mod tests {
         ] {
             assert_eq!(told.iter().filter(|words| words.contains(name)).count(), 1, "{name}");
         }
-        assert_eq!(told.len(), 13, "{told:?}");
+        assert_eq!(told.len(), 14, "{told:?}");
         assert!(!told.iter().any(|words| words.contains("value")), "{told:?}");
     }
 

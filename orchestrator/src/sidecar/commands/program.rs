@@ -3,16 +3,15 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use rustix::fs::MemfdFlags;
 use sandbox_sdk::types::{ErrorCode, Exec};
 
 use super::super::{WORKSPACE, api::Problem, is_variable_name};
+use crate::memory_file::memory_file;
 
 /// Of a command that brings none.
 pub(in crate::sidecar) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -60,7 +59,7 @@ impl Program {
             return Err(Problem::new(ErrorCode::TooLarge, words));
         }
         let (script, input) = if exec.command.len() > MAX_WORD {
-            let input = memory_file(&exec.command).map_err(|error| {
+            let input = memory_file(exec.command.as_bytes()).map_err(|error| {
                 let words = format!("the command cannot be kept: {error}");
                 Problem::new(ErrorCode::Unavailable, words)
             })?;
@@ -101,14 +100,6 @@ impl Program {
         }
         Ok((working_folder(self.cwd.as_deref())?, limit))
     }
-}
-
-/// A file that is nowhere, at its beginning. Unlike a pipe, nobody has to stay to fill it.
-fn memory_file(content: &str) -> io::Result<File> {
-    let mut file = File::from(rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC)?);
-    file.write_all(content.as_bytes())?;
-    file.rewind()?;
-    Ok(file)
 }
 
 pub(in crate::sidecar) fn shell() -> &'static str {
